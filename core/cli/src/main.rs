@@ -1,0 +1,2 @@
+//! libkarafka.
+fn main() {}
