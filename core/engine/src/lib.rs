@@ -1,1 +1,3 @@
 //! libkarafka.
+pub mod ledger;
+pub mod metadata;
