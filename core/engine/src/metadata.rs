@@ -14,12 +14,13 @@
 //!
 //! ```text
 //! <user metadata>                        nothing is done beyond the position, and the text does not begin with "karafka/"
-//! karafka/1;<marks>;<user metadata>      otherwise; <marks> is empty when nothing is done beyond the position
+//! karafka/1;<marks>;<user metadata>      otherwise
 //! ```
 //!
 //! `<marks>` is the body below in Base64 (standard alphabet, no padding). The first `;` after it ends it; the user metadata
 //! is everything that follows, as it is. Empty user metadata and none are the same. A text that begins with `karafka/` and
-//! anything but `1;` is foreign: neither marks nor user metadata are taken from it.
+//! anything but `1;` is foreign, and one whose checksum does not hold is damaged: neither marks nor user metadata are taken
+//! from them.
 //!
 //! # Body
 //!
@@ -28,7 +29,7 @@
 //!
 //! ```text
 //! encoding     1 byte    0 bit map, 1 run lengths, 2 deflated bit map
-//! position     number    the commit position that the marks belong to
+//! position     number    the commit position that the marks belong to, in two's complement
 //! payload      ...       to the checksum
 //! checksum     8 bytes   XXH3, 64 bits, little-endian, of all bytes of the body before it, seeded with the XXH3 (seed 0)
 //!                        of the user metadata
@@ -37,7 +38,7 @@
 //! | encoding | payload |
 //! |---|---|
 //! | 0 bit map | number: how far the first done offset is beyond the position; then bytes, bit n of which (lowest bit first) tells whether the n-th offset from there on is done; at most 16 KiB |
-//! | 1 run lengths | numbers to the end, in turn how many offsets are not done and how many are done, from the position on; only the first may be 0 |
+//! | 1 run lengths | numbers to the end, in turn how many offsets are not done and how many are done, from the position on; only the first may be 0; no numbers when nothing is done |
 //! | 2 deflated bit map | as 0, with the bytes in raw DEFLATE |
 //!
 //! The writer takes the smallest of the three; it tries to deflate only when the others take more than 256 bytes. Reader and
@@ -80,7 +81,7 @@ pub struct Encoded {
 pub struct Decoded {
     /// What is done at or beyond the position; empty when there is a problem.
     pub done: DoneOffsets,
-    /// The user's metadata; `None` when there is none, or when it cannot be told apart.
+    /// The user's metadata; `None` when there is none, or when the checksum does not hold or the version is unknown.
     pub user: Option<String>,
     /// Why marks that seem to be there were ignored: worth a warning.
     pub problem: Option<Problem>,
@@ -152,8 +153,10 @@ pub fn encode(
 ) -> Result<Encoded, UserMetadataTooLong> {
     let user = user.unwrap_or_default();
     let runs: DoneOffsets = done.into_iter().map(|run| run.start.max(position)..run.end).collect();
-    if let Some(marks) = marks(position, &runs, user) {
-        let text = format!("{PREFIX}{marks};{user}");
+    if !runs.is_empty()
+        && let Some((encoding, payload)) = payload::smallest(position, runs.runs())
+    {
+        let text = with_marks(position, encoding, &payload, user);
         if text.len() <= limit {
             return Ok(Encoded {
                 text,
@@ -162,7 +165,7 @@ pub fn encode(
         }
     }
     let text = if user.starts_with(FAMILY) {
-        format!("{PREFIX};{user}")
+        with_marks(position, payload::RUN_LENGTHS, &[], user)
     } else {
         user.to_owned()
     };
@@ -180,11 +183,13 @@ pub fn encode(
 
 /// Decodes the metadata of a commit of `position`. Takes any text; see the module for what it guarantees.
 pub fn decode(position: i64, text: &str) -> Decoded {
+    let known = |user: &str, done, problem| Decoded {
+        done,
+        user: (!user.is_empty()).then(|| user.to_owned()),
+        problem,
+    };
     if !text.starts_with(FAMILY) {
-        return Decoded {
-            user: present(text),
-            ..Decoded::default()
-        };
+        return known(text, DoneOffsets::new(), None);
     }
     let Some(rest) = text.strip_prefix(PREFIX) else {
         return Decoded {
@@ -192,58 +197,50 @@ pub fn decode(position: i64, text: &str) -> Decoded {
             ..Decoded::default()
         };
     };
-    let Some((marks, user)) = rest.split_once(';') else {
-        return Decoded {
-            problem: Some(Problem::Damaged),
-            ..Decoded::default()
-        };
+    let damaged = Decoded {
+        problem: Some(Problem::Damaged),
+        ..Decoded::default()
     };
-    match read_marks(position, marks, user) {
-        Ok(done) => Decoded {
-            done,
-            user: present(user),
-            problem: None,
-        },
-        Err(problem) => Decoded {
-            done: DoneOffsets::new(),
-            user: present(user),
-            problem: Some(problem),
-        },
+    let Some((marks, user)) = rest.split_once(';') else {
+        return damaged;
+    };
+    let Some(content) = read_content(marks, user) else {
+        return damaged;
+    };
+    match read_done(position, &content) {
+        Ok(done) => known(user, done, None),
+        Err(problem) => known(user, DoneOffsets::new(), Some(problem)),
     }
 }
 
-fn present(user: &str) -> Option<String> {
-    (!user.is_empty()).then(|| user.to_owned())
-}
-
-/// The marks in Base64; `None` when there are none or no encoding takes them.
-fn marks(position: i64, done: &DoneOffsets, user: &str) -> Option<String> {
-    let (encoding, payload) = payload::smallest(position, done.runs())?;
+fn with_marks(position: i64, encoding: u8, payload: &[u8], user: &str) -> String {
     let mut body = Vec::with_capacity(1 + varint::MAX_BYTES + payload.len() + CHECKSUM_BYTES);
     body.push(encoding);
-    varint::write(&mut body, u64::try_from(position).ok()?);
-    body.extend_from_slice(&payload);
+    varint::write(&mut body, position.cast_unsigned());
+    body.extend_from_slice(payload);
     let checksum = checksum(&body, user);
     body.extend_from_slice(&checksum.to_le_bytes());
-    Some(STANDARD_NO_PAD.encode(body))
+    format!("{PREFIX}{};{user}", STANDARD_NO_PAD.encode(body))
 }
 
-fn read_marks(position: i64, marks: &str, user: &str) -> Result<DoneOffsets, Problem> {
-    if marks.is_empty() {
-        return Ok(DoneOffsets::new());
-    }
+/// The body in front of its checksum, if that holds.
+fn read_content(marks: &str, user: &str) -> Option<Vec<u8>> {
     if marks.len() > MAX_MARKS_TEXT_BYTES {
-        return Err(Problem::Damaged);
+        return None;
     }
-    let body = STANDARD_NO_PAD.decode(marks).map_err(|_| Problem::Damaged)?;
-    let (content, found) = body.split_last_chunk::<CHECKSUM_BYTES>().ok_or(Problem::Damaged)?;
+    let mut body = STANDARD_NO_PAD.decode(marks).ok()?;
+    let (content, found) = body.split_last_chunk::<CHECKSUM_BYTES>()?;
+    let length = content.len();
     if checksum(content, user) != u64::from_le_bytes(*found) {
-        return Err(Problem::Damaged);
+        return None;
     }
+    body.truncate(length);
+    Some(body)
+}
+
+fn read_done(position: i64, content: &[u8]) -> Result<DoneOffsets, Problem> {
     let (encoding, mut rest) = content.split_first().ok_or(Problem::Damaged)?;
-    let found = varint::read(&mut rest)
-        .and_then(|found| i64::try_from(found).ok())
-        .ok_or(Problem::Damaged)?;
+    let found = varint::read(&mut rest).ok_or(Problem::Damaged)?.cast_signed();
     if found != position {
         return Err(Problem::OtherPosition { found });
     }

@@ -11,7 +11,7 @@ use super::varint;
 use crate::ledger::DoneOffsets;
 
 const BIT_MAP: u8 = 0;
-const RUN_LENGTHS: u8 = 1;
+pub(super) const RUN_LENGTHS: u8 = 1;
 const DEFLATED_BIT_MAP: u8 = 2;
 
 /// The longest bit map: 131,072 offsets, eight times the default window of a partition.
@@ -26,10 +26,10 @@ const SMALL_BYTES: usize = 256;
 /// The middle level of DEFLATE: the higher ones take longer and gain next to nothing on bit maps.
 const LEVEL: u8 = 6;
 
-/// The smallest payload for `runs` (ascending, not adjacent, at or beyond `position`) and its encoding; `None` without runs
-/// or with too many of them.
+/// The smallest payload for `runs` (ascending, not adjacent, at or beyond `position`) and its encoding; `None` with too many
+/// of them.
 pub(super) fn smallest(position: i64, runs: &[Range<i64>]) -> Option<(u8, Vec<u8>)> {
-    if runs.is_empty() || runs.len() > MAX_RUNS {
+    if runs.len() > MAX_RUNS {
         return None;
     }
     let mut best = (RUN_LENGTHS, write_run_lengths(position, runs)?);
