@@ -1,3 +1,39 @@
-//! libkarafka.
+//! The decisions of libkarafka: which message runs when, what is done, what may be committed.
+//!
+//! Pure: no thread, clock, lock or IO. One thread owns an [`Engine`], tells it what happened and when, and carries out the
+//! [`Action`]s it gets back; docs/architecture.md shows the way of a message through it. The same engine runs under the
+//! simulator in `tests/simulation`, where schedules of rebalances, failures and crashes are replayed from a seed.
+
+#![forbid(unsafe_code)]
+
+mod action;
+mod assignment;
+mod budget;
+mod committer;
+mod completion;
+mod dispatch;
+mod engine;
+mod instant;
+mod job;
 pub mod ledger;
+mod life;
 pub mod metadata;
+mod options;
+mod partitioner;
+mod record;
+mod retry;
+mod scheduler;
+mod timers;
+mod unmarked;
+mod virtual_partition;
+mod watch;
+
+pub use action::{Action, CommitFailure, CommitId, Notice, Room, Stall, Start, Totals};
+pub use assignment::{AssignmentId, TopicId};
+pub use engine::Engine;
+pub use instant::Instant;
+pub use job::{Extent, Group, Job, JobId, JobKind, Outcome};
+pub use options::{EngineOptions, TopicOptions, VirtualPartitions};
+pub use record::Record;
+pub use retry::Backoff;
+pub use scheduler::PoolId;

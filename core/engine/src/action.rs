@@ -1,0 +1,203 @@
+//! What the engine asks of the runtime, and what it tells it.
+
+use std::fmt;
+
+use crate::assignment::{AssignmentId, TopicId};
+use crate::instant::Instant;
+use crate::job::JobId;
+use crate::metadata::{Problem, UserMetadataTooLong};
+
+/// Names a commit of one assignment; later commits have greater ids.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommitId(pub(crate) u64);
+
+/// Something the runtime has to do, in the order given.
+#[derive(Debug)]
+pub enum Action<M> {
+    /// Commit, and tell the result by `committed`, exactly once.
+    Commit {
+        /// Whose offset.
+        assignment: AssignmentId,
+        /// To be given back with the result.
+        id: CommitId,
+        /// The offset of the next message to be read by whoever resumes here.
+        position: i64,
+        /// Text to commit beside the offset.
+        metadata: String,
+        /// The partition is given up once this is answered.
+        last: bool,
+    },
+    /// Give the partition up: nothing of it is awaited any more. The id is stale from here on.
+    Release {
+        /// Which.
+        assignment: AssignmentId,
+    },
+    /// Messages the engine is through with: free them. The emptied list may come back by `recycle`.
+    Dropped(Vec<M>),
+    /// Something worth an event or a line in a log.
+    Notice(Notice),
+}
+
+/// What happened, for people. Nothing has to be done about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The metadata of the committed offset tells nothing: what was done beyond the offset is handled again.
+    MetadataIgnored {
+        /// Whose offset.
+        assignment: AssignmentId,
+        /// Why.
+        problem: Problem,
+    },
+    /// What is done beyond the commit position does not fit into the metadata any more; after a crash it would be
+    /// handled again. Said once until it fits again.
+    MarksDropped {
+        /// Whose.
+        assignment: AssignmentId,
+        /// Messages that are done beyond the position.
+        messages: u64,
+    },
+    /// The user's offset metadata is longer than the broker takes; commits go without it.
+    UserMetadataTooLong {
+        /// Whose.
+        assignment: AssignmentId,
+        /// By how much.
+        problem: UserMetadataTooLong,
+    },
+    /// A handler failed.
+    HandlerFailed {
+        /// The job.
+        job: JobId,
+        /// Whose message.
+        assignment: AssignmentId,
+        /// The first message that is not marked; `None` when all are.
+        offset: Option<i64>,
+        /// From 1: which attempt failed.
+        attempt: u32,
+        /// When the next one is due; `None` when there will be none here.
+        next_attempt: Option<Instant>,
+    },
+    /// A partitioner failed; the messages went to one virtual partition.
+    PartitionerFailed {
+        /// Whose messages.
+        assignment: AssignmentId,
+        /// The first one.
+        offset: Option<i64>,
+        /// How many.
+        messages: u32,
+    },
+    /// A commit failed for another reason than one that passes by itself. It is tried again as long as the partition is
+    /// owned.
+    CommitFailed {
+        /// Whose.
+        assignment: AssignmentId,
+        /// How.
+        failure: CommitFailure,
+    },
+    /// A partition is given up though handlers still run: their marks do not count any more.
+    RevokeDeadlinePassed {
+        /// Which partition.
+        assignment: AssignmentId,
+        /// Jobs still running.
+        running: u32,
+    },
+    /// A partition is given up and its last commit was not confirmed: what it would have said may be handled again.
+    LastCommitUnconfirmed {
+        /// Which partition.
+        assignment: AssignmentId,
+    },
+    /// A message came whose offset cannot be accounted for: the log was cut or the consumer moved back. The partition
+    /// has to be assigned anew to read it.
+    OffsetRefused {
+        /// Whose message.
+        assignment: AssignmentId,
+        /// The offset.
+        offset: i64,
+    },
+    /// A failed or unstarted job came back without its messages, so they cannot be retried from memory. They are not
+    /// done, and the commit does not pass them.
+    MessagesMissing {
+        /// Whose.
+        assignment: AssignmentId,
+        /// How many.
+        messages: u32,
+    },
+    /// A job of the previous ownership of a partition still runs; the new one starts when it ends.
+    WaitingForOldJobs {
+        /// The new ownership.
+        assignment: AssignmentId,
+        /// Jobs still running.
+        running: u32,
+    },
+}
+
+/// Why a commit failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitFailure {
+    /// It may succeed later.
+    Retriable,
+    /// The group gave the partition to somebody else.
+    NotOwned,
+    /// It will not succeed.
+    Fatal,
+}
+
+/// Where a partition resumes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Start<'a> {
+    /// The committed offset, if any.
+    pub offset: Option<i64>,
+    /// The metadata committed with it.
+    pub metadata: Option<&'a str>,
+}
+
+/// How much of a partition may be read now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    /// In messages.
+    pub messages: u32,
+    /// In bytes; zero exactly when `messages` is. One message may exceed it.
+    pub bytes: u64,
+}
+
+/// An assigned partition that holds messages though nothing would ever make them move: a defect of the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stall {
+    /// Which ownership.
+    pub assignment: AssignmentId,
+    /// Of which topic.
+    pub topic: TopicId,
+    /// And partition.
+    pub partition: i32,
+    /// Messages waiting.
+    pub queued: u64,
+}
+
+impl fmt::Display for Stall {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            topic,
+            partition,
+            queued,
+            ..
+        } = self;
+        write!(
+            formatter,
+            "{queued} messages of partition {partition} of {topic} wait for nothing"
+        )
+    }
+}
+
+/// Counters over the whole engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Owned partitions.
+    pub assignments: u32,
+    /// Messages waiting.
+    pub queued_messages: u64,
+    /// Jobs handed out.
+    pub running_jobs: u32,
+    /// Messages waiting or running, those of lost partitions included.
+    pub held_messages: u64,
+    /// Their bytes.
+    pub held_bytes: u64,
+}

@@ -1,0 +1,238 @@
+//! Everything that belongs to one ownership of one partition, and dies with it.
+//!
+//! An [`AssignmentId`] is a slot and the epoch of its present tenant: an id of an earlier one finds nothing, so whatever
+//! arrives late for a partition that was lost, released or assigned again touches nothing.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+
+use crate::committer::Commits;
+use crate::instant::Instant;
+use crate::ledger::Ledger;
+use crate::options::TopicOptions;
+use crate::partitioner::Partitioner;
+use crate::unmarked::Unmarked;
+use crate::virtual_partition::{Mailboxes, Queued};
+
+/// Names a subscribed topic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicId(pub(crate) u32);
+
+impl fmt::Display for TopicId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "topic {}", self.0)
+    }
+}
+
+/// Names one ownership of one partition: stale after it ended, and never used again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AssignmentId {
+    slot: u32,
+    epoch: u32,
+}
+
+impl AssignmentId {
+    /// Small and dense, for tables beside the engine; reused by later assignments with another epoch.
+    pub fn slot(self) -> usize {
+        self.slot as usize
+    }
+
+    /// Grows with each tenant of the slot.
+    pub fn epoch(self) -> u32 {
+        self.epoch
+    }
+}
+
+/// How far the life of an assignment has come. Released and lost ones are not there any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Messages are read and handed out.
+    Active,
+    /// Given up: running jobs are awaited until the deadline.
+    Draining { deadline: Instant },
+    /// Given up: the last commit is awaited until the deadline. Marks do not count any more.
+    LastCommit { deadline: Instant },
+}
+
+/// One ownership of one partition.
+#[derive(Debug)]
+pub(crate) struct Assignment<M> {
+    pub(crate) topic: TopicId,
+    pub(crate) partition: i32,
+    pub(crate) options: TopicOptions,
+    pub(crate) partitioner: Partitioner,
+    pub(crate) stage: Stage,
+    /// The user's pause and its end, [`Instant::NEVER`] for one without.
+    pub(crate) paused_until: Option<Instant>,
+    /// Jobs of an earlier ownership of the partition still run.
+    pub(crate) waits_for_old_jobs: bool,
+    pub(crate) ledger: Ledger,
+    pub(crate) mailboxes: Mailboxes<M>,
+    /// Messages in arrival order that wait for the partitioner.
+    pub(crate) intake: VecDeque<Queued<M>>,
+    pub(crate) asking_partitioner: bool,
+    pub(crate) unmarked: Unmarked,
+    pub(crate) commits: Commits,
+    pub(crate) running_jobs: u32,
+    pub(crate) held_messages: u64,
+    pub(crate) held_bytes: u64,
+    /// Whether the pool's ring holds the assignment.
+    pub(crate) enlisted: bool,
+    /// Ready messages as last told to the pool.
+    pub(crate) counted: u64,
+}
+
+impl<M> Assignment<M> {
+    /// Messages waiting, not running.
+    pub(crate) fn queued(&self) -> u64 {
+        self.mailboxes.messages() + self.intake.len() as u64
+    }
+
+    /// Whether a job could be made now.
+    pub(crate) fn can_give_job(&self) -> bool {
+        self.stage == Stage::Active
+            && self.paused_until.is_none()
+            && !self.waits_for_old_jobs
+            && (self.mailboxes.has_ready() || self.can_ask_partitioner())
+    }
+
+    pub(crate) fn can_ask_partitioner(&self) -> bool {
+        !self.asking_partitioner && !self.intake.is_empty()
+    }
+
+    pub(crate) fn marks_count(&self) -> bool {
+        !matches!(self.stage, Stage::LastCommit { .. })
+    }
+}
+
+#[derive(Debug)]
+struct Slot<M> {
+    epoch: u32,
+    assignment: Option<Box<Assignment<M>>>,
+}
+
+/// All assignments, by id.
+#[derive(Debug)]
+pub(crate) struct Assignments<M> {
+    slots: Vec<Slot<M>>,
+    free: Vec<u32>,
+    places: HashMap<(TopicId, i32), Place>,
+}
+
+/// What outlives an assignment of a partition: who owns it now, and what still runs of earlier owners.
+#[derive(Debug, Default)]
+struct Place {
+    owner: Option<AssignmentId>,
+    old_jobs: u32,
+}
+
+impl<M> Assignments<M> {
+    pub(crate) fn new() -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            places: HashMap::new(),
+        }
+    }
+
+    /// The present owner of a partition.
+    pub(crate) fn owner(&self, topic: TopicId, partition: i32) -> Option<AssignmentId> {
+        self.places.get(&(topic, partition))?.owner
+    }
+
+    /// Jobs that still run for earlier owners of a partition.
+    pub(crate) fn old_jobs(&self, topic: TopicId, partition: i32) -> u32 {
+        self.places.get(&(topic, partition)).map_or(0, |place| place.old_jobs)
+    }
+
+    pub(crate) fn insert(&mut self, assignment: Assignment<M>) -> AssignmentId {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot {
+                epoch: 0,
+                assignment: None,
+            });
+            (self.slots.len() - 1) as u32
+        });
+        let place = (assignment.topic, assignment.partition);
+        let Some(entry) = self.slots.get_mut(slot as usize) else {
+            return AssignmentId::default();
+        };
+        entry.epoch = entry.epoch.wrapping_add(1);
+        entry.assignment = Some(Box::new(assignment));
+        let id = AssignmentId {
+            slot,
+            epoch: entry.epoch,
+        };
+        self.places.entry(place).or_default().owner = Some(id);
+        id
+    }
+
+    pub(crate) fn get(&self, id: AssignmentId) -> Option<&Assignment<M>> {
+        self.slots
+            .get(id.slot as usize)
+            .filter(|slot| slot.epoch == id.epoch)?
+            .assignment
+            .as_deref()
+    }
+
+    pub(crate) fn get_mut(&mut self, id: AssignmentId) -> Option<&mut Assignment<M>> {
+        self.slots
+            .get_mut(id.slot as usize)
+            .filter(|slot| slot.epoch == id.epoch)?
+            .assignment
+            .as_deref_mut()
+    }
+
+    /// Ends an ownership; its running jobs become old jobs of the partition.
+    pub(crate) fn remove(&mut self, id: AssignmentId) -> Option<Box<Assignment<M>>> {
+        let slot = self
+            .slots
+            .get_mut(id.slot as usize)
+            .filter(|slot| slot.epoch == id.epoch)?;
+        let assignment = slot.assignment.take()?;
+        self.free.push(id.slot);
+        let place = (assignment.topic, assignment.partition);
+        if let Some(entry) = self.places.get_mut(&place) {
+            entry.owner = None;
+            entry.old_jobs += assignment.running_jobs;
+            if entry.old_jobs == 0 {
+                self.places.remove(&place);
+            }
+        }
+        Some(assignment)
+    }
+
+    /// One old job of a partition ended. The present owner, if that was the last one it waited for.
+    pub(crate) fn old_job_ended(&mut self, topic: TopicId, partition: i32) -> Option<AssignmentId> {
+        let place = self.places.get_mut(&(topic, partition))?;
+        place.old_jobs = place.old_jobs.saturating_sub(1);
+        if place.old_jobs > 0 {
+            return None;
+        }
+        let owner = place.owner;
+        if owner.is_none() {
+            self.places.remove(&(topic, partition));
+        }
+        owner
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (AssignmentId, &Assignment<M>)> {
+        self.slots.iter().enumerate().filter_map(|(slot, entry)| {
+            let id = AssignmentId {
+                slot: slot as u32,
+                epoch: entry.epoch,
+            };
+            entry.assignment.as_deref().map(|assignment| (id, assignment))
+        })
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (AssignmentId, &mut Assignment<M>)> {
+        self.slots.iter_mut().enumerate().filter_map(|(slot, entry)| {
+            let id = AssignmentId {
+                slot: slot as u32,
+                epoch: entry.epoch,
+            };
+            entry.assignment.as_deref_mut().map(|assignment| (id, assignment))
+        })
+    }
+}

@@ -1,0 +1,230 @@
+//! When to commit, and what to send along.
+//!
+//! Called by the engine on its one thread. A commit is taken from the ledger at one moment, so its offset never passes a
+//! message that is not done; at most one is on its way for each assignment, so an older one never overwrites a newer.
+
+use std::collections::VecDeque;
+
+use crate::action::{Action, CommitFailure, CommitId, Notice};
+use crate::assignment::{Assignment, AssignmentId, Stage};
+use crate::engine::Engine;
+use crate::instant::Instant;
+use crate::ledger::Ledger;
+use crate::metadata;
+use crate::record::Record;
+
+/// What a commit said: the version of the ledger and of the user's metadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    ledger: u64,
+    user: u64,
+}
+
+/// The commits of one assignment.
+#[derive(Debug)]
+pub(crate) struct Commits {
+    confirmed: Stamp,
+    on_its_way: Option<(CommitId, Stamp)>,
+    last_id: u64,
+    /// Somebody waits for a commit: send it as soon as none is on its way.
+    pub(crate) urgent: bool,
+    user: Option<String>,
+    user_version: u64,
+    marks_dropped: bool,
+    /// After a failure while the partition is given up: when to try again.
+    pub(crate) retry_at: Instant,
+}
+
+impl Commits {
+    pub(crate) fn new(ledger: &Ledger, user: Option<String>) -> Self {
+        Self {
+            confirmed: Stamp {
+                ledger: ledger.version(),
+                user: 0,
+            },
+            on_its_way: None,
+            last_id: 0,
+            urgent: false,
+            user,
+            user_version: 0,
+            marks_dropped: false,
+            retry_at: Instant::START,
+        }
+    }
+
+    /// Whether the ledger says something that no confirmed commit said.
+    pub(crate) fn is_dirty(&self, ledger: &Ledger) -> bool {
+        self.confirmed != self.stamp(ledger) && ledger.position().is_some()
+    }
+
+    pub(crate) fn is_on_its_way(&self) -> bool {
+        self.on_its_way.is_some()
+    }
+
+    pub(crate) fn user_metadata(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    pub(crate) fn set_user_metadata(&mut self, text: Option<String>) {
+        self.user = text;
+        self.user_version += 1;
+    }
+
+    fn stamp(&self, ledger: &Ledger) -> Stamp {
+        Stamp {
+            ledger: ledger.version(),
+            user: self.user_version,
+        }
+    }
+
+    /// The id of the commit that will say what the ledger says now.
+    fn covering(&self, ledger: &Ledger) -> CommitId {
+        match self.on_its_way {
+            Some((id, stamp)) if stamp == self.stamp(ledger) => id,
+            _ => CommitId(self.last_id + 1),
+        }
+    }
+}
+
+impl<M> Assignment<M> {
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.commits.is_dirty(&self.ledger)
+    }
+
+    /// Takes a commit from the ledger and sends it off.
+    pub(crate) fn send_commit(
+        &mut self,
+        id: AssignmentId,
+        limit: usize,
+        last: bool,
+        actions: &mut VecDeque<Action<M>>,
+    ) {
+        let Some(position) = self.ledger.position() else { return };
+        let user = self.commits.user.as_deref();
+        let encoded = metadata::encode(position, self.ledger.done_runs(), user, limit).or_else(|problem| {
+            actions.push_back(Action::Notice(Notice::UserMetadataTooLong {
+                assignment: id,
+                problem,
+            }));
+            metadata::encode(position, self.ledger.done_runs(), None, limit)
+        });
+        // Without the user's part nothing is too long: the marks give way, and an empty text always fits.
+        let (text, marks_dropped) =
+            encoded.map_or((String::new(), false), |encoded| (encoded.text, encoded.marks_dropped));
+        if marks_dropped && !self.commits.marks_dropped {
+            let messages = self.ledger.done_beyond();
+            actions.push_back(Action::Notice(Notice::MarksDropped {
+                assignment: id,
+                messages,
+            }));
+        }
+        self.commits.marks_dropped = marks_dropped;
+        self.commits.urgent = false;
+        self.commits.last_id += 1;
+        let commit = CommitId(self.commits.last_id);
+        self.commits.on_its_way = Some((commit, self.commits.stamp(&self.ledger)));
+        actions.push_back(Action::Commit {
+            assignment: id,
+            id: commit,
+            position,
+            metadata: text,
+            last,
+        });
+    }
+}
+
+impl<M: Record> Engine<M> {
+    /// The result of a commit that [`Action::Commit`] asked for.
+    pub fn committed(&mut self, now: Instant, id: AssignmentId, commit: CommitId, result: Result<(), CommitFailure>) {
+        self.observe(now);
+        let Some(assignment) = self.assignments.get_mut(id) else {
+            return;
+        };
+        let Some((_, stamp)) = assignment
+            .commits
+            .on_its_way
+            .take_if(|(expected, _)| *expected == commit)
+        else {
+            return;
+        };
+        match result {
+            Ok(()) => assignment.commits.confirmed = stamp,
+            Err(CommitFailure::Retriable) => {}
+            Err(failure) => self.actions.push_back(Action::Notice(Notice::CommitFailed {
+                assignment: id,
+                failure,
+            })),
+        }
+        if assignment.stage != Stage::Active {
+            self.last_commit_answered(now, id, result);
+            return;
+        }
+        if assignment.commits.urgent && assignment.is_dirty() && result.is_ok() {
+            assignment.send_commit(id, self.options.metadata_limit, false, &mut self.actions);
+        }
+        self.schedule_commit(id);
+    }
+
+    /// Commits as soon as possible instead of at the next interval. The id of the commit that will say what is done now,
+    /// which may go out only after the one on its way; `None` when all of it is committed already, or the id is stale.
+    pub fn commit_now(&mut self, now: Instant, id: AssignmentId) -> Option<CommitId> {
+        self.observe(now);
+        let assignment = self.assignments.get_mut(id)?;
+        if assignment.stage != Stage::Active || !assignment.is_dirty() {
+            return None;
+        }
+        let covering = assignment.commits.covering(&assignment.ledger);
+        if !assignment.commits.is_on_its_way() {
+            assignment.send_commit(id, self.options.metadata_limit, false, &mut self.actions);
+        } else if assignment
+            .commits
+            .on_its_way
+            .is_some_and(|(on_its_way, _)| on_its_way != covering)
+        {
+            assignment.commits.urgent = true;
+        }
+        Some(covering)
+    }
+
+    /// Stores a text with the offset from the next commit on, which this makes due; `None` removes it. Returns whether
+    /// the partition is still owned.
+    pub fn set_offset_metadata(&mut self, id: AssignmentId, text: Option<String>) -> bool {
+        let Some(assignment) = self.assignments.get_mut(id).filter(|found| found.marks_count()) else {
+            return false;
+        };
+        assignment.commits.set_user_metadata(text);
+        self.schedule_commit(id);
+        true
+    }
+
+    /// The text stored with the offset: read at assignment, or set since.
+    pub fn offset_metadata(&self, id: AssignmentId) -> Option<&str> {
+        self.assignments.get(id)?.commits.user_metadata()
+    }
+
+    /// Sees to it that what changed is committed within an interval. All partitions share the moment, so that the
+    /// runtime can put them into one request.
+    pub(crate) fn schedule_commit(&mut self, id: AssignmentId) {
+        let dirty = self
+            .assignments
+            .get(id)
+            .is_some_and(|found| !found.commits.is_on_its_way() && found.is_dirty());
+        if dirty && self.next_commit.is_none() {
+            self.next_commit = Some(self.clock + self.options.commit_interval);
+        }
+    }
+
+    /// Commits of every partition that has something new, if the interval is over.
+    pub(crate) fn commit_if_due(&mut self, now: Instant) {
+        if self.next_commit.is_none_or(|due| due > now) {
+            return;
+        }
+        self.next_commit = None;
+        for (id, assignment) in self.assignments.iter_mut() {
+            let ours = !matches!(assignment.stage, Stage::LastCommit { .. });
+            if ours && !assignment.commits.is_on_its_way() && assignment.is_dirty() {
+                assignment.send_commit(id, self.options.metadata_limit, false, &mut self.actions);
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Making jobs out of what is ready.
+
+use crate::assignment::{Assignment, AssignmentId};
+use crate::engine::Engine;
+use crate::instant::Instant;
+use crate::job::{Group, Job, JobKind, Part, RunningJob};
+use crate::record::Record;
+use crate::scheduler::PoolId;
+use crate::virtual_partition::Index;
+
+/// Most messages of a job for the partitioner: enough to make the crossing into a host language cheap, few enough that
+/// the first of them do not wait long.
+const MOST_TO_KEY: usize = 1024;
+
+impl<M: Record> Engine<M> {
+    /// The next job for a seat of `pool`, while it has room for one. Each partition in turn gives one.
+    pub fn next_job(&mut self, now: Instant, pool: PoolId) -> Option<Job<M>> {
+        self.observe(now);
+        if self.quiet {
+            return None;
+        }
+        while let Some(id) = self.scheduler.next(pool) {
+            let share = self.scheduler.share(pool);
+            let Some(assignment) = self.assignments.get_mut(id) else {
+                continue;
+            };
+            assignment.enlisted = false;
+            if !assignment.can_give_job() {
+                continue;
+            }
+            let job = if assignment.can_ask_partitioner() {
+                self.make_key_job(id)
+            } else {
+                self.make_job(id, share)
+            };
+            // Behind all others in the ring, if there is more.
+            self.enlist(id);
+            if job.is_some() {
+                return job;
+            }
+        }
+        None
+    }
+
+    fn make_key_job(&mut self, id: AssignmentId) -> Option<Job<M>> {
+        let assignment = self.assignments.get_mut(id)?;
+        let count = assignment.intake.len().min(MOST_TO_KEY);
+        let mut messages = self.spare.pop().unwrap_or_default();
+        let (mut sequences, parts) = self.jobs.lists();
+        let mut bytes = 0;
+        for queued in assignment.intake.drain(..count) {
+            sequences.push(queued.sequence);
+            messages.push(queued.message);
+            bytes += u64::from(queued.bytes);
+        }
+        assignment.asking_partitioner = true;
+        let running = assignment.running(JobKind::Key, id, 1, bytes, sequences, parts);
+        self.hand_out(running, messages, Vec::new())
+    }
+
+    /// A share of the ready virtual partitions; `None` when everything that was ready turned out to be done already.
+    fn make_job(&mut self, id: AssignmentId, share: u64) -> Option<Job<M>> {
+        let assignment = self.assignments.get_mut(id)?;
+        let most = assignment.options.max_messages.max(1) as usize;
+        let share = usize::try_from(share).unwrap_or(most).min(most);
+        let per_job = assignment.options.virtual_partitions_per_job.max(1) as usize;
+        let mut messages = self.spare.pop().unwrap_or_default();
+        let (mut sequences, mut parts) = self.jobs.lists();
+        let mut groups = Vec::new();
+        let (mut attempt, mut bytes) = (1, 0);
+        let (mut skipped, mut skipped_bytes) = (0, 0);
+        while let Some(index) = assignment.mailboxes.peek_ready() {
+            let alone = assignment.mailboxes.has_failed(index);
+            if !parts.is_empty() && (alone || parts.len() >= per_job || messages.len() >= share) {
+                break;
+            }
+            assignment.mailboxes.take_ready();
+            let start = messages.len();
+            while messages.len() < most
+                && let Some(queued) = assignment.mailboxes.pop(index)
+            {
+                // Only a message that was in a job before can have been marked.
+                if alone && assignment.ledger.is_done(queued.sequence) {
+                    skipped += 1;
+                    skipped_bytes += u64::from(queued.bytes);
+                    self.dropped.push(queued.message);
+                    continue;
+                }
+                bytes += u64::from(queued.bytes);
+                sequences.push(queued.sequence);
+                messages.push(queued.message);
+            }
+            let Some(&first) = sequences.get(start) else {
+                assignment.mailboxes.remove_if_drained(index);
+                continue;
+            };
+            if start == 0 {
+                attempt = assignment.mailboxes.failures_of(index, first).saturating_add(1);
+            }
+            let part = assignment.part(index, start, messages.len());
+            groups.push(Group {
+                virtual_partition: part.name,
+                start: part.start,
+                len: part.len,
+            });
+            parts.push(part);
+            if alone {
+                break;
+            }
+        }
+        assignment.held_messages -= skipped;
+        assignment.held_bytes -= skipped_bytes;
+        self.budget.give_back(skipped, skipped_bytes);
+        if messages.is_empty() {
+            self.jobs.keep_lists(sequences, parts);
+            self.spare.push(messages);
+            return None;
+        }
+        let running = assignment.running(JobKind::Handle, id, attempt, bytes, sequences, parts);
+        self.hand_out(running, messages, groups)
+    }
+
+    fn hand_out(&mut self, running: RunningJob, messages: Vec<M>, groups: Vec<Group>) -> Option<Job<M>> {
+        let RunningJob {
+            kind,
+            assignment,
+            topic,
+            partition,
+            pool,
+            attempt,
+            ..
+        } = running;
+        self.assignments.get_mut(assignment)?.running_jobs += 1;
+        self.scheduler.job_started(pool);
+        let id = self.jobs.start(running);
+        Some(Job {
+            id,
+            kind,
+            assignment,
+            topic,
+            partition,
+            messages,
+            groups,
+            attempt,
+        })
+    }
+}
+
+impl<M> Assignment<M> {
+    fn part(&self, index: Index, start: usize, end: usize) -> Part {
+        let (name, shared) = self.mailboxes.name(index);
+        Part {
+            index,
+            name,
+            shared,
+            start: start as u32,
+            len: (end - start) as u32,
+            marked: 0,
+        }
+    }
+
+    fn running(
+        &self,
+        kind: JobKind,
+        id: AssignmentId,
+        attempt: u32,
+        bytes: u64,
+        sequences: Vec<u64>,
+        parts: Vec<Part>,
+    ) -> RunningJob {
+        RunningJob {
+            kind,
+            assignment: id,
+            topic: self.topic,
+            partition: self.partition,
+            pool: self.options.pool,
+            attempt,
+            bytes,
+            sequences,
+            parts,
+        }
+    }
+}

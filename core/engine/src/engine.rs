@@ -1,0 +1,334 @@
+//! The engine: takes events and the time, returns jobs and actions.
+//!
+//! Owned by one thread, the runtime's poller; a simulator drives it the same way. After each call the runtime takes the
+//! actions by [`Engine::next_action`], offers work by [`Engine::next_job`], and calls [`Engine::tick`] no later than
+//! [`Engine::deadline`]. Guarantees: a virtual partition runs in one job at a time and in order; a commit never passes a
+//! message that is not done; an id that is stale, unknown or used twice changes nothing; no call blocks.
+
+use std::collections::VecDeque;
+
+use crate::action::{Action, Notice, Room, Start};
+use crate::assignment::{Assignment, AssignmentId, Assignments, Stage, TopicId};
+use crate::budget::Budget;
+use crate::committer::Commits;
+use crate::instant::Instant;
+use crate::job::Jobs;
+use crate::ledger::{Delivery, Ledger};
+use crate::metadata;
+use crate::options::{EngineOptions, TopicOptions};
+use crate::partitioner::{Partitioner, Route};
+use crate::record::Record;
+use crate::scheduler::{PoolId, Scheduler};
+use crate::timers::{Timer, Timers};
+use crate::unmarked::Unmarked;
+use crate::virtual_partition::{Index, Mailboxes, Queued, State};
+
+/// Most emptied message lists kept for the next jobs.
+const SPARE_LISTS: usize = 1024;
+
+/// Decides what happens to messages, from the moment they are fetched to the commit. See the module.
+#[derive(Debug)]
+pub struct Engine<M> {
+    pub(crate) options: EngineOptions,
+    pub(crate) topics: Vec<TopicOptions>,
+    pub(crate) assignments: Assignments<M>,
+    pub(crate) scheduler: Scheduler,
+    pub(crate) jobs: Jobs,
+    pub(crate) timers: Timers,
+    pub(crate) next_commit: Option<Instant>,
+    pub(crate) budget: Budget,
+    pub(crate) actions: VecDeque<Action<M>>,
+    pub(crate) dropped: Vec<M>,
+    pub(crate) spare: Vec<Vec<M>>,
+    pub(crate) quiet: bool,
+    /// The latest `now`.
+    pub(crate) clock: Instant,
+}
+
+impl<M: Record> Engine<M> {
+    /// An engine without topics.
+    pub fn new(options: EngineOptions) -> Self {
+        Self {
+            options,
+            topics: Vec::new(),
+            assignments: Assignments::new(),
+            scheduler: Scheduler::default(),
+            jobs: Jobs::default(),
+            timers: Timers::default(),
+            next_commit: None,
+            budget: Budget::new(options.memory_budget_messages, options.memory_budget_bytes),
+            actions: VecDeque::new(),
+            dropped: Vec::new(),
+            spare: Vec::new(),
+            quiet: false,
+            clock: Instant::START,
+        }
+    }
+
+    /// Adds a pool of `seats` that run jobs, and `lookahead` more jobs that may be handed out while all seats are busy,
+    /// so that a worker finds its next job without waiting for the poller.
+    pub fn add_pool(&mut self, seats: u32, lookahead: u32) -> PoolId {
+        self.scheduler.add(seats, lookahead)
+    }
+
+    /// Changes the number of seats; jobs that are out stay out.
+    pub fn resize_pool(&mut self, pool: PoolId, seats: u32) {
+        self.scheduler.resize(pool, seats);
+    }
+
+    /// Adds a topic.
+    pub fn add_topic(&mut self, options: TopicOptions) -> TopicId {
+        self.topics.push(options);
+        TopicId((self.topics.len() - 1) as u32)
+    }
+
+    /// Begins an ownership of a partition. One that was not given up before is lost by this. Nothing is dispatched until
+    /// the jobs of earlier ownerships have ended. A topic that was not added has no partitions: the id is stale at once.
+    pub fn assign(&mut self, now: Instant, topic: TopicId, partition: i32, start: Start<'_>) -> AssignmentId {
+        self.observe(now);
+        let Some(&options) = self.topics.get(topic.0 as usize) else {
+            return AssignmentId::default();
+        };
+        if let Some(previous) = self.assignments.owner(topic, partition) {
+            self.lose(now, previous);
+        }
+        let committed = start.offset.filter(|offset| *offset >= 0);
+        let decoded = committed.map(|offset| metadata::decode(offset, start.metadata.unwrap_or_default()));
+        let decoded = decoded.unwrap_or_default();
+        let ledger = Ledger::resume(committed, decoded.done);
+        let old_jobs = self.assignments.old_jobs(topic, partition);
+        let id = self.assignments.insert(Assignment {
+            topic,
+            partition,
+            options,
+            partitioner: Partitioner::new(options.virtual_partitions, self.options.hash_seed),
+            stage: Stage::Active,
+            paused_until: None,
+            waits_for_old_jobs: old_jobs > 0,
+            commits: Commits::new(&ledger, decoded.user),
+            ledger,
+            mailboxes: Mailboxes::new(),
+            intake: VecDeque::new(),
+            asking_partitioner: false,
+            unmarked: Unmarked::new(),
+            running_jobs: 0,
+            held_messages: 0,
+            held_bytes: 0,
+            enlisted: false,
+            counted: 0,
+        });
+        if let Some(problem) = decoded.problem {
+            self.notice(Notice::MetadataIgnored {
+                assignment: id,
+                problem,
+            });
+        }
+        if old_jobs > 0 {
+            self.notice(Notice::WaitingForOldJobs {
+                assignment: id,
+                running: old_jobs,
+            });
+        }
+        id
+    }
+
+    /// How much may be read from a partition now; nothing while it is paused or given up, or the engine is quiet.
+    pub fn room(&self, id: AssignmentId) -> Room {
+        let Some(assignment) = self.assignments.get(id) else {
+            return Room::default();
+        };
+        if self.quiet || assignment.stage != Stage::Active || assignment.paused_until.is_some() {
+            return Room::default();
+        }
+        let window = u64::from(assignment.options.window).saturating_sub(assignment.ledger.window());
+        let limit = assignment.options.partition_budget_bytes;
+        self.budget
+            .room(assignment.held_messages, assignment.held_bytes, limit, window)
+    }
+
+    /// Takes fetched messages, in offset order. What was done in an earlier life or delivered before is dropped, and so
+    /// is everything when the id is stale.
+    pub fn deliver(&mut self, now: Instant, id: AssignmentId, messages: impl IntoIterator<Item = M>) {
+        self.observe(now);
+        let Some(assignment) = self
+            .assignments
+            .get_mut(id)
+            .filter(|found| found.stage == Stage::Active)
+        else {
+            self.dropped.extend(messages);
+            return;
+        };
+        let (mut taken, mut taken_bytes) = (0, 0);
+        for message in messages {
+            let offset = message.offset();
+            let sequence = match assignment.ledger.deliver(offset) {
+                Delivery::New(sequence) => sequence,
+                Delivery::AlreadyDone | Delivery::Duplicate => {
+                    self.dropped.push(message);
+                    continue;
+                }
+                Delivery::Refused => {
+                    self.dropped.push(message);
+                    let notice = Notice::OffsetRefused { assignment: id, offset };
+                    self.actions.push_back(Action::Notice(notice));
+                    continue;
+                }
+            };
+            let bytes = message.bytes();
+            taken += 1;
+            taken_bytes += u64::from(bytes);
+            let route = assignment.partitioner.route(&message);
+            let queued = Queued {
+                message,
+                sequence,
+                arrived: now,
+                bytes,
+            };
+            if route == Route::Ask {
+                assignment.intake.push_back(queued);
+            } else {
+                let index = assignment.mailboxes.push(route, queued);
+                assignment.gather(&mut self.timers, now, id, index);
+            }
+        }
+        assignment.held_messages += taken;
+        assignment.held_bytes += taken_bytes;
+        self.budget.take(taken, taken_bytes);
+        self.enlist(id);
+        self.schedule_commit(id);
+    }
+
+    /// Stops handing out new jobs and reading; what runs goes on and is committed.
+    pub fn quiet(&mut self) {
+        self.quiet = true;
+    }
+
+    /// Ends [`Engine::quiet`].
+    pub fn resume_all(&mut self) {
+        self.quiet = false;
+    }
+
+    /// Hands out nothing of a partition, and reads nothing from it, until `until` or [`Engine::resume`]. Running jobs go
+    /// on.
+    pub fn pause(&mut self, id: AssignmentId, until: Option<Instant>) {
+        let Some(assignment) = self.assignments.get_mut(id) else {
+            return;
+        };
+        let until = until.unwrap_or(Instant::NEVER);
+        assignment.paused_until = Some(until);
+        self.timers.set(until, Timer::Pause(id));
+        self.enlist(id);
+    }
+
+    /// Ends a pause.
+    pub fn resume(&mut self, id: AssignmentId) {
+        if let Some(assignment) = self.assignments.get_mut(id) {
+            assignment.paused_until = None;
+            self.enlist(id);
+        }
+    }
+
+    /// Does what is due: back-offs, lingers and pauses that end, commits, deadlines.
+    pub fn tick(&mut self, now: Instant) {
+        self.observe(now);
+        while let Some(timer) = self.timers.take_due(now) {
+            match timer {
+                Timer::VirtualPartition(id, index) => self.waited(now, id, index),
+                Timer::Pause(id) => {
+                    let assignment = self.assignments.get(id);
+                    if assignment
+                        .and_then(|found| found.paused_until)
+                        .is_some_and(|until| until <= now)
+                    {
+                        self.resume(id);
+                    }
+                }
+                Timer::Life(id) => self.advance_life(now, id),
+            }
+        }
+        self.commit_if_due(now);
+    }
+
+    /// The next moment at which [`Engine::tick`] has something to do; `None` when nothing is due ever.
+    pub fn deadline(&self) -> Option<Instant> {
+        [self.timers.next(), self.next_commit].into_iter().flatten().min()
+    }
+
+    /// The next thing the runtime has to do.
+    pub fn next_action(&mut self) -> Option<Action<M>> {
+        if let Some(action) = self.actions.pop_front() {
+            return Some(action);
+        }
+        if self.dropped.is_empty() {
+            return None;
+        }
+        let emptied = self.spare.pop().unwrap_or_default();
+        Some(Action::Dropped(std::mem::replace(&mut self.dropped, emptied)))
+    }
+
+    /// Takes an emptied list of messages, whose memory serves a later job. Messages still in it are dropped here.
+    pub fn recycle(&mut self, mut list: Vec<M>) {
+        if self.spare.len() < SPARE_LISTS && list.capacity() > 0 {
+            list.clear();
+            self.spare.push(list);
+        }
+    }
+
+    pub(crate) fn observe(&mut self, now: Instant) {
+        self.clock = self.clock.max(now);
+    }
+
+    pub(crate) fn notice(&mut self, notice: Notice) {
+        self.actions.push_back(Action::Notice(notice));
+    }
+
+    /// Sees to it that an assignment that could give a job gets its turn, and tells the pool what it has.
+    pub(crate) fn enlist(&mut self, id: AssignmentId) {
+        let Some(assignment) = self.assignments.get_mut(id) else {
+            return;
+        };
+        let can = assignment.can_give_job();
+        let ready = if can { assignment.mailboxes.ready_messages() } else { 0 };
+        let before = std::mem::replace(&mut assignment.counted, ready);
+        self.scheduler.recount(assignment.options.pool, before, ready);
+        if can && !assignment.enlisted {
+            assignment.enlisted = true;
+            self.scheduler.enlist(assignment.options.pool, id);
+        }
+    }
+
+    /// A virtual partition's timer is due: it becomes ready if it still waits for it.
+    fn waited(&mut self, now: Instant, id: AssignmentId, index: Index) {
+        let Some(assignment) = self.assignments.get_mut(id) else {
+            return;
+        };
+        match assignment.mailboxes.state(index) {
+            Some(State::Lingering(due) | State::BackingOff(due)) if due <= now => {
+                assignment.mailboxes.set_ready(index);
+                self.enlist(id);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl<M> Assignment<M> {
+    /// Decides whether a virtual partition that is in no job and in no back-off is ready or waits for more messages.
+    pub(crate) fn gather(&mut self, timers: &mut Timers, now: Instant, id: AssignmentId, index: Index) {
+        let state = self.mailboxes.state(index);
+        if !matches!(state, Some(State::Idle | State::Lingering(_))) {
+            return;
+        }
+        if self.options.linger.is_zero() || self.mailboxes.length(index) >= self.options.max_messages {
+            self.mailboxes.set_ready(index);
+        } else if state == Some(State::Idle) {
+            let due = self.mailboxes.oldest(index).unwrap_or(now) + self.options.linger;
+            if due <= now {
+                self.mailboxes.set_ready(index);
+            } else {
+                self.mailboxes.set_waiting(index, State::Lingering(due));
+                timers.set(due, Timer::VirtualPartition(id, index));
+            }
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Jobs: what one call of a handler gets, and what the engine remembers of it until it is handed back.
+
+use crate::assignment::{AssignmentId, TopicId};
+use crate::scheduler::PoolId;
+use crate::virtual_partition::Index;
+
+/// Names a job that was handed out. An id is never used again, so a late or doubled answer is harmless.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId {
+    slot: u32,
+    generation: u32,
+}
+
+/// What is asked of the worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobKind {
+    /// Call the handler.
+    Handle,
+    /// Call the partitioner for each message; the answer is [`Outcome::Keyed`] or [`Outcome::KeyFailed`].
+    Key,
+}
+
+/// A share of the work, owned by a worker until it is completed.
+#[derive(Debug)]
+pub struct Job<M> {
+    /// To mark and complete it with.
+    pub id: JobId,
+    /// What is to be done.
+    pub kind: JobKind,
+    /// The ownership under which the messages were read.
+    pub assignment: AssignmentId,
+    /// The topic, as added to the engine.
+    pub topic: TopicId,
+    /// The partition of all messages.
+    pub partition: i32,
+    /// At least one message; group after group, each in order.
+    pub messages: Vec<M>,
+    /// The virtual partitions of the messages; empty for [`JobKind::Key`].
+    pub groups: Vec<Group>,
+    /// From 1: which attempt this is for the first message. Messages behind it may be here for the first time.
+    pub attempt: u32,
+}
+
+/// The messages of one virtual partition in a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Names the virtual partition: the key's hash, the number in fixed mode, the partitioner's answer.
+    pub virtual_partition: u64,
+    /// Index of the first message.
+    pub start: u32,
+    /// Number of messages.
+    pub len: u32,
+}
+
+/// How far a mark reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// This message only.
+    Message,
+    /// This message and everything before it in its virtual partition, in this job and in earlier ones.
+    Prefix,
+}
+
+/// How a job ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The handler returned. Without manual offset management all messages are done.
+    Done,
+    /// The handler failed: what is not marked is retried after the back-off.
+    Failed {},
+    /// The handler was never called: put back, without counting an attempt.
+    NotStarted,
+    /// The partitioner's answers, one for each message of a [`JobKind::Key`] job.
+    Keyed(Vec<u64>),
+    /// The partitioner failed: the messages of the job go to one virtual partition.
+    KeyFailed,
+}
+
+/// The engine's side of a job.
+#[derive(Debug)]
+pub(crate) struct RunningJob {
+    pub(crate) kind: JobKind,
+    pub(crate) assignment: AssignmentId,
+    pub(crate) topic: TopicId,
+    pub(crate) partition: i32,
+    pub(crate) pool: PoolId,
+    pub(crate) attempt: u32,
+    pub(crate) bytes: u64,
+    /// The ledger's sequence of each message.
+    pub(crate) sequences: Vec<u64>,
+    pub(crate) parts: Vec<Part>,
+}
+
+/// The engine's side of a group.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part {
+    pub(crate) index: Index,
+    pub(crate) name: u64,
+    /// Whether later messages may join the virtual partition under the same name.
+    pub(crate) shared: bool,
+    pub(crate) start: u32,
+    pub(crate) len: u32,
+    /// How many of its first messages a prefix mark has covered.
+    pub(crate) marked: u32,
+}
+
+impl RunningJob {
+    pub(crate) fn sequences_of(&self, part: &Part) -> &[u64] {
+        let start = part.start as usize;
+        self.sequences.get(start..start + part.len as usize).unwrap_or_default()
+    }
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
+    job: Option<RunningJob>,
+}
+
+/// All jobs that are out, also those of partitions lost meanwhile.
+#[derive(Debug, Default)]
+pub(crate) struct Jobs {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    spare: Vec<(Vec<u64>, Vec<Part>)>,
+}
+
+/// Most emptied lists kept for the next jobs.
+const SPARE: usize = 1024;
+
+impl Jobs {
+    /// Empty lists with the capacity of an earlier job's.
+    pub(crate) fn lists(&mut self) -> (Vec<u64>, Vec<Part>) {
+        self.spare.pop().unwrap_or_default()
+    }
+
+    pub(crate) fn keep_lists(&mut self, mut sequences: Vec<u64>, mut parts: Vec<Part>) {
+        if self.spare.len() < SPARE {
+            sequences.clear();
+            parts.clear();
+            self.spare.push((sequences, parts));
+        }
+    }
+
+    pub(crate) fn start(&mut self, job: RunningJob) -> JobId {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            (self.slots.len() - 1) as u32
+        });
+        let Some(entry) = self.slots.get_mut(slot as usize) else {
+            return JobId { slot, generation: 0 };
+        };
+        entry.job = Some(job);
+        JobId {
+            slot,
+            generation: entry.generation,
+        }
+    }
+
+    pub(crate) fn get(&self, id: JobId) -> Option<&RunningJob> {
+        self.slots
+            .get(id.slot as usize)
+            .filter(|slot| slot.generation == id.generation)?
+            .job
+            .as_ref()
+    }
+
+    pub(crate) fn get_mut(&mut self, id: JobId) -> Option<&mut RunningJob> {
+        self.slots
+            .get_mut(id.slot as usize)
+            .filter(|slot| slot.generation == id.generation)?
+            .job
+            .as_mut()
+    }
+
+    /// Takes a job out; `None` when it was completed before.
+    pub(crate) fn finish(&mut self, id: JobId) -> Option<RunningJob> {
+        let slot = self
+            .slots
+            .get_mut(id.slot as usize)
+            .filter(|slot| slot.generation == id.generation)?;
+        let job = slot.job.take()?;
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.push(id.slot);
+        Some(job)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &RunningJob> {
+        self.slots.iter().filter_map(|slot| slot.job.as_ref())
+    }
+}

@@ -1,0 +1,128 @@
+//! The end of an ownership: given up in order, or lost.
+//!
+//! Active → draining (running jobs) → last commit → released; or lost at once from any of them. Jobs that still run then
+//! are old jobs: what they return is freed, what they mark does not count, and the next owner of the partition waits for
+//! them.
+
+use std::time::Duration;
+
+use crate::action::{Action, CommitFailure, Notice};
+use crate::assignment::{Assignment, AssignmentId, Stage};
+use crate::engine::Engine;
+use crate::instant::Instant;
+use crate::record::Record;
+use crate::timers::Timer;
+
+/// The least time the last commit gets, also when running jobs used up the deadline.
+const LAST_COMMIT_WAIT: Duration = Duration::from_secs(1);
+/// The pause before a last commit that failed is sent again.
+const LAST_COMMIT_RETRY: Duration = Duration::from_millis(100);
+
+impl<M: Record> Engine<M> {
+    /// Gives a partition up in order: stops handing out, drops what waits, awaits running jobs (not those of long-running
+    /// topics) until `deadline`, commits a last time if something is new, then says [`Action::Release`]. Called again, it
+    /// changes the deadline.
+    pub fn revoke(&mut self, now: Instant, id: AssignmentId, deadline: Instant) {
+        self.observe(now);
+        let Some(assignment) = self.assignments.get_mut(id) else {
+            return;
+        };
+        if assignment.stage == Stage::Active {
+            let (messages, bytes) = assignment.drop_queued(&mut self.dropped);
+            self.budget.give_back(messages, bytes);
+        }
+        if !matches!(assignment.stage, Stage::LastCommit { .. }) {
+            assignment.stage = Stage::Draining { deadline };
+            self.timers.set(deadline, Timer::Life(id));
+        }
+        self.enlist(id);
+        self.advance_life(now, id);
+    }
+
+    /// Ends an ownership that is gone already: no waiting, no commit, no [`Action::Release`].
+    pub fn lose(&mut self, now: Instant, id: AssignmentId) {
+        self.observe(now);
+        let Some(mut assignment) = self.assignments.remove(id) else {
+            return;
+        };
+        self.scheduler.recount(assignment.options.pool, assignment.counted, 0);
+        let (messages, bytes) = assignment.drop_queued(&mut self.dropped);
+        self.budget.give_back(messages, bytes);
+    }
+
+    /// Takes a partition that is being given up as far as it can go now.
+    pub(crate) fn advance_life(&mut self, now: Instant, id: AssignmentId) {
+        let Some(assignment) = self.assignments.get_mut(id) else {
+            return;
+        };
+        if let Stage::Draining { deadline } = assignment.stage {
+            let running = assignment.running_jobs;
+            if running > 0 && !assignment.options.long_running_job {
+                if now < deadline {
+                    return;
+                }
+                let notice = Notice::RevokeDeadlinePassed {
+                    assignment: id,
+                    running,
+                };
+                self.actions.push_back(Action::Notice(notice));
+            }
+            let deadline = deadline.max(now + LAST_COMMIT_WAIT);
+            assignment.stage = Stage::LastCommit { deadline };
+            self.timers.set(deadline, Timer::Life(id));
+        }
+        let Stage::LastCommit { deadline } = assignment.stage else {
+            return;
+        };
+        let waits = assignment.commits.is_on_its_way();
+        if !waits && !assignment.is_dirty() {
+            self.release(now, id);
+        } else if now >= deadline {
+            self.notice(Notice::LastCommitUnconfirmed { assignment: id });
+            self.release(now, id);
+        } else if !waits && assignment.commits.retry_at <= now {
+            assignment.send_commit(id, self.options.metadata_limit, true, &mut self.actions);
+        }
+    }
+
+    /// A commit of a partition that is being given up was answered.
+    pub(crate) fn last_commit_answered(&mut self, now: Instant, id: AssignmentId, result: Result<(), CommitFailure>) {
+        let Some(assignment) = self.assignments.get_mut(id) else {
+            return;
+        };
+        match (assignment.stage, result) {
+            (Stage::LastCommit { .. }, Err(CommitFailure::NotOwned | CommitFailure::Fatal)) => {
+                self.notice(Notice::LastCommitUnconfirmed { assignment: id });
+                self.release(now, id);
+                return;
+            }
+            (Stage::LastCommit { .. }, Err(CommitFailure::Retriable)) => {
+                assignment.commits.retry_at = now + LAST_COMMIT_RETRY;
+                self.timers.set(assignment.commits.retry_at, Timer::Life(id));
+            }
+            _ => self.schedule_commit(id),
+        }
+        self.advance_life(now, id);
+    }
+
+    fn release(&mut self, now: Instant, id: AssignmentId) {
+        self.actions.push_back(Action::Release { assignment: id });
+        self.lose(now, id);
+    }
+}
+
+impl<M> Assignment<M> {
+    /// Empties the mailboxes; returns what was given back, in messages and bytes.
+    fn drop_queued(&mut self, dropped: &mut Vec<M>) -> (u64, u64) {
+        let (mut messages, mut bytes) = (0, 0);
+        let mut drop = |queued: crate::virtual_partition::Queued<M>| {
+            messages += 1;
+            bytes += u64::from(queued.bytes);
+            dropped.push(queued.message);
+        };
+        self.intake.drain(..).for_each(&mut drop);
+        self.mailboxes.clear(&mut drop);
+        self.release(messages, bytes);
+        (messages, bytes)
+    }
+}

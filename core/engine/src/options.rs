@@ -1,0 +1,94 @@
+//! What the engine and each topic can be told. Values arrive here validated; the runtime's option table owns names,
+//! units, ranges and defaults that users see.
+
+use std::time::Duration;
+
+use crate::retry::Backoff;
+use crate::scheduler::PoolId;
+
+/// Values for the whole process.
+#[derive(Clone, Copy, Debug)]
+pub struct EngineOptions {
+    /// Bytes of messages waiting or running in the process; what librdkafka has prefetched is not counted.
+    pub memory_budget_bytes: u64,
+    /// The same in messages.
+    pub memory_budget_messages: u64,
+    /// Time between two commits of a partition whose ledger changes.
+    pub commit_interval: Duration,
+    /// Most bytes of metadata the broker takes with a commit (`offset.metadata.max.bytes`).
+    pub metadata_limit: usize,
+    /// Seed of the key hash. In fixed mode it decides which key lands in which virtual partition, so it must stay the
+    /// same over restarts where handlers keep state per virtual partition.
+    pub hash_seed: u64,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            memory_budget_bytes: 64 * 1024 * 1024,
+            memory_budget_messages: 1_000_000,
+            commit_interval: Duration::from_secs(1),
+            metadata_limit: 4096,
+            hash_seed: 0,
+        }
+    }
+}
+
+/// Values of one subscribed topic; each is independent of all others.
+#[derive(Clone, Copy, Debug)]
+pub struct TopicOptions {
+    /// The seats that run this topic's jobs.
+    pub pool: PoolId,
+    /// How the messages of a partition are spread.
+    pub virtual_partitions: VirtualPartitions,
+    /// Most virtual partitions whose messages one job may mix. With 1, one slow key holds up nobody else.
+    pub virtual_partitions_per_job: u32,
+    /// Most messages of one job.
+    pub max_messages: u32,
+    /// How long the oldest message of a virtual partition waits for company while there are fewer than
+    /// `max_messages`; zero: not at all.
+    pub linger: Duration,
+    /// Only what the handler marks is done. Otherwise everything a successful job held is done.
+    pub manual_offset_management: bool,
+    /// The wait after a failure.
+    pub retry: Backoff,
+    /// A rebalance does not wait for running jobs.
+    pub long_running_job: bool,
+    /// Most messages read beyond the commit position of a partition.
+    pub window: u32,
+    /// Most bytes of one partition's messages waiting or running.
+    pub partition_budget_bytes: u64,
+}
+
+impl TopicOptions {
+    /// The defaults, run by `pool`.
+    pub fn new(pool: PoolId) -> Self {
+        Self {
+            pool,
+            virtual_partitions: VirtualPartitions::Off,
+            virtual_partitions_per_job: 1,
+            max_messages: 100,
+            linger: Duration::ZERO,
+            manual_offset_management: false,
+            retry: Backoff::default(),
+            long_running_job: false,
+            window: 16_384,
+            partition_budget_bytes: 16 * 1024 * 1024,
+        }
+    }
+}
+
+/// How the messages of a partition are spread over virtual partitions. Order holds inside each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VirtualPartitions {
+    /// The partition is the one virtual partition.
+    Off,
+    /// One for each distinct key that has a message waiting or running; messages without a key are spread one by one.
+    ByKey,
+    /// Keys are hashed to this many (0 counts as 1).
+    Fixed(u32),
+    /// The partitioner's value, asked for by a [`JobKind::Key`](crate::JobKind::Key) job, takes the place of the key.
+    Callback,
+    /// No order wanted: each message is its own. The number is what the user asked for; seats limit what runs at once.
+    RoundRobin(u32),
+}

@@ -1,0 +1,13 @@
+//! What the engine needs to know of a message.
+
+/// A message as the engine sees it: it moves messages, and never looks at a payload.
+///
+/// All three must give the same answer for as long as the engine holds the message.
+pub trait Record {
+    /// The message's offset in its partition.
+    fn offset(&self) -> i64;
+    /// The message's key; an empty key is a key.
+    fn key(&self) -> Option<&[u8]>;
+    /// Bytes this message counts against the budgets: payload, key and what is kept beside them.
+    fn bytes(&self) -> u32;
+}

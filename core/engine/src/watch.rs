@@ -1,0 +1,149 @@
+//! Looking at the engine from outside: counters, and the check that nothing freezes silently.
+
+use std::time::Duration;
+
+use crate::action::{Stall, Totals};
+use crate::assignment::{Assignment, AssignmentId, Stage};
+use crate::engine::Engine;
+use crate::instant::Instant;
+use crate::job::JobId;
+use crate::record::Record;
+use crate::scheduler::PoolId;
+use crate::virtual_partition::State;
+
+/// How late a timer may be before what waits for it counts as stalled: the driver may be about to tick.
+const LATE: Duration = Duration::from_secs(1);
+
+impl<M: Record> Engine<M> {
+    /// Messages of a partition that wait.
+    pub fn queued(&self, id: AssignmentId) -> u64 {
+        self.assignments.get(id).map_or(0, Assignment::queued)
+    }
+
+    /// Jobs of a partition that are out.
+    pub fn running(&self, id: AssignmentId) -> u32 {
+        self.assignments.get(id).map_or(0, |assignment| assignment.running_jobs)
+    }
+
+    /// Jobs of a pool that are out.
+    pub fn jobs_out(&self, pool: PoolId) -> u32 {
+        self.scheduler.out(pool)
+    }
+
+    /// The offset a commit would say now.
+    pub fn position(&self, id: AssignmentId) -> Option<i64> {
+        self.assignments.get(id)?.ledger.position()
+    }
+
+    /// Whether the id names a present ownership whose marks count.
+    pub fn is_owned(&self, id: AssignmentId) -> bool {
+        self.assignments.get(id).is_some_and(Assignment::marks_count)
+    }
+
+    /// The ownership a running job belongs to; `None` once it is completed.
+    pub fn assignment_of(&self, id: JobId) -> Option<AssignmentId> {
+        self.jobs.get(id).map(|job| job.assignment)
+    }
+
+    /// Counters over everything.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals {
+            running_jobs: self.jobs.iter().count() as u32,
+            held_messages: self.budget.messages(),
+            held_bytes: self.budget.bytes(),
+            ..Totals::default()
+        };
+        for (_, assignment) in self.assignments.iter() {
+            totals.assignments += 1;
+            totals.queued_messages += assignment.queued();
+        }
+        totals
+    }
+
+    /// Partitions whose messages wait for nothing that will come. Always empty, unless the engine has a defect. Takes
+    /// time proportional to the virtual partitions present: meant for a look every few seconds.
+    pub fn stalls(&self, now: Instant) -> Vec<Stall> {
+        let stalled = self
+            .assignments
+            .iter()
+            .filter(|(_, assignment)| self.is_stalled(now, assignment));
+        let stall = |(id, assignment): (AssignmentId, &Assignment<M>)| Stall {
+            assignment: id,
+            topic: assignment.topic,
+            partition: assignment.partition,
+            queued: assignment.queued(),
+        };
+        stalled.map(stall).collect()
+    }
+
+    fn is_stalled(&self, now: Instant, assignment: &Assignment<M>) -> bool {
+        let old_jobs = self.assignments.old_jobs(assignment.topic, assignment.partition) > 0;
+        let held_back = assignment.paused_until.is_some() || (assignment.waits_for_old_jobs && old_jobs);
+        if assignment.stage != Stage::Active || held_back {
+            return false;
+        }
+        let late = |due: Instant| due + LATE < now;
+        let frozen = |state: State| match state {
+            State::Idle => true,
+            State::Ready => !assignment.enlisted,
+            State::Running => assignment.running_jobs == 0,
+            State::Lingering(due) | State::BackingOff(due) => late(due),
+        };
+        let mailboxes = assignment
+            .mailboxes
+            .iter()
+            .any(|(_, state, length)| length > 0 && frozen(state));
+        let partitioner = if assignment.asking_partitioner {
+            assignment.running_jobs > 0
+        } else {
+            assignment.enlisted
+        };
+        mailboxes || (!assignment.intake.is_empty() && !partitioner)
+    }
+
+    /// Compares every counter with a count from scratch. For tests: costs as much as there is.
+    ///
+    /// # Errors
+    /// The first difference, in words.
+    #[doc(hidden)]
+    pub fn check(&self) -> Result<(), String> {
+        let (mut messages, mut bytes) = (0, 0);
+        for (id, assignment) in self.assignments.iter() {
+            assignment
+                .mailboxes
+                .check()
+                .map_err(|problem| format!("{id:?}: {problem}"))?;
+            let jobs = || self.jobs.iter().filter(|job| job.assignment == id);
+            let running: u64 = jobs().map(|job| job.sequences.len() as u64).sum();
+            if jobs().count() as u32 != assignment.running_jobs {
+                return Err(format!(
+                    "{id:?} counts {} jobs, runs {}",
+                    assignment.running_jobs,
+                    jobs().count()
+                ));
+            }
+            if assignment.held_messages != assignment.queued() + running {
+                let held = (assignment.held_messages, assignment.queued(), running);
+                return Err(format!("{id:?} (holds, queued, running): {held:?}"));
+            }
+            messages += assignment.held_messages;
+            bytes += assignment.held_bytes;
+        }
+        for job in self
+            .jobs
+            .iter()
+            .filter(|job| self.assignments.get(job.assignment).is_none())
+        {
+            messages += job.sequences.len() as u64;
+            bytes += job.bytes;
+        }
+        let counted = (self.budget.messages(), self.budget.bytes());
+        if counted != (messages, bytes) {
+            return Err(format!(
+                "the budget counts {counted:?}, held are {:?}",
+                (messages, bytes)
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,199 @@
+//! What the tests of the engine share: a message, and a driver that takes all actions.
+
+#![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::time::Duration;
+
+use karafka_engine::{
+    Action, AssignmentId, CommitFailure, CommitId, Engine, EngineOptions, Extent, Instant, Job, Notice, Outcome,
+    PoolId, Record, Start, TopicId, TopicOptions,
+};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    pub offset: i64,
+    pub key: Option<Vec<u8>>,
+    pub bytes: u32,
+}
+
+impl Record for Message {
+    fn offset(&self) -> i64 {
+        self.offset
+    }
+    fn key(&self) -> Option<&[u8]> {
+        self.key.as_deref()
+    }
+    fn bytes(&self) -> u32 {
+        self.bytes
+    }
+}
+
+pub fn message(offset: i64, key: &str) -> Message {
+    Message {
+        offset,
+        key: Some(key.as_bytes().to_vec()),
+        bytes: 10,
+    }
+}
+
+pub fn keyless(offset: i64) -> Message {
+    Message {
+        offset,
+        key: None,
+        bytes: 10,
+    }
+}
+
+pub fn offsets(messages: &[Message]) -> Vec<i64> {
+    messages.iter().map(|message| message.offset).collect()
+}
+
+/// A commit as the engine asked for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    pub assignment: AssignmentId,
+    pub id: CommitId,
+    pub position: i64,
+    pub metadata: String,
+    pub last: bool,
+}
+
+/// One engine with one topic, its clock, and everything it said so far.
+pub struct Driver {
+    pub engine: Engine<Message>,
+    pub pool: PoolId,
+    pub topic: TopicId,
+    pub now: Instant,
+    pub commits: Vec<Commit>,
+    pub released: Vec<AssignmentId>,
+    pub dropped: Vec<i64>,
+    pub notices: Vec<Notice>,
+}
+
+pub const SEATS: u32 = 4;
+
+impl Driver {
+    pub fn new(configure: impl FnOnce(&mut TopicOptions)) -> Self {
+        Self::with(EngineOptions::default(), configure)
+    }
+
+    pub fn with(options: EngineOptions, configure: impl FnOnce(&mut TopicOptions)) -> Self {
+        let mut engine = Engine::new(options);
+        let pool = engine.add_pool(SEATS, 0);
+        let mut topic_options = TopicOptions::new(pool);
+        configure(&mut topic_options);
+        let topic = engine.add_topic(topic_options);
+        Self {
+            engine,
+            pool,
+            topic,
+            now: Instant::START,
+            commits: Vec::new(),
+            released: Vec::new(),
+            dropped: Vec::new(),
+            notices: Vec::new(),
+        }
+    }
+
+    pub fn assign(&mut self, partition: i32) -> AssignmentId {
+        self.assign_at(partition, Start::default())
+    }
+
+    pub fn assign_at(&mut self, partition: i32, start: Start<'_>) -> AssignmentId {
+        let id = self.engine.assign(self.now, self.topic, partition, start);
+        self.drain();
+        id
+    }
+
+    pub fn deliver(&mut self, id: AssignmentId, messages: impl IntoIterator<Item = Message>) {
+        self.engine.deliver(self.now, id, messages);
+        self.drain();
+    }
+
+    pub fn next(&mut self) -> Option<Job<Message>> {
+        let job = self.engine.next_job(self.now, self.pool);
+        self.drain();
+        job
+    }
+
+    /// All jobs that fit on the seats.
+    pub fn jobs(&mut self) -> Vec<Job<Message>> {
+        std::iter::from_fn(|| self.next()).collect()
+    }
+
+    pub fn complete(&mut self, job: Job<Message>, outcome: Outcome) {
+        self.engine.complete(self.now, job.id, outcome, job.messages);
+        self.drain();
+    }
+
+    pub fn mark(&mut self, job: &Job<Message>, index: u32, extent: Extent) -> bool {
+        let owned = self.engine.mark(job.id, index, extent);
+        self.drain();
+        owned
+    }
+
+    pub fn revoke(&mut self, id: AssignmentId, within: Duration) {
+        self.engine.revoke(self.now, id, self.now + within);
+        self.drain();
+    }
+
+    pub fn lose(&mut self, id: AssignmentId) {
+        self.engine.lose(self.now, id);
+        self.drain();
+    }
+
+    pub fn wait(&mut self, time: Duration) {
+        self.now = self.now + time;
+        self.engine.tick(self.now);
+        self.drain();
+    }
+
+    pub fn answer(&mut self, commit: &Commit, result: Result<(), CommitFailure>) {
+        self.engine.committed(self.now, commit.assignment, commit.id, result);
+        self.drain();
+    }
+
+    /// The latest commit, confirmed.
+    pub fn confirm(&mut self) -> Commit {
+        let commit = self.commits.last().expect("a commit").clone();
+        self.answer(&commit, Ok(()));
+        commit
+    }
+
+    /// Runs and completes everything that is ready until nothing is.
+    pub fn run_all(&mut self) -> Vec<i64> {
+        let mut handled = Vec::new();
+        while let Some(job) = self.next() {
+            handled.extend(offsets(&job.messages));
+            self.complete(job, Outcome::Done);
+        }
+        handled
+    }
+
+    fn drain(&mut self) {
+        while let Some(action) = self.engine.next_action() {
+            match action {
+                Action::Commit {
+                    assignment,
+                    id,
+                    position,
+                    metadata,
+                    last,
+                } => {
+                    self.commits.push(Commit {
+                        assignment,
+                        id,
+                        position,
+                        metadata,
+                        last,
+                    });
+                }
+                Action::Release { assignment } => self.released.push(assignment),
+                Action::Dropped(messages) => self.dropped.extend(offsets(&messages)),
+                Action::Notice(notice) => self.notices.push(notice),
+            }
+        }
+        self.engine.check().expect("counters agree");
+        assert_eq!(self.engine.stalls(self.now), [], "nothing stalls");
+    }
+}
