@@ -313,7 +313,6 @@ impl Ledger {
 
     fn record(&mut self, seqs: Range<u64>) -> u64 {
         let (mut seq, end) = (seqs.start.max(self.head), seqs.end.min(self.end));
-        let first = seq;
         let mut newly_done = 0;
         while seq < end {
             let block_end = (seq / BLOCK + 1) * BLOCK;
@@ -325,7 +324,7 @@ impl Ledger {
             seq = block_end;
         }
         self.done_beyond += newly_done;
-        if newly_done > 0 && first == self.head {
+        if newly_done > 0 {
             self.advance();
         }
         newly_done

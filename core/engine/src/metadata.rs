@@ -41,8 +41,8 @@
 //! | 1 run lengths | numbers to the end, in turn how many offsets are not done and how many are done, from the position on; only the first may be 0; no numbers when nothing is done |
 //! | 2 deflated bit map | as 0, with the bytes in raw DEFLATE |
 //!
-//! The writer takes the smallest of the three; it tries to deflate only when the others take more than 256 bytes. Reader and
-//! writer refuse more than 16,384 runs. Offsets that were never delivered count as done where that joins two done runs.
+//! The writer takes the smallest of the three; it tries to deflate only when the others take more than 256 bytes. Neither
+//! writer nor reader takes more than 16,384 runs, or more than 32,767 bytes of text. Offsets that were never delivered count as done where that joins two done runs.
 
 mod payload;
 mod varint;
@@ -63,8 +63,8 @@ const FAMILY: &str = "karafka/";
 const PREFIX: &str = "karafka/1;";
 const CHECKSUM_BYTES: usize = size_of::<u64>();
 
-/// More Base64 than this is not looked at; Kafka's strings end at 32,767 bytes.
-const MAX_MARKS_TEXT_BYTES: usize = 32 * 1024;
+/// The longest string of Kafka's protocol: no limit goes beyond it, and longer marks are not looked at.
+const MAX_STRING_BYTES: usize = i16::MAX as usize;
 
 /// The metadata of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,8 +139,8 @@ impl fmt::Display for UserMetadataTooLong {
 
 impl std::error::Error for UserMetadataTooLong {}
 
-/// Encodes what is `done` beyond the commit `position`, beside the `user`'s metadata, in at most `limit` bytes. What lies
-/// below the position is left out, as the position says it.
+/// Encodes what is `done` beyond the commit `position`, beside the `user`'s metadata, in at most `limit` bytes (and never
+/// more than the 32,767 of Kafka's strings). What lies below the position is left out, as the position says it.
 ///
 /// # Errors
 /// [`UserMetadataTooLong`] when the user's metadata alone does not fit. Marks that do not fit are no error: they are left
@@ -152,6 +152,7 @@ pub fn encode(
     limit: usize,
 ) -> Result<Encoded, UserMetadataTooLong> {
     let user = user.unwrap_or_default();
+    let limit = limit.min(MAX_STRING_BYTES);
     let runs: DoneOffsets = done.into_iter().map(|run| run.start.max(position)..run.end).collect();
     if !runs.is_empty()
         && let Some((encoding, payload)) = payload::smallest(position, runs.runs())
@@ -225,7 +226,7 @@ fn with_marks(position: i64, encoding: u8, payload: &[u8], user: &str) -> String
 
 /// The body in front of its checksum, if that holds.
 fn read_content(marks: &str, user: &str) -> Option<Vec<u8>> {
-    if marks.len() > MAX_MARKS_TEXT_BYTES {
+    if marks.len() > MAX_STRING_BYTES {
         return None;
     }
     let mut body = STANDARD_NO_PAD.decode(marks).ok()?;

@@ -369,6 +369,12 @@ fn resumed_offsets_that_were_compacted_away_hold_nothing_up() {
 }
 
 #[test]
+fn what_was_resumed_below_the_committed_offset_is_left_out() {
+    let ledger = Ledger::resume(Some(100), [10..20, 90..110, 120..121].into_iter().collect());
+    assert_eq!(ledger.done_runs().collect::<Vec<_>>(), vec![100..110, 120..121]);
+}
+
+#[test]
 fn a_position_that_an_already_done_message_moves_is_a_new_version() {
     let mut ledger = Ledger::resume(Some(100), std::iter::once(101..103).collect());
     let version = ledger.version();

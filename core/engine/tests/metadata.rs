@@ -84,7 +84,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn what_was_encoded_is_decoded(position in position(), lengths in lengths(), user in user(), limit in 100..9_000_usize) {
+    fn what_was_encoded_is_decoded(position in position(), lengths in lengths(), user in user(), limit in prop_oneof![100..9_000_usize, 9_000..400_000_usize]) {
         let runs = runs_from(position, &lengths);
         let encoded = encode(position, runs.clone(), Some(&user), limit).unwrap();
         prop_assert!(encoded.text.len() <= limit);
@@ -318,7 +318,8 @@ fn hostile_bodies_with_a_right_checksum_are_damaged() {
         numbers(2, &[0, 0]),
         [numbers(2, &[0, 0]), bomb].concat(),
         [numbers(2, &[0, 0]), many_runs].concat(),
-        [numbers(0, &[0, 0]), vec![1; 20_000]].concat(),
+        [numbers(0, &[0, 0]), vec![0x55; 16 * 1024]].concat(),
+        [numbers(0, &[0, 0]), vec![0xff; 16 * 1024 + 1]].concat(),
     ];
     for content in bodies {
         let decoded = decode(0, &signed(&content, ""));
@@ -380,6 +381,60 @@ fn marks_that_do_not_fit_are_dropped_whole_and_too_much_user_metadata_is_an_erro
         error.to_string(),
         "the offset metadata takes 4097 bytes, and the limit is 4096"
     );
+}
+
+#[test]
+fn whatever_is_written_can_be_read_however_large_the_limit() {
+    let every = |step: i64, count: i64| (0..count).map(move |index| index * step + 1..index * step + 2);
+    let random = |count: u64, one_in: u64| {
+        let chosen = (0..count).filter(|index| xxh3_64(&index.to_le_bytes()).is_multiple_of(one_in));
+        chosen.map(|index| index as i64..index as i64 + 1).collect::<Vec<_>>()
+    };
+    for (runs, dropped) in [
+        (every(2, 16_384).collect::<Vec<_>>(), false),
+        (every(2, 16_385).collect(), true),
+        (every(8, 16_384).collect(), false),
+        (random(150_000, 13), false),
+        (
+            every(9, 12_200).map(|run| run.start * 99..run.start * 99 + 1).collect(),
+            true,
+        ),
+        (every(1, 131_072).collect(), false),
+        (random(131_072, 9), false),
+    ] {
+        let encoded = encode(0, runs.clone(), Some("mine"), usize::MAX).unwrap();
+        assert!(encoded.text.len() <= 32_767);
+        assert_eq!(encoded.marks_dropped, dropped, "{} runs, {:?}", runs.len(), runs.last());
+        let done = if dropped {
+            DoneOffsets::new()
+        } else {
+            runs.into_iter().collect()
+        };
+        assert_eq!(
+            decode(0, &encoded.text),
+            Decoded {
+                done,
+                user: Some("mine".to_owned()),
+                problem: None
+            }
+        );
+    }
+    let long = "x".repeat(32_768);
+    assert_eq!(
+        encode(0, [], Some(&long), usize::MAX).unwrap_err(),
+        UserMetadataTooLong {
+            length: 32_768,
+            limit: 32_767
+        }
+    );
+}
+
+#[test]
+fn what_is_done_below_the_position_is_left_out() {
+    let text = encode(100, [10..20, 50..120, 130..131], None, MAX_METADATA_BYTES)
+        .unwrap()
+        .text;
+    assert_eq!(decode(100, &text).done.runs(), [100..120, 130..131]);
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn read_run_lengths(position: i64, mut payload: &[u8]) -> Option<DoneOffsets> {
     while !payload.is_empty() {
         let undone = i64::try_from(varint::read(&mut payload)?).ok()?;
         let done = i64::try_from(varint::read(&mut payload)?).ok()?;
-        if done == 0 || (undone == 0 && !runs.is_empty()) || runs.len() == MAX_RUNS {
+        if done == 0 || (undone == 0 && !runs.is_empty()) {
             return None;
         }
         let start = end.checked_add(undone)?;
