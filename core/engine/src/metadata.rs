@@ -140,7 +140,8 @@ impl fmt::Display for UserMetadataTooLong {
 impl std::error::Error for UserMetadataTooLong {}
 
 /// Encodes what is `done` beyond the commit `position`, beside the `user`'s metadata, in at most `limit` bytes (and never
-/// more than the 32,767 of Kafka's strings). What lies below the position is left out, as the position says it.
+/// more than the 32,767 of Kafka's strings). What lies below the position is left out, as the position says it;
+/// marks beyond a negative position do not fit.
 ///
 /// # Errors
 /// [`UserMetadataTooLong`] when the user's metadata alone does not fit. Marks that do not fit are no error: they are left

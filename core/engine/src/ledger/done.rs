@@ -36,6 +36,11 @@ impl DoneOffsets {
         self.runs.get(index).is_some_and(|run| run.start <= offset)
     }
 
+    /// The set of runs that are known to be what this type guarantees, without a second copy of them.
+    pub(crate) fn from_ascending(runs: Vec<Range<i64>>) -> Self {
+        Self { runs }
+    }
+
     /// The set without the offsets below `start`, ready to be taken from its front.
     pub(crate) fn into_queue_from(self, start: i64) -> VecDeque<Range<i64>> {
         let mut queue = VecDeque::from(self.runs);

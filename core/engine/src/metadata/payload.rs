@@ -27,9 +27,9 @@ const SMALL_BYTES: usize = 256;
 const LEVEL: u8 = 6;
 
 /// The smallest payload for `runs` (ascending, not adjacent, at or beyond `position`) and its encoding; `None` with too many
-/// of them.
+/// of them or a negative position.
 pub(super) fn smallest(position: i64, runs: &[Range<i64>]) -> Option<(u8, Vec<u8>)> {
-    if runs.len() > MAX_RUNS {
+    if position < 0 || runs.len() > MAX_RUNS {
         return None;
     }
     let mut best = (RUN_LENGTHS, write_run_lengths(position, runs)?);
@@ -50,6 +50,9 @@ pub(super) fn smallest(position: i64, runs: &[Range<i64>]) -> Option<(u8, Vec<u8
 
 /// The runs of a payload.
 pub(super) fn read(encoding: u8, position: i64, mut payload: &[u8]) -> Option<DoneOffsets> {
+    if position < 0 && !payload.is_empty() {
+        return None;
+    }
     match encoding {
         RUN_LENGTHS => read_run_lengths(position, payload),
         BIT_MAP | DEFLATED_BIT_MAP => {
@@ -88,7 +91,7 @@ fn read_run_lengths(position: i64, mut payload: &[u8]) -> Option<DoneOffsets> {
         end = start.checked_add(done)?;
         runs.push(start..end);
     }
-    Some(runs.into_iter().collect())
+    Some(DoneOffsets::from_ascending(runs))
 }
 
 /// The bit map from the first done offset on, and the number that leads to that offset; `None` when it is too long.
@@ -136,5 +139,5 @@ fn read_bit_map(first: i64, bits: &[u8]) -> Option<DoneOffsets> {
             }
         }
     }
-    Some(runs.into_iter().collect())
+    Some(DoneOffsets::from_ascending(runs))
 }
