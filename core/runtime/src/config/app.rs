@@ -1,0 +1,78 @@
+//! What holds between options of an app, and the librdkafka settings that follow from them.
+//!
+//! Called after the single options are read, and when a consumer is made.
+
+use std::collections::BTreeMap;
+
+use super::choice::{GroupProtocol, Words};
+use super::defaults::consumer_defaults;
+use super::field::milliseconds;
+use super::kafka;
+use super::problem::Problems;
+use super::table::AppConfig;
+
+/// librdkafka's default of `max.poll.interval.ms`.
+const MAX_POLL_INTERVAL: u64 = 300_000;
+
+/// librdkafka's default of `session.timeout.ms`.
+const SESSION_TIMEOUT: u64 = 45_000;
+
+impl AppConfig {
+    pub(super) fn relate(&self, problems: &mut Problems) {
+        relate_consumer(self, &self.kafka, problems);
+    }
+
+    /// The settings of a consumer of this app in the given group: libkarafka's defaults, the options, then `kafka`.
+    /// Each setting is there once and under one name. Not among them are `bootstrap.servers`, which may stand for the
+    /// embedded broker, and what depends on topics and partitions: `auto.offset.reset` and the sizes of queues.
+    pub fn client_settings(&self, group: &str) -> BTreeMap<String, String> {
+        let mut options = vec![
+            ("client.id", self.client_id.clone()),
+            ("group.id", group.to_owned()),
+            ("group.protocol", self.group_protocol.word().to_owned()),
+            ("statistics.interval.ms", milliseconds(self.statistics_interval).to_string()),
+        ];
+        // librdkafka refuses the assignor of the classic protocol when the broker assigns.
+        if self.group_protocol == GroupProtocol::Classic {
+            options.push(("partition.assignment.strategy", self.assignment_strategy.clone()));
+        }
+        kafka::compose(consumer_defaults().iter().copied(), options, &self.kafka)
+    }
+
+    /// Dangerous settings that are allowed all the same: one sentence each, to be logged at every start.
+    pub fn warnings(&self) -> Vec<String> {
+        kafka::warnings(&self.kafka)
+    }
+}
+
+/// What holds between an app's options and a consumer's raw settings.
+pub(super) fn relate_consumer(app: &AppConfig, raw: &BTreeMap<String, String>, problems: &mut Problems) {
+    let is_classic = app.group_protocol == GroupProtocol::Classic;
+    let poll = kafka::number(raw, "max.poll.interval.ms", MAX_POLL_INTERVAL);
+    let session = kafka::number(raw, "session.timeout.ms", SESSION_TIMEOUT);
+    if let Some(poll) = poll {
+        let revoke = milliseconds(app.revoke_timeout);
+        problems.unless(revoke < poll, &["revoke_timeout", "kafka[\"max.poll.interval.ms\"]"], || {
+            format!(
+                "{revoke}ms must be shorter than max.poll.interval.ms, which is {poll}ms: a member that answers a \
+                     rebalance later is put out of the group"
+            )
+        });
+    }
+    if let (Some(poll), Some(session), true) = (poll, session, is_classic) {
+        let keys = ["kafka[\"session.timeout.ms\"]", "kafka[\"max.poll.interval.ms\"]"];
+        problems.unless(session <= poll, &keys, || {
+            format!("{session}ms must not be longer than max.poll.interval.ms, which is {poll}ms")
+        });
+    }
+    for name in ["session.timeout.ms", "heartbeat.interval.ms", "group.protocol.type"] {
+        let key = format!("kafka[\"{name}\"]");
+        problems.unless(is_classic || kafka::get(raw, name).is_none(), &[&key, "group_protocol"], || {
+            "belongs to the classic protocol; with group_protocol \"consumer\" the broker sets it".to_owned()
+        });
+    }
+    let assignor = kafka::get(raw, "group.remote.assignor");
+    problems.unless(!is_classic || assignor.is_none(), &["kafka[\"group.remote.assignor\"]", "group_protocol"], || {
+        "belongs to group_protocol \"consumer\"; with \"classic\" set `assignment_strategy`".to_owned()
+    });
+}

@@ -1,0 +1,134 @@
+//! Options whose value is one of a few words, as types.
+//!
+//! Plain data, read and shown by `field`.
+
+use std::fmt;
+
+use super::value::Value;
+
+/// How one partition is split into parts that run in parallel, each in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum VirtualPartitions {
+    /// Not split: all messages of a partition run in order, one call at a time.
+    #[default]
+    Off,
+    /// Every distinct key with messages waiting or running is a part of its own.
+    ByKey,
+    /// Keys are hashed to this many parts, the same after each restart.
+    Fixed(u32),
+    /// What the topic's partitioner returns takes the place of the key.
+    Callback,
+    /// Every message is a part of its own: no order.
+    RoundRobin,
+}
+
+impl VirtualPartitions {
+    /// Most parts of a fixed split.
+    pub const MOST: u32 = 4096;
+
+    /// The values it takes, in words.
+    pub(super) const RANGE: &str =
+        "\"off\", \"by_key\", \"round_robin\", \"callback\", or a fixed number from 1 to 4096";
+
+    /// Reads the words and numbers of all languages. A number is not checked against the range here.
+    pub(super) fn read(value: &Value) -> Option<Self> {
+        match value {
+            Value::Bool(true) => Some(Self::ByKey),
+            Value::Bool(false) => Some(Self::Off),
+            Value::Integer(parts) => u32::try_from(*parts).ok().map(Self::Fixed),
+            Value::Text(text) => match text.as_str() {
+                "off" => Some(Self::Off),
+                "by_key" => Some(Self::ByKey),
+                "callback" => Some(Self::Callback),
+                "round_robin" => Some(Self::RoundRobin),
+                fixed => fixed.strip_prefix("fixed:")?.parse().ok().map(Self::Fixed),
+            },
+            Value::Float(_) | Value::Map(_) => None,
+        }
+    }
+
+    /// Whether the number of parts is in range.
+    pub(super) fn is_valid(self) -> bool {
+        !matches!(self, Self::Fixed(parts) if parts == 0 || parts > Self::MOST)
+    }
+}
+
+impl fmt::Display for VirtualPartitions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::ByKey => f.write_str("by_key"),
+            Self::Fixed(parts) => write!(f, "fixed:{parts}"),
+            Self::Callback => f.write_str("callback"),
+            Self::RoundRobin => f.write_str("round_robin"),
+        }
+    }
+}
+
+/// A type whose values are words.
+pub(super) trait Words: Sized + Copy + 'static {
+    /// All words, in the order in which documentation lists them.
+    const WORDS: &'static [&'static str];
+
+    /// The value that a word stands for.
+    fn from_word(word: &str) -> Option<Self>;
+
+    /// The word for a value.
+    fn word(self) -> &'static str;
+}
+
+/// Defines an enum, its words and its `Display`.
+macro_rules! words {
+    ($(#[$about:meta])+ $name:ident { $($(#[$meaning:meta])+ $variant:ident = $word:literal,)+ }) => {
+        $(#[$about])+
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+        pub enum $name {
+            $($(#[$meaning])+ $variant,)+
+        }
+
+        impl Words for $name {
+            const WORDS: &'static [&'static str] = &[$($word),+];
+
+            fn from_word(word: &str) -> Option<Self> {
+                match word {
+                    $($word => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+
+            fn word(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.word())
+            }
+        }
+    };
+}
+
+words! {
+    /// The protocol by which members of a group share partitions.
+    GroupProtocol {
+        /// The members' leader assigns; every broker knows it.
+        #[default]
+        Classic = "classic",
+        /// The broker assigns (KIP-848, Kafka 4.0 and newer): no pause of partitions that stay where they are.
+        Consumer = "consumer",
+    }
+}
+
+words! {
+    /// Where a partition starts that its group has never committed.
+    InitialOffset {
+        /// With the oldest message.
+        #[default]
+        Earliest = "earliest",
+        /// With messages that arrive after the assignment.
+        Latest = "latest",
+    }
+}

@@ -1,0 +1,390 @@
+//! The option table: the one place where an option is defined.
+//!
+//! An entry gives a field of the typed struct, its description (shown by rustdoc and by the reference page), its type,
+//! its default, what it takes, the librdkafka settings that it stands for, and other frameworks' names for it. The
+//! macro makes the structs, [`options`], defaults, readers by name, checks and a `Debug` without secrets. Checks
+//! between options are in `app`, `topic` and `producer`.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use crate::error::Result;
+
+use super::choice::{GroupProtocol, InitialOffset, VirtualPartitions, Words};
+use super::field::Field;
+use super::names;
+use super::option::{Kind, OptionSpec, Scope};
+use super::problem::Problems;
+use super::value::{Value, excerpt};
+
+const SECOND: u64 = 1_000;
+const HOUR: u64 = 3_600 * SECOND;
+const DAY: u64 = 24 * HOUR;
+
+const fn count(min: u64, max: u64) -> Kind {
+    Kind::Integer { min, max }
+}
+
+const fn time(min: u64, max: u64) -> Kind {
+    Kind::Duration { min, max }
+}
+
+const fn text(rule: &'static str, check: fn(&str) -> names::Rule) -> Kind {
+    Kind::Text { rule, check }
+}
+
+const fn choice(words: &'static [&'static str]) -> Kind {
+    Kind::Choice { words }
+}
+
+macro_rules! options {
+    ($(#[doc = $about:literal])+ $config:ident in $scope:expr; $(
+        $(#[doc = $doc:literal])+
+        $field:ident: $type:ty = $default:expr, $kind:expr
+        $(, for $($kafka:literal)+)? $(, also $($also:literal)+)?;
+    )+) => {
+        $(#[doc = $about])+
+        #[derive(Clone, PartialEq)]
+        pub struct $config {
+            $($(#[doc = $doc])+ pub $field: $type,)+
+        }
+
+        impl Default for $config {
+            fn default() -> Self {
+                Self { $($field: $default,)+ }
+            }
+        }
+
+        impl fmt::Debug for $config {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let mut shown = f.debug_struct(stringify!($config));
+                for (name, value) in self.entries() {
+                    shown.field(name, &format_args!("{value}"));
+                }
+                shown.finish()
+            }
+        }
+
+        impl $config {
+            fn specs() -> &'static [OptionSpec] {
+                static SPECS: LazyLock<Vec<OptionSpec>> = LazyLock::new(|| {
+                    let default = $config::default();
+                    vec![$({
+                        let kind = $kind;
+                        let mut spec = OptionSpec {
+                            name: stringify!($field),
+                            scope: $scope,
+                            unit: kind.unit(),
+                            range: kind.range(),
+                            kind,
+                            default: String::new(),
+                            doc: paragraphs(&[$($doc),+]),
+                            kafka: &[$($($kafka),+)?],
+                            also: &[$($($also),+)?],
+                        };
+                        spec.default = default.$field.show(&spec);
+                        spec
+                    }),+]
+                });
+                &SPECS
+            }
+
+            /// Reads one option into its field and gathers what is wrong with it.
+            fn read(&mut self, name: &str, value: &Value, problems: &mut Problems) {
+                let Some(spec) = Self::specs().iter().find(|spec| spec.name == name) else {
+                    return problems.add_unknown(name);
+                };
+                match name {
+                    $(stringify!($field) => match Field::read(value, spec) {
+                        Ok(read) => {
+                            self.$field = read;
+                            problems.extend(self.$field.problems(spec));
+                        }
+                        Err(refused) => problems.extend(refused),
+                    },)+
+                    _ => problems.add_unknown(name),
+                }
+            }
+
+            /// Every option with its value as text, in the order of the table. Secrets are replaced.
+            pub fn entries(&self) -> Vec<(&'static str, String)> {
+                let mut specs = Self::specs().iter();
+                let mut entries = Vec::new();
+                $(if let Some(spec) = specs.next() {
+                    entries.push((stringify!($field), self.$field.show(spec)));
+                })+
+                entries
+            }
+
+            /// Makes a configuration out of options by name; those not given have their defaults.
+            ///
+            /// # Errors
+            /// Kind `Config`, with every problem on a line of its own: unknown names with the nearest known one, values
+            /// of the wrong type or out of range with what is allowed, options given twice, options that contradict
+            /// each other.
+            pub fn from_settings(settings: &[(String, Value)]) -> Result<Self> {
+                let mut config = Self::default();
+                let mut problems = Problems::new($scope);
+                let mut seen = HashSet::new();
+                for (name, value) in settings {
+                    if seen.insert(name.as_str()) {
+                        config.read(name, value, &mut problems);
+                    } else {
+                        problems.add(excerpt(name), None, "is given twice");
+                    }
+                }
+                config.relate(&mut problems);
+                problems.into_result().map(|()| config)
+            }
+
+            /// Sets one option by name. Contradictions between options are left to `validate`.
+            ///
+            /// # Errors
+            /// Kind `Config`, if there is no such option or it does not take the value; nothing is changed then.
+            pub fn set(&mut self, name: &str, value: &Value) -> Result<()> {
+                let mut changed = self.clone();
+                let mut problems = Problems::new($scope);
+                changed.read(name, value, &mut problems);
+                problems.into_result()?;
+                *self = changed;
+                Ok(())
+            }
+
+            /// Checks all fields and what holds between them, for configurations made field by field.
+            ///
+            /// # Errors
+            /// Kind `Config`, with every problem on a line of its own.
+            pub fn validate(&self) -> Result<()> {
+                let mut problems = Problems::new($scope);
+                let mut specs = Self::specs().iter();
+                $(if let Some(spec) = specs.next() {
+                    problems.extend(self.$field.problems(spec));
+                })+
+                self.relate(&mut problems);
+                problems.into_result()
+            }
+        }
+    };
+}
+
+/// Joins doc comment lines into text, without the space that each begins with.
+fn paragraphs(lines: &[&str]) -> String {
+    lines.iter().map(|line| line.strip_prefix(' ').unwrap_or(line)).collect::<Vec<_>>().join("\n")
+}
+
+/// All options of a scope, in the order of the reference page.
+pub fn options(scope: Scope) -> &'static [OptionSpec] {
+    match scope {
+        Scope::App => AppConfig::specs(),
+        Scope::Topic => TopicConfig::specs(),
+        Scope::Producer => ProducerConfig::specs(),
+    }
+}
+
+options! {
+    /// What an app is told: where the brokers are, how much runs at once, and how long things may take.
+    AppConfig in Scope::App;
+
+    /// The brokers to ask first for the cluster's addresses: `host:port`, several separated by commas. Without a port
+    /// it is 9092; an IPv6 address stands in brackets.
+    ///
+    /// `embedded://` starts a broker inside this process, for trying out and for tests: it keeps messages in memory
+    /// only, and has no transactions, access control or administration.
+    bootstrap_servers: String = "localhost:9092".to_owned(), text(names::BOOTSTRAP, names::bootstrap),
+        for "bootstrap.servers" "metadata.broker.list", also "brokers" "servers" "seed_brokers" "kafka_servers";
+
+    /// The name under which brokers log, meter and limit this program.
+    client_id: String = "libkarafka".to_owned(), text(names::CLIENT_ID, names::client_id),
+        for "client.id";
+
+    /// The consumer group of topics that do not name one. Processes with the same group share the partitions of its
+    /// topics; each group sees every message.
+    group: String = "libkarafka".to_owned(), text(names::GROUP, names::group),
+        for "group.id", also "group_id" "consumer_group" "app_id" "application_id";
+
+    /// How the members of a group share partitions. `classic`: one member assigns; works with every broker. `consumer`:
+    /// the broker assigns (KIP-848, Kafka 4.0 and newer); partitions that stay where they are never pause.
+    ///
+    /// With `consumer`, session and heartbeat times are set on the broker, and `assignment_strategy` is not used.
+    group_protocol: GroupProtocol = GroupProtocol::Classic, choice(GroupProtocol::WORDS), for "group.protocol";
+
+    /// How the classic protocol assigns partitions. `cooperative-sticky` moves as few as possible and lets the others
+    /// run on; `range` and `roundrobin` stop all of them at each rebalance. All members of a group must agree.
+    assignment_strategy: String = "cooperative-sticky".to_owned(), text(names::ASSIGNMENT, names::assignment),
+        for "partition.assignment.strategy", also "assignor" "partition_assignment_strategy";
+
+    /// Handlers that run at the same time, over all topics; each has a thread. Handlers that finish later are counted
+    /// by `async_concurrency` instead.
+    ///
+    /// For handlers that wait for a database or a service, more is faster until that is busy; for handlers that
+    /// compute, more than the number of processors costs memory and gains nothing.
+    concurrency: u32 = 5, count(1, 4096), also "workers" "threads" "max_workers" "pool_size" "parallelism";
+
+    /// Calls of handlers that finish later (`async def` in Python, completions in C) that may be under way at the same
+    /// time, over all topics. They share one thread, so one more costs little but the memory of its messages.
+    async_concurrency: u32 = 1_000, count(1, 100_000), also "max_async" "max_tasks";
+
+    /// How often finished messages are committed. After a crash, what was finished since the last commit is handled
+    /// again, so a shorter time means fewer duplicates and more requests to the broker. Nothing is sent when nothing
+    /// changed, and partitions are committed in any case before they are given up.
+    commit_interval: Duration = Duration::from_secs(1), time(10, HOUR),
+        for "auto.commit.interval.ms", also "auto_commit_interval";
+
+    /// How long a stop waits for running handlers. When it is over, the app leaves without committing what still runs:
+    /// those messages are handled again elsewhere. It must be longer than the `linger` of every topic.
+    shutdown_timeout: Duration = Duration::from_secs(60), time(1, DAY), also "stop_timeout" "drain_timeout";
+
+    /// How long a partition that goes to another member is kept for its running handlers. When it is over, it is given
+    /// up, and what still runs is handled again by its new owner. Handlers of topics with `long_running_job` are not
+    /// waited for.
+    ///
+    /// It must be shorter than librdkafka's `max.poll.interval.ms` (300 seconds unless set in `kafka`), since a member
+    /// that takes longer to answer is put out of the group.
+    revoke_timeout: Duration = Duration::from_secs(60), time(0, DAY), also "rebalance_timeout";
+
+    /// Memory for messages of the whole process: fetched ahead, waiting and running. It is divided over the assigned
+    /// partitions. When it is used up, partitions are not read until handlers finish; nothing is thrown away or fetched
+    /// twice. A single message that is larger is handled all the same.
+    memory_budget_bytes: u64 = 64 << 20, Kind::Bytes { min: 1 << 20, max: 1 << 40 },
+        for "queued.max.messages.kbytes" "queued.min.messages", also "memory_budget" "memory_limit" "max_memory";
+
+    /// How often librdkafka reports statistics, in steps of one second; 0 is never. A report costs time for each broker
+    /// and partition.
+    statistics_interval: Duration = Duration::ZERO, time(0, DAY), for "statistics.interval.ms", also "stats_interval";
+
+    /// librdkafka's own settings, under their own names, for consumers of this app: security, fetching, timeouts. They
+    /// are checked by librdkafka before anything starts. See [settings of librdkafka](#settings-of-librdkafka).
+    kafka: BTreeMap<String, String> = BTreeMap::new(), Kind::Kafka, also "librdkafka" "rdkafka" "kafka_settings";
+}
+
+options! {
+    /// What one topic is told: how it is split, handed to handlers, retried and committed.
+    TopicConfig in Scope::Topic;
+
+    /// The consumer group of this topic; without it, the app's `group`.
+    group: Option<String> = None, text(names::GROUP, names::group), for "group.id",
+        also "group_id" "consumer_group";
+
+    /// How one partition is split into parts that run in parallel, each part in order.
+    ///
+    /// - `off`: not split; the partition's messages run in order, one call at a time.
+    /// - `by_key`: every key is a part of its own, as long as it has messages; no key waits for another one.
+    ///   Messages without a key have no order between them.
+    /// - a number (also `fixed:n`): keys are hashed to so many parts, the same after each restart, for handlers that
+    ///   keep state by part.
+    /// - `callback`: what the topic's partitioner returns takes the place of the key.
+    /// - `round_robin`: every message is a part of its own; no order.
+    ///
+    /// Where a language has no words, true is `by_key` and false is `off`.
+    virtual_partitions: VirtualPartitions = VirtualPartitions::Off, Kind::VirtualPartitions,
+        also "partitioner" "virtual_partition" "ordering";
+
+    /// Virtual partitions that one call of the handler may get at once. With 1, a call has messages of one key only,
+    /// and no key ever waits for another one. With more, calls are larger, and a slow message holds up the keys beside
+    /// it in its call. Worth it for handlers that write many messages at once.
+    virtual_partitions_per_job: u32 = 1, count(1, 100_000);
+
+    /// Most messages that one call of the handler gets. A call takes what is there and does not wait to be full; see
+    /// `linger`.
+    max_messages: u32 = 100, count(1, 1_000_000), also "batch_size" "max_batch_size" "max_poll_records" "max_records";
+
+    /// How long a call may wait to gather more than one message. 0 hands on at once what is there, which is best for
+    /// latency; messages that arrive while a handler runs are gathered in any case.
+    linger: Duration = Duration::ZERO, time(0, HOUR), also "max_wait_time" "batch_timeout" "timeout";
+
+    /// Whether the handler itself marks messages as consumed. Off, a call that returns without an error marks all of
+    /// its messages. On, only marked messages count as finished: what is never marked is handled again after a restart
+    /// or a rebalance.
+    manual_offset_management: bool = false, Kind::Boolean, also "manual_ack" "manual_commit" "auto_ack";
+
+    /// How long the messages of a failed call wait before they are tried again. Only their virtual partitions wait; all
+    /// others go on.
+    retry_backoff: Duration = Duration::from_secs(1), time(1, DAY), also "retry_delay" "pause_timeout";
+
+    /// The longest wait between two attempts. It must not be shorter than `retry_backoff`.
+    retry_backoff_max: Duration = Duration::from_secs(30), time(1, DAY), also "max_retry_delay" "pause_max_timeout";
+
+    /// By how much the wait grows with each failed attempt. 1 keeps it the same.
+    retry_backoff_factor: f64 = 2.0, Kind::Decimal { min: 1.0, max: 100.0 },
+        also "retry_multiplier" "backoff_multiplier";
+
+    /// Whether handlers of this topic run too long to hold up a rebalance. Their partition is given up at once; what
+    /// they mark afterwards is refused, and its new owner handles it again. Without it, up to `revoke_timeout` is
+    /// waited.
+    ///
+    /// It is not needed to stay in the group: polling never waits for handlers.
+    long_running_job: bool = false, Kind::Boolean, also "long_running";
+
+    /// Where a partition starts that its group has not committed yet, or whose committed messages are gone. `earliest`:
+    /// with the oldest message. `latest`: with what arrives from then on; messages from before the first assignment are
+    /// never handled.
+    initial_offset: InitialOffset = InitialOffset::Earliest, choice(InitialOffset::WORDS),
+        for "auto.offset.reset", also "auto_offset_reset" "start_from" "offset_reset";
+
+    /// Most messages of one partition beyond the first unfinished one. When one message takes long, the others go on
+    /// until the window is full; then the partition waits for it. What is finished inside the window survives a crash,
+    /// since it is stored beside the committed offset; a larger window may not fit there, and then costs duplicates
+    /// after a crash, never a loss.
+    window: u32 = 16_384, count(1, 1_000_000), also "max_in_flight" "max_uncommitted";
+
+    /// librdkafka's own settings for the consumer of this topic, on top of the app's. See [settings of
+    /// librdkafka](#settings-of-librdkafka).
+    kafka: BTreeMap<String, String> = BTreeMap::new(), Kind::Kafka, also "librdkafka" "rdkafka" "kafka_settings";
+}
+
+options! {
+    /// What a producer is told: where the brokers are, how it gathers messages, and how long it tries.
+    ProducerConfig in Scope::Producer;
+
+    /// The brokers to ask first, as for the app.
+    bootstrap_servers: String = "localhost:9092".to_owned(), text(names::BOOTSTRAP, names::bootstrap),
+        for "bootstrap.servers" "metadata.broker.list", also "brokers" "servers" "seed_brokers" "kafka_servers";
+
+    /// The name under which brokers log, meter and limit this producer.
+    client_id: String = "libkarafka".to_owned(), text(names::CLIENT_ID, names::client_id),
+        for "client.id";
+
+    /// How long a message may wait for others that go to the same partition. Longer means fewer and larger requests,
+    /// which compress better; a message that is waited for is late by up to this time.
+    linger: Duration = Duration::from_millis(5), time(0, 900 * SECOND),
+        for "linger.ms" "queue.buffering.max.ms", also "max_wait_time";
+
+    /// How long producing waits for space when the local queue is full, before it fails with an error of kind
+    /// `QueueFull`. 0 fails at once.
+    queue_full_timeout: Duration = Duration::from_secs(10), time(0, DAY),
+        also "max_block" "wait_timeout_on_queue_full" "block_timeout";
+
+    /// How long a message may take from producing to acknowledgement, retries included. Then it fails with an error of
+    /// kind `Timeout`; it may have arrived all the same. It must be longer than `linger`.
+    delivery_timeout: Duration = Duration::from_secs(120), time(1, DAY),
+        for "delivery.timeout.ms" "message.timeout.ms", also "message_timeout" "produce_timeout";
+
+    /// The largest message before compression: value, key and headers, and some 50 bytes around them. A larger one is
+    /// refused at once. The broker has a limit of its own (`message.max.bytes`, about 1 MiB unless set there).
+    max_payload_bytes: u64 = 1_000_012, Kind::Bytes { min: 1_000, max: 1_000_000_000 },
+        for "message.max.bytes", also "max_payload_size" "max_request_size" "max_message_size" "message_max_bytes";
+
+    /// Whether the broker drops duplicates that retries of this producer cause, and keeps the order of its messages. It
+    /// needs `acks` to be `all`, and costs nothing worth mentioning.
+    idempotence: bool = true, Kind::Boolean, for "enable.idempotence", also "enable_idempotence" "idempotent";
+
+    /// Whose acknowledgement counts. `all`: every in-sync replica has the message. `1`: its leader has it, and may lose
+    /// it when it fails. `0`: nobody is asked, and losses go unnoticed.
+    acks: String = "all".to_owned(), choice(&["all", "1", "0"]),
+        for "acks" "request.required.acks", also "required_acks";
+
+    /// How batches of messages are compressed. `lz4` and `snappy` are fast, `zstd` and `gzip` small. A batch that does
+    /// not become smaller is sent as it is.
+    compression: String = "none".to_owned(), choice(&["none", "gzip", "snappy", "lz4", "zstd"]),
+        for "compression.type" "compression.codec", also "compression_type" "compression_codec" "codec";
+
+    /// How long closing waits for the acknowledgements of what was produced. What is not acknowledged then fails with
+    /// an error.
+    close_timeout: Duration = Duration::from_secs(60), time(0, DAY), also "max_wait_timeout" "flush_timeout";
+
+    /// librdkafka's own settings, under their own names, for this producer. They are checked by librdkafka before
+    /// anything starts. See [settings of librdkafka](#settings-of-librdkafka).
+    kafka: BTreeMap<String, String> = BTreeMap::new(), Kind::Kafka, also "librdkafka" "rdkafka" "kafka_settings";
+}
