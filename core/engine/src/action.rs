@@ -174,16 +174,8 @@ pub struct Stall {
 
 impl fmt::Display for Stall {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            topic,
-            partition,
-            queued,
-            ..
-        } = self;
-        write!(
-            formatter,
-            "{queued} messages of partition {partition} of {topic} wait for nothing"
-        )
+        let Self { topic, partition, queued, .. } = self;
+        write!(formatter, "{queued} messages of partition {partition} of {topic} wait for nothing")
     }
 }
 

@@ -128,11 +128,7 @@ struct Place {
 
 impl<M> Assignments<M> {
     pub(crate) fn new() -> Self {
-        Self {
-            slots: Vec::new(),
-            free: Vec::new(),
-            places: HashMap::new(),
-        }
+        Self { slots: Vec::new(), free: Vec::new(), places: HashMap::new() }
     }
 
     /// The present owner of a partition.
@@ -147,10 +143,7 @@ impl<M> Assignments<M> {
 
     pub(crate) fn insert(&mut self, assignment: Assignment<M>) -> AssignmentId {
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot {
-                epoch: 0,
-                assignment: None,
-            });
+            self.slots.push(Slot { epoch: 0, assignment: None });
             (self.slots.len() - 1) as u32
         });
         let place = (assignment.topic, assignment.partition);
@@ -159,36 +152,22 @@ impl<M> Assignments<M> {
         };
         entry.epoch = entry.epoch.wrapping_add(1);
         entry.assignment = Some(Box::new(assignment));
-        let id = AssignmentId {
-            slot,
-            epoch: entry.epoch,
-        };
+        let id = AssignmentId { slot, epoch: entry.epoch };
         self.places.entry(place).or_default().owner = Some(id);
         id
     }
 
     pub(crate) fn get(&self, id: AssignmentId) -> Option<&Assignment<M>> {
-        self.slots
-            .get(id.slot as usize)
-            .filter(|slot| slot.epoch == id.epoch)?
-            .assignment
-            .as_deref()
+        self.slots.get(id.slot as usize).filter(|slot| slot.epoch == id.epoch)?.assignment.as_deref()
     }
 
     pub(crate) fn get_mut(&mut self, id: AssignmentId) -> Option<&mut Assignment<M>> {
-        self.slots
-            .get_mut(id.slot as usize)
-            .filter(|slot| slot.epoch == id.epoch)?
-            .assignment
-            .as_deref_mut()
+        self.slots.get_mut(id.slot as usize).filter(|slot| slot.epoch == id.epoch)?.assignment.as_deref_mut()
     }
 
     /// Ends an ownership; its running jobs become old jobs of the partition.
     pub(crate) fn remove(&mut self, id: AssignmentId) -> Option<Box<Assignment<M>>> {
-        let slot = self
-            .slots
-            .get_mut(id.slot as usize)
-            .filter(|slot| slot.epoch == id.epoch)?;
+        let slot = self.slots.get_mut(id.slot as usize).filter(|slot| slot.epoch == id.epoch)?;
         let assignment = slot.assignment.take()?;
         self.free.push(id.slot);
         let place = (assignment.topic, assignment.partition);
@@ -218,20 +197,14 @@ impl<M> Assignments<M> {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (AssignmentId, &Assignment<M>)> {
         self.slots.iter().enumerate().filter_map(|(slot, entry)| {
-            let id = AssignmentId {
-                slot: slot as u32,
-                epoch: entry.epoch,
-            };
+            let id = AssignmentId { slot: slot as u32, epoch: entry.epoch };
             entry.assignment.as_deref().map(|assignment| (id, assignment))
         })
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (AssignmentId, &mut Assignment<M>)> {
         self.slots.iter_mut().enumerate().filter_map(|(slot, entry)| {
-            let id = AssignmentId {
-                slot: slot as u32,
-                epoch: entry.epoch,
-            };
+            let id = AssignmentId { slot: slot as u32, epoch: entry.epoch };
             entry.assignment.as_deref_mut().map(|assignment| (id, assignment))
         })
     }

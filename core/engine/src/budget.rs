@@ -13,12 +13,7 @@ pub(crate) struct Budget {
 
 impl Budget {
     pub(crate) fn new(most_messages: u64, most_bytes: u64) -> Self {
-        Self {
-            most_messages,
-            most_bytes,
-            messages: 0,
-            bytes: 0,
-        }
+        Self { most_messages, most_bytes, messages: 0, bytes: 0 }
     }
 
     pub(crate) fn messages(&self) -> u64 {
@@ -44,22 +39,11 @@ impl Budget {
     /// however full the process is: otherwise it would starve. The window knows no exception.
     pub(crate) fn room(&self, held: u64, held_bytes: u64, partition_bytes: u64, window: u64) -> Room {
         let messages = window.min(self.most_messages.saturating_sub(self.messages));
-        let bytes = partition_bytes
-            .saturating_sub(held_bytes)
-            .min(self.most_bytes.saturating_sub(self.bytes));
-        let room = Room {
-            messages: u32::try_from(messages).unwrap_or(u32::MAX),
-            bytes,
-        };
+        let bytes = partition_bytes.saturating_sub(held_bytes).min(self.most_bytes.saturating_sub(self.bytes));
+        let room = Room { messages: u32::try_from(messages).unwrap_or(u32::MAX), bytes };
         match room {
-            Room {
-                messages: 1..,
-                bytes: 1..,
-            } => room,
-            _ if held == 0 && window > 0 => Room {
-                messages: 1,
-                bytes: bytes.max(1),
-            },
+            Room { messages: 1.., bytes: 1.. } => room,
+            _ if held == 0 && window > 0 => Room { messages: 1, bytes: bytes.max(1) },
             _ => Room::default(),
         }
     }

@@ -38,10 +38,7 @@ pub(crate) struct Commits {
 impl Commits {
     pub(crate) fn new(ledger: &Ledger, user: Option<String>) -> Self {
         Self {
-            confirmed: Stamp {
-                ledger: ledger.version(),
-                user: 0,
-            },
+            confirmed: Stamp { ledger: ledger.version(), user: 0 },
             on_its_way: None,
             last_id: 0,
             urgent: false,
@@ -71,10 +68,7 @@ impl Commits {
     }
 
     fn stamp(&self, ledger: &Ledger) -> Stamp {
-        Stamp {
-            ledger: ledger.version(),
-            user: self.user_version,
-        }
+        Stamp { ledger: ledger.version(), user: self.user_version }
     }
 
     /// The id of the commit that will say what the ledger says now.
@@ -102,10 +96,7 @@ impl<M> Assignment<M> {
         let Some(position) = self.ledger.position() else { return };
         let user = self.commits.user.as_deref();
         let encoded = metadata::encode(position, self.ledger.done_runs(), user, limit).or_else(|problem| {
-            actions.push_back(Action::Notice(Notice::UserMetadataTooLong {
-                assignment: id,
-                problem,
-            }));
+            actions.push_back(Action::Notice(Notice::UserMetadataTooLong { assignment: id, problem }));
             metadata::encode(position, self.ledger.done_runs(), None, limit)
         });
         // Without the user's part nothing is too long: the marks give way, and an empty text always fits.
@@ -113,23 +104,14 @@ impl<M> Assignment<M> {
             encoded.map_or((String::new(), false), |encoded| (encoded.text, encoded.marks_dropped));
         if marks_dropped && !self.commits.marks_dropped {
             let messages = self.ledger.done_beyond();
-            actions.push_back(Action::Notice(Notice::MarksDropped {
-                assignment: id,
-                messages,
-            }));
+            actions.push_back(Action::Notice(Notice::MarksDropped { assignment: id, messages }));
         }
         self.commits.marks_dropped = marks_dropped;
         self.commits.urgent = false;
         self.commits.last_id += 1;
         let commit = CommitId(self.commits.last_id);
         self.commits.on_its_way = Some((commit, self.commits.stamp(&self.ledger)));
-        actions.push_back(Action::Commit {
-            assignment: id,
-            id: commit,
-            position,
-            metadata: text,
-            last,
-        });
+        actions.push_back(Action::Commit { assignment: id, id: commit, position, metadata: text, last });
     }
 }
 
@@ -140,20 +122,13 @@ impl<M: Record> Engine<M> {
         let Some(assignment) = self.assignments.get_mut(id) else {
             return;
         };
-        let Some((_, stamp)) = assignment
-            .commits
-            .on_its_way
-            .take_if(|(expected, _)| *expected == commit)
-        else {
+        let Some((_, stamp)) = assignment.commits.on_its_way.take_if(|(expected, _)| *expected == commit) else {
             return;
         };
         match result {
             Ok(()) => assignment.commits.confirmed = stamp,
             Err(CommitFailure::Retriable) => {}
-            Err(failure) => self.actions.push_back(Action::Notice(Notice::CommitFailed {
-                assignment: id,
-                failure,
-            })),
+            Err(failure) => self.actions.push_back(Action::Notice(Notice::CommitFailed { assignment: id, failure })),
         }
         if assignment.stage != Stage::Active {
             self.last_commit_answered(now, id, result);
@@ -176,11 +151,7 @@ impl<M: Record> Engine<M> {
         let covering = assignment.commits.covering(&assignment.ledger);
         if !assignment.commits.is_on_its_way() {
             assignment.send_commit(id, self.options.metadata_limit, false, &mut self.actions);
-        } else if assignment
-            .commits
-            .on_its_way
-            .is_some_and(|(on_its_way, _)| on_its_way != covering)
-        {
+        } else if assignment.commits.on_its_way.is_some_and(|(on_its_way, _)| on_its_way != covering) {
             assignment.commits.urgent = true;
         }
         Some(covering)
@@ -205,10 +176,7 @@ impl<M: Record> Engine<M> {
     /// Sees to it that what changed is committed within an interval. All partitions share the moment, so that the
     /// runtime can put them into one request.
     pub(crate) fn schedule_commit(&mut self, id: AssignmentId) {
-        let dirty = self
-            .assignments
-            .get(id)
-            .is_some_and(|found| !found.commits.is_on_its_way() && found.is_dirty());
+        let dirty = self.assignments.get(id).is_some_and(|found| !found.commits.is_on_its_way() && found.is_dirty());
         if dirty && self.next_commit.is_none() {
             self.next_commit = Some(self.clock + self.options.commit_interval);
         }

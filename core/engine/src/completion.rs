@@ -44,9 +44,7 @@ impl<M: Record> Engine<M> {
                 let prefix = job.sequences.get(from..=index as usize).unwrap_or_default();
                 mark_all(&mut assignment.ledger, prefix);
                 part.marked = part.marked.max(index - part.start + 1);
-                assignment
-                    .unmarked
-                    .mark_before(&mut assignment.ledger, part.name, sequence);
+                assignment.unmarked.mark_before(&mut assignment.ledger, part.name, sequence);
             }
         }
         self.schedule_commit(owner);
@@ -105,11 +103,7 @@ impl<M: Record> Engine<M> {
         if ending == Ending::Done {
             assignment.record_handled(job);
         }
-        let undone = job
-            .sequences
-            .iter()
-            .copied()
-            .find(|&sequence| !assignment.ledger.is_done(sequence));
+        let undone = job.sequences.iter().copied().find(|&sequence| !assignment.ledger.is_done(sequence));
         let offset = undone.and_then(|sequence| assignment.ledger.offset(sequence));
         let active = assignment.stage == Stage::Active;
         let complete = messages.len() == job.sequences.len();
@@ -130,12 +124,7 @@ impl<M: Record> Engine<M> {
                     kept_bytes += u64::from(bytes);
                     first = Some(sequence);
                     // It has lingered already.
-                    let queued = Queued {
-                        message,
-                        sequence,
-                        arrived: Instant::START,
-                        bytes,
-                    };
+                    let queued = Queued { message, sequence, arrived: Instant::START, bytes };
                     assignment.mailboxes.push_front(part.index, queued);
                 }
             }
@@ -144,8 +133,7 @@ impl<M: Record> Engine<M> {
                     let failures = assignment.mailboxes.count_failure(part.index, sequence);
                     let due = now + assignment.options.retry.delay(failures);
                     assignment.mailboxes.set_waiting(part.index, State::BackingOff(due));
-                    self.timers
-                        .set(due, Timer::VirtualPartition(job.assignment, part.index));
+                    self.timers.set(due, Timer::VirtualPartition(job.assignment, part.index));
                     next_attempt = Some(next_attempt.map_or(due, |earlier| earlier.min(due)));
                 }
                 (Ending::NotStarted, Some(_)) => assignment.mailboxes.set_ready_again(part.index),
@@ -163,13 +151,7 @@ impl<M: Record> Engine<M> {
         self.budget.give_back(left, left_bytes);
         if ending == Ending::Failed {
             let (assignment, attempt) = (job.assignment, job.attempt);
-            let notice = Notice::HandlerFailed {
-                job: id,
-                assignment,
-                offset,
-                attempt,
-                next_attempt,
-            };
+            let notice = Notice::HandlerFailed { job: id, assignment, offset, attempt, next_attempt };
             self.actions.push_back(Action::Notice(notice));
         }
         if ending != Ending::Done && active && !complete {
@@ -195,12 +177,7 @@ impl<M: Record> Engine<M> {
         }
         let queued = messages.drain(..).zip(&job.sequences).map(|(message, &sequence)| {
             let bytes = message.bytes();
-            Queued {
-                message,
-                sequence,
-                arrived: now,
-                bytes,
-            }
+            Queued { message, sequence, arrived: now, bytes }
         });
         if outcome == Outcome::NotStarted {
             for message in queued.rev() {
@@ -218,15 +195,8 @@ impl<M: Record> Engine<M> {
             assignment.gather(&mut self.timers, now, job.assignment, index);
         }
         if answers.is_none() {
-            let offset = job
-                .sequences
-                .first()
-                .and_then(|&sequence| assignment.ledger.offset(sequence));
-            self.notice(Notice::PartitionerFailed {
-                assignment: job.assignment,
-                offset,
-                messages: count as u32,
-            });
+            let offset = job.sequences.first().and_then(|&sequence| assignment.ledger.offset(sequence));
+            self.notice(Notice::PartitionerFailed { assignment: job.assignment, offset, messages: count as u32 });
         }
     }
 
@@ -234,16 +204,9 @@ impl<M: Record> Engine<M> {
         let Some(assignment) = self.assignments.get(job.assignment) else {
             return;
         };
-        let missing = job
-            .sequences
-            .iter()
-            .filter(|&&sequence| !assignment.ledger.is_done(sequence))
-            .count();
+        let missing = job.sequences.iter().filter(|&&sequence| !assignment.ledger.is_done(sequence)).count();
         if missing > 0 {
-            self.notice(Notice::MessagesMissing {
-                assignment: job.assignment,
-                messages: missing as u32,
-            });
+            self.notice(Notice::MessagesMissing { assignment: job.assignment, messages: missing as u32 });
         }
     }
 

@@ -28,11 +28,7 @@ impl<M: Record> Engine<M> {
             if !assignment.can_give_job() {
                 continue;
             }
-            let job = if assignment.can_ask_partitioner() {
-                self.make_key_job(id)
-            } else {
-                self.make_job(id, share)
-            };
+            let job = if assignment.can_ask_partitioner() { self.make_key_job(id) } else { self.make_job(id, share) };
             // Behind all others in the ring, if there is more.
             self.enlist(id);
             if job.is_some() {
@@ -98,11 +94,7 @@ impl<M: Record> Engine<M> {
                 attempt = assignment.mailboxes.failures_of(index, first).saturating_add(1);
             }
             let part = assignment.part(index, start, messages.len());
-            groups.push(Group {
-                virtual_partition: part.name,
-                start: part.start,
-                len: part.len,
-            });
+            groups.push(Group { virtual_partition: part.name, start: part.start, len: part.len });
             parts.push(part);
             if alone {
                 break;
@@ -121,42 +113,18 @@ impl<M: Record> Engine<M> {
     }
 
     fn hand_out(&mut self, running: RunningJob, messages: Vec<M>, groups: Vec<Group>) -> Option<Job<M>> {
-        let RunningJob {
-            kind,
-            assignment,
-            topic,
-            partition,
-            pool,
-            attempt,
-            ..
-        } = running;
+        let RunningJob { kind, assignment, topic, partition, pool, attempt, .. } = running;
         self.assignments.get_mut(assignment)?.running_jobs += 1;
         self.scheduler.job_started(pool);
         let id = self.jobs.start(running);
-        Some(Job {
-            id,
-            kind,
-            assignment,
-            topic,
-            partition,
-            messages,
-            groups,
-            attempt,
-        })
+        Some(Job { id, kind, assignment, topic, partition, messages, groups, attempt })
     }
 }
 
 impl<M> Assignment<M> {
     fn part(&self, index: Index, start: usize, end: usize) -> Part {
         let (name, shared) = self.mailboxes.name(index);
-        Part {
-            index,
-            name,
-            shared,
-            start: start as u32,
-            len: (end - start) as u32,
-            marked: 0,
-        }
+        Part { index, name, shared, start: start as u32, len: (end - start) as u32, marked: 0 }
     }
 
     fn running(

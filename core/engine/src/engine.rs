@@ -118,16 +118,10 @@ impl<M: Record> Engine<M> {
             counted: 0,
         });
         if let Some(problem) = decoded.problem {
-            self.notice(Notice::MetadataIgnored {
-                assignment: id,
-                problem,
-            });
+            self.notice(Notice::MetadataIgnored { assignment: id, problem });
         }
         if old_jobs > 0 {
-            self.notice(Notice::WaitingForOldJobs {
-                assignment: id,
-                running: old_jobs,
-            });
+            self.notice(Notice::WaitingForOldJobs { assignment: id, running: old_jobs });
         }
         id
     }
@@ -142,19 +136,14 @@ impl<M: Record> Engine<M> {
         }
         let window = u64::from(assignment.options.window).saturating_sub(assignment.ledger.window());
         let limit = assignment.options.partition_budget_bytes;
-        self.budget
-            .room(assignment.held_messages, assignment.held_bytes, limit, window)
+        self.budget.room(assignment.held_messages, assignment.held_bytes, limit, window)
     }
 
     /// Takes fetched messages, in offset order. What was done in an earlier life or delivered before is dropped, and so
     /// is everything when the id is stale.
     pub fn deliver(&mut self, now: Instant, id: AssignmentId, messages: impl IntoIterator<Item = M>) {
         self.observe(now);
-        let Some(assignment) = self
-            .assignments
-            .get_mut(id)
-            .filter(|found| found.stage == Stage::Active)
-        else {
+        let Some(assignment) = self.assignments.get_mut(id).filter(|found| found.stage == Stage::Active) else {
             self.dropped.extend(messages);
             return;
         };
@@ -178,12 +167,7 @@ impl<M: Record> Engine<M> {
             taken += 1;
             taken_bytes += u64::from(bytes);
             let route = assignment.partitioner.route(&message);
-            let queued = Queued {
-                message,
-                sequence,
-                arrived: now,
-                bytes,
-            };
+            let queued = Queued { message, sequence, arrived: now, bytes };
             if route == Route::Ask {
                 assignment.intake.push_back(queued);
             } else {
@@ -236,10 +220,7 @@ impl<M: Record> Engine<M> {
                 Timer::VirtualPartition(id, index) => self.waited(now, id, index),
                 Timer::Pause(id) => {
                     let assignment = self.assignments.get(id);
-                    if assignment
-                        .and_then(|found| found.paused_until)
-                        .is_some_and(|until| until <= now)
-                    {
+                    if assignment.and_then(|found| found.paused_until).is_some_and(|until| until <= now) {
                         self.resume(id);
                     }
                 }

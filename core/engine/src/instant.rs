@@ -54,10 +54,7 @@ mod tests {
 
     #[test]
     fn time_since_a_later_instant_is_zero() {
-        assert_eq!(
-            Instant::from_nanos(7).since(Instant::from_nanos(4)),
-            Duration::from_nanos(3)
-        );
+        assert_eq!(Instant::from_nanos(7).since(Instant::from_nanos(4)), Duration::from_nanos(3));
         assert_eq!(Instant::from_nanos(4).since(Instant::from_nanos(7)), Duration::ZERO);
     }
 }

@@ -151,34 +151,20 @@ impl Jobs {
             return JobId { slot, generation: 0 };
         };
         entry.job = Some(job);
-        JobId {
-            slot,
-            generation: entry.generation,
-        }
+        JobId { slot, generation: entry.generation }
     }
 
     pub(crate) fn get(&self, id: JobId) -> Option<&RunningJob> {
-        self.slots
-            .get(id.slot as usize)
-            .filter(|slot| slot.generation == id.generation)?
-            .job
-            .as_ref()
+        self.slots.get(id.slot as usize).filter(|slot| slot.generation == id.generation)?.job.as_ref()
     }
 
     pub(crate) fn get_mut(&mut self, id: JobId) -> Option<&mut RunningJob> {
-        self.slots
-            .get_mut(id.slot as usize)
-            .filter(|slot| slot.generation == id.generation)?
-            .job
-            .as_mut()
+        self.slots.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation)?.job.as_mut()
     }
 
     /// Takes a job out; `None` when it was completed before.
     pub(crate) fn finish(&mut self, id: JobId) -> Option<RunningJob> {
-        let slot = self
-            .slots
-            .get_mut(id.slot as usize)
-            .filter(|slot| slot.generation == id.generation)?;
+        let slot = self.slots.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation)?;
         let job = slot.job.take()?;
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push(id.slot);

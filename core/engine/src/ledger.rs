@@ -175,28 +175,18 @@ impl Ledger {
 
     /// Whether the message `seq` was delivered and is done.
     pub fn is_done(&self, seq: u64) -> bool {
-        seq < self.head
-            || self
-                .blocks
-                .get(self.index(seq))
-                .is_some_and(|block| block.done >> (seq % BLOCK) & 1 == 1)
+        seq < self.head || self.blocks.get(self.index(seq)).is_some_and(|block| block.done >> (seq % BLOCK) & 1 == 1)
     }
 
     /// The offset of the message `seq`; `None` when it was not delivered yet or the position has passed it.
     pub fn offset(&self, seq: u64) -> Option<i64> {
-        self.seqs()
-            .contains(&seq)
-            .then(|| self.blocks.get(self.index(seq)))?
-            .map(|block| block.offset(place(seq)))
+        self.seqs().contains(&seq).then(|| self.blocks.get(self.index(seq)))?.map(|block| block.offset(place(seq)))
     }
 
     /// The sequence number of the message at `offset`; `None` when it was not delivered or the position has passed it.
     /// Logarithmic in the messages at or beyond the position.
     pub fn seq(&self, offset: i64) -> Option<u64> {
-        let index = self
-            .blocks
-            .partition_point(|block| block.first() <= offset)
-            .checked_sub(1)?;
+        let index = self.blocks.partition_point(|block| block.first() <= offset).checked_sub(1)?;
         let block_seq = (self.head / BLOCK + index as u64) * BLOCK;
         let filled = (self.end - block_seq).min(BLOCK);
         let place = self.blocks.get(index)?.place(offset, filled as usize)?;
@@ -238,20 +228,12 @@ impl Ledger {
     /// What is done beyond the position, ascending: runs over delivered messages, each of which covers the gaps inside
     /// it, then what was resumed and is still to be delivered again.
     pub fn done_runs(&self) -> impl Iterator<Item = Range<i64>> + '_ {
-        DoneRuns {
-            ledger: self,
-            seq: self.head,
-            resumed: self.resumed.iter(),
-        }
+        DoneRuns { ledger: self, seq: self.head, resumed: self.resumed.iter() }
     }
 
     /// Position, what is done beyond it and the version in one value.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            position: self.position,
-            done: self.done_runs().collect(),
-            version: self.version,
-        }
+        Snapshot { position: self.position, done: self.done_runs().collect(), version: self.version }
     }
 
     /// Heap memory the ledger holds, in bytes.
@@ -263,11 +245,7 @@ impl Ledger {
 
     #[cold]
     fn not_recorded(&self, offset: i64) -> Delivery {
-        if offset < self.start || offset < 0 || offset == i64::MAX {
-            Delivery::Refused
-        } else {
-            Delivery::Duplicate
-        }
+        if offset < self.start || offset < 0 || offset == i64::MAX { Delivery::Refused } else { Delivery::Duplicate }
     }
 
     /// Appends `count` messages with consecutive offsets, as many as fit into the newest block.

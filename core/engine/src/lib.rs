@@ -34,6 +34,8 @@ pub use engine::Engine;
 pub use instant::Instant;
 pub use job::{Extent, Group, Job, JobId, JobKind, Outcome};
 pub use options::{EngineOptions, TopicOptions, VirtualPartitions};
+pub use partitioner::hash_key;
 pub use record::Record;
 pub use retry::Backoff;
 pub use scheduler::PoolId;
+pub use watch::RunningCall;

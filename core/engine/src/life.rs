@@ -61,10 +61,7 @@ impl<M: Record> Engine<M> {
                 if now < deadline {
                     return;
                 }
-                let notice = Notice::RevokeDeadlinePassed {
-                    assignment: id,
-                    running,
-                };
+                let notice = Notice::RevokeDeadlinePassed { assignment: id, running };
                 self.actions.push_back(Action::Notice(notice));
             }
             let deadline = deadline.max(now + LAST_COMMIT_WAIT);

@@ -107,10 +107,7 @@ impl fmt::Display for Problem {
             Self::UnknownVersion => formatter.write_str("the offset metadata is of an unknown version"),
             Self::Damaged => formatter.write_str("the offset metadata is damaged"),
             Self::OtherPosition { found } => {
-                write!(
-                    formatter,
-                    "the offset metadata belongs to another committed offset, {found}"
-                )
+                write!(formatter, "the offset metadata belongs to another committed offset, {found}")
             }
         }
     }
@@ -129,11 +126,7 @@ pub struct UserMetadataTooLong {
 
 impl fmt::Display for UserMetadataTooLong {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "the offset metadata takes {} bytes, and the limit is {}",
-            self.length, self.limit
-        )
+        write!(formatter, "the offset metadata takes {} bytes, and the limit is {}", self.length, self.limit)
     }
 }
 
@@ -160,49 +153,28 @@ pub fn encode(
     {
         let text = with_marks(position, encoding, &payload, user);
         if text.len() <= limit {
-            return Ok(Encoded {
-                text,
-                marks_dropped: false,
-            });
+            return Ok(Encoded { text, marks_dropped: false });
         }
     }
-    let text = if user.starts_with(FAMILY) {
-        with_marks(position, payload::RUN_LENGTHS, &[], user)
-    } else {
-        user.to_owned()
-    };
+    let text =
+        if user.starts_with(FAMILY) { with_marks(position, payload::RUN_LENGTHS, &[], user) } else { user.to_owned() };
     if text.len() > limit {
-        return Err(UserMetadataTooLong {
-            length: text.len(),
-            limit,
-        });
+        return Err(UserMetadataTooLong { length: text.len(), limit });
     }
-    Ok(Encoded {
-        text,
-        marks_dropped: !runs.is_empty(),
-    })
+    Ok(Encoded { text, marks_dropped: !runs.is_empty() })
 }
 
 /// Decodes the metadata of a commit of `position`. Takes any text; see the module for what it guarantees.
 pub fn decode(position: i64, text: &str) -> Decoded {
-    let known = |user: &str, done, problem| Decoded {
-        done,
-        user: (!user.is_empty()).then(|| user.to_owned()),
-        problem,
-    };
+    let known =
+        |user: &str, done, problem| Decoded { done, user: (!user.is_empty()).then(|| user.to_owned()), problem };
     if !text.starts_with(FAMILY) {
         return known(text, DoneOffsets::new(), None);
     }
     let Some(rest) = text.strip_prefix(PREFIX) else {
-        return Decoded {
-            problem: Some(Problem::UnknownVersion),
-            ..Decoded::default()
-        };
+        return Decoded { problem: Some(Problem::UnknownVersion), ..Decoded::default() };
     };
-    let damaged = Decoded {
-        problem: Some(Problem::Damaged),
-        ..Decoded::default()
-    };
+    let damaged = Decoded { problem: Some(Problem::Damaged), ..Decoded::default() };
     let Some((marks, user)) = rest.split_once(';') else {
         return damaged;
     };

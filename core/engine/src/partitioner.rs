@@ -21,6 +21,11 @@ pub(crate) enum Route {
     Ask,
 }
 
+/// The number under which a key's messages are kept together: 64-bit xxh3 with the engine's seed.
+pub fn hash_key(key: &[u8], seed: u64) -> u64 {
+    xxh3_64_with_seed(key, seed)
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Partitioner {
     mode: VirtualPartitions,
@@ -119,10 +124,7 @@ mod tests {
         assert!(matches!(first, Route::Shared(_)));
         assert!(matches!(partitioner.route(&Keyed(None, 4)), Route::Alone(_)));
         // An empty key is a key.
-        assert_eq!(
-            partitioner.route(&Keyed(Some(b""), 5)),
-            partitioner.route(&Keyed(Some(b""), 6))
-        );
+        assert_eq!(partitioner.route(&Keyed(Some(b""), 5)), partitioner.route(&Keyed(Some(b""), 6)));
     }
 
     /// The placement of keys in fixed mode is documented to survive restarts and upgrades: these numbers are a promise.
@@ -146,10 +148,7 @@ mod tests {
             let partitioner = Partitioner::new(VirtualPartitions::Fixed(count), 1);
             for offset in 0..200 {
                 let route = partitioner.route(&Keyed(None, offset));
-                assert!(
-                    matches!(route, Route::Shared(place) if place < u64::from(count.max(1))),
-                    "{route:?}"
-                );
+                assert!(matches!(route, Route::Shared(place) if place < u64::from(count.max(1))), "{route:?}");
             }
         }
     }

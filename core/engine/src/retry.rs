@@ -18,11 +18,7 @@ pub struct Backoff {
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self {
-            first: Duration::from_millis(100),
-            longest: Duration::from_secs(60),
-            factor: 2.0,
-        }
+        Self { first: Duration::from_millis(100), longest: Duration::from_secs(60), factor: 2.0 }
     }
 }
 
@@ -35,11 +31,7 @@ impl Backoff {
         let exponent = i32::try_from(failures.saturating_sub(1)).unwrap_or(i32::MAX);
         let seconds = first.as_secs_f64() * factor.powi(exponent);
         // Compared before the conversion: a Duration cannot hold every f64, and an infinite one ends up here too.
-        if seconds < longest.as_secs_f64() {
-            Duration::from_secs_f64(seconds)
-        } else {
-            longest
-        }
+        if seconds < longest.as_secs_f64() { Duration::from_secs_f64(seconds) } else { longest }
     }
 }
 
@@ -50,22 +42,14 @@ mod tests {
 
     #[test]
     fn waits_grow_by_the_factor_up_to_the_longest() {
-        let backoff = Backoff {
-            first: Duration::from_millis(100),
-            longest: Duration::from_secs(1),
-            factor: 2.0,
-        };
+        let backoff = Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(1), factor: 2.0 };
         let waits: Vec<u128> = (1..=6).map(|failures| backoff.delay(failures).as_millis()).collect();
         assert_eq!(waits, [100, 200, 400, 800, 1000, 1000]);
     }
 
     #[test]
     fn a_back_off_of_nothing_still_waits() {
-        let backoff = Backoff {
-            first: Duration::ZERO,
-            longest: Duration::ZERO,
-            factor: f64::NAN,
-        };
+        let backoff = Backoff { first: Duration::ZERO, longest: Duration::ZERO, factor: f64::NAN };
         assert_eq!(backoff.delay(1), SHORTEST);
         assert_eq!(backoff.delay(u32::MAX), SHORTEST);
     }

@@ -28,13 +28,7 @@ pub(crate) struct Scheduler {
 
 impl Scheduler {
     pub(crate) fn add(&mut self, seats: u32, lookahead: u32) -> PoolId {
-        self.pools.push(Pool {
-            seats,
-            lookahead,
-            out: 0,
-            ring: VecDeque::new(),
-            ready_messages: 0,
-        });
+        self.pools.push(Pool { seats, lookahead, out: 0, ring: VecDeque::new(), ready_messages: 0 });
         PoolId((self.pools.len() - 1) as u32)
     }
 
@@ -87,9 +81,7 @@ impl Scheduler {
     /// The messages one job should hold so that every seat gets about as much: calls are small while work is scarce and
     /// large when it piles up.
     pub(crate) fn share(&self, pool: PoolId) -> u64 {
-        self.pool(pool).map_or(1, |pool| {
-            pool.ready_messages.div_ceil(u64::from(pool.seats.max(1))).max(1)
-        })
+        self.pool(pool).map_or(1, |pool| pool.ready_messages.div_ceil(u64::from(pool.seats.max(1))).max(1))
     }
 
     fn pool(&self, pool: PoolId) -> Option<&Pool> {

@@ -54,22 +54,13 @@ mod tests {
         let mut timers = Timers::default();
         let id = AssignmentId::default();
         for nanoseconds in [30, 10, 20] {
-            timers.set(
-                Instant::from_nanos(nanoseconds),
-                Timer::VirtualPartition(id, nanoseconds as Index),
-            );
+            timers.set(Instant::from_nanos(nanoseconds), Timer::VirtualPartition(id, nanoseconds as Index));
         }
         timers.set(Instant::NEVER, Timer::Pause(id));
         assert_eq!(timers.next(), Some(Instant::from_nanos(10)));
         assert_eq!(timers.take_due(Instant::from_nanos(9)), None);
-        assert_eq!(
-            timers.take_due(Instant::from_nanos(25)),
-            Some(Timer::VirtualPartition(id, 10))
-        );
-        assert_eq!(
-            timers.take_due(Instant::from_nanos(25)),
-            Some(Timer::VirtualPartition(id, 20))
-        );
+        assert_eq!(timers.take_due(Instant::from_nanos(25)), Some(Timer::VirtualPartition(id, 10)));
+        assert_eq!(timers.take_due(Instant::from_nanos(25)), Some(Timer::VirtualPartition(id, 20)));
         assert_eq!(timers.take_due(Instant::from_nanos(25)), None);
         assert_eq!(timers.take_due(Instant::NEVER), Some(Timer::VirtualPartition(id, 30)));
         assert_eq!(timers.next(), None);

@@ -20,11 +20,7 @@ pub(crate) struct Unmarked {
 
 impl Unmarked {
     pub(crate) fn new() -> Self {
-        Self {
-            by_partition: HashMap::with_hasher(Spread::default()),
-            kept: 0,
-            look_through_at: 1024,
-        }
+        Self { by_partition: HashMap::with_hasher(Spread::default()), kept: 0, look_through_at: 1024 }
     }
 
     /// Remembers a message of the virtual partition `name`. Those of one virtual partition come in order.

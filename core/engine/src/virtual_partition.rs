@@ -164,8 +164,7 @@ impl<M> Mailboxes<M> {
 
     /// The name of a virtual partition, as handlers see it, and whether other messages may join it.
     pub(crate) fn name(&self, index: Index) -> (u64, bool) {
-        self.partition(index)
-            .map_or((0, false), |partition| (partition.name, partition.shared))
+        self.partition(index).map_or((0, false), |partition| (partition.name, partition.shared))
     }
 
     pub(crate) fn state(&self, index: Index) -> Option<State> {
@@ -346,16 +345,10 @@ impl<M> Mailboxes<M> {
         let free = self.free_node;
         if let Some(node) = self.nodes.get_mut(free as usize) {
             self.free_node = node.next;
-            *node = Node {
-                content: Some(queued),
-                next,
-            };
+            *node = Node { content: Some(queued), next };
             return free;
         }
-        self.nodes.push(Node {
-            content: Some(queued),
-            next,
-        });
+        self.nodes.push(Node { content: Some(queued), next });
         (self.nodes.len() - 1) as u32
     }
 
@@ -376,10 +369,7 @@ impl<M> Mailboxes<M> {
         }
         let counted = (self.messages, self.ready_messages, self.ready.len());
         if counted != (messages, ready_messages, ready) {
-            return Err(format!(
-                "mailboxes count {counted:?}, hold {:?}",
-                (messages, ready_messages, ready)
-            ));
+            return Err(format!("mailboxes count {counted:?}, hold {:?}", (messages, ready_messages, ready)));
         }
         Ok(())
     }

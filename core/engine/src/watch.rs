@@ -6,7 +6,7 @@ use crate::action::{Stall, Totals};
 use crate::assignment::{Assignment, AssignmentId, Stage};
 use crate::engine::Engine;
 use crate::instant::Instant;
-use crate::job::JobId;
+use crate::job::{JobId, RunningJob};
 use crate::record::Record;
 use crate::scheduler::PoolId;
 use crate::virtual_partition::State;
@@ -14,7 +14,31 @@ use crate::virtual_partition::State;
 /// How late a timer may be before what waits for it counts as stalled: the driver may be about to tick.
 const LATE: Duration = Duration::from_secs(1);
 
+/// A job that is out, for people who want to know what holds a stop up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunningCall {
+    /// The ownership under which its messages were read.
+    pub assignment: AssignmentId,
+    /// Its first message, as long as the partition is owned.
+    pub first_offset: Option<i64>,
+    /// How many messages it has.
+    pub messages: u32,
+}
+
 impl<M: Record> Engine<M> {
+    /// The jobs that are out, in no order.
+    pub fn running_jobs(&self) -> Vec<RunningCall> {
+        let call = |job: &RunningJob| {
+            let ledger = self.assignments.get(job.assignment).map(|assignment| &assignment.ledger);
+            RunningCall {
+                assignment: job.assignment,
+                first_offset: job.sequences.first().and_then(|sequence| ledger?.offset(*sequence)),
+                messages: job.sequences.len() as u32,
+            }
+        };
+        self.jobs.iter().map(call).collect()
+    }
+
     /// Messages of a partition that wait.
     pub fn queued(&self, id: AssignmentId) -> u64 {
         self.assignments.get(id).map_or(0, Assignment::queued)
@@ -63,10 +87,7 @@ impl<M: Record> Engine<M> {
     /// Partitions whose messages wait for nothing that will come. Always empty, unless the engine has a defect. Takes
     /// time proportional to the virtual partitions present: meant for a look every few seconds.
     pub fn stalls(&self, now: Instant) -> Vec<Stall> {
-        let stalled = self
-            .assignments
-            .iter()
-            .filter(|(_, assignment)| self.is_stalled(now, assignment));
+        let stalled = self.assignments.iter().filter(|(_, assignment)| self.is_stalled(now, assignment));
         let stall = |(id, assignment): (AssignmentId, &Assignment<M>)| Stall {
             assignment: id,
             topic: assignment.topic,
@@ -89,15 +110,8 @@ impl<M: Record> Engine<M> {
             State::Running => assignment.running_jobs == 0,
             State::Lingering(due) | State::BackingOff(due) => late(due),
         };
-        let mailboxes = assignment
-            .mailboxes
-            .iter()
-            .any(|(_, state, length)| length > 0 && frozen(state));
-        let partitioner = if assignment.asking_partitioner {
-            assignment.running_jobs > 0
-        } else {
-            assignment.enlisted
-        };
+        let mailboxes = assignment.mailboxes.iter().any(|(_, state, length)| length > 0 && frozen(state));
+        let partitioner = if assignment.asking_partitioner { assignment.running_jobs > 0 } else { assignment.enlisted };
         mailboxes || (!assignment.intake.is_empty() && !partitioner)
     }
 
@@ -109,18 +123,11 @@ impl<M: Record> Engine<M> {
     pub fn check(&self) -> Result<(), String> {
         let (mut messages, mut bytes) = (0, 0);
         for (id, assignment) in self.assignments.iter() {
-            assignment
-                .mailboxes
-                .check()
-                .map_err(|problem| format!("{id:?}: {problem}"))?;
+            assignment.mailboxes.check().map_err(|problem| format!("{id:?}: {problem}"))?;
             let jobs = || self.jobs.iter().filter(|job| job.assignment == id);
             let running: u64 = jobs().map(|job| job.sequences.len() as u64).sum();
             if jobs().count() as u32 != assignment.running_jobs {
-                return Err(format!(
-                    "{id:?} counts {} jobs, runs {}",
-                    assignment.running_jobs,
-                    jobs().count()
-                ));
+                return Err(format!("{id:?} counts {} jobs, runs {}", assignment.running_jobs, jobs().count()));
             }
             if assignment.held_messages != assignment.queued() + running {
                 let held = (assignment.held_messages, assignment.queued(), running);
@@ -129,20 +136,13 @@ impl<M: Record> Engine<M> {
             messages += assignment.held_messages;
             bytes += assignment.held_bytes;
         }
-        for job in self
-            .jobs
-            .iter()
-            .filter(|job| self.assignments.get(job.assignment).is_none())
-        {
+        for job in self.jobs.iter().filter(|job| self.assignments.get(job.assignment).is_none()) {
             messages += job.sequences.len() as u64;
             bytes += job.bytes;
         }
         let counted = (self.budget.messages(), self.budget.bytes());
         if counted != (messages, bytes) {
-            return Err(format!(
-                "the budget counts {counted:?}, held are {:?}",
-                (messages, bytes)
-            ));
+            return Err(format!("the budget counts {counted:?}, held are {:?}", (messages, bytes)));
         }
         Ok(())
     }

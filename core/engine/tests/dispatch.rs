@@ -25,16 +25,7 @@ fn without_virtual_partitions_a_partition_runs_in_order_one_job_at_a_time() {
 fn a_slow_key_holds_up_no_other() {
     let mut driver = Driver::new(|topic| topic.virtual_partitions = VirtualPartitions::ByKey);
     let id = driver.assign(0);
-    driver.deliver(
-        id,
-        [
-            message(0, "slow"),
-            message(1, "a"),
-            message(2, "slow"),
-            message(3, "b"),
-            message(4, "a"),
-        ],
-    );
+    driver.deliver(id, [message(0, "slow"), message(1, "a"), message(2, "slow"), message(3, "b"), message(4, "a")]);
     let slow = driver.next().unwrap();
     assert_eq!(offsets(&slow.messages), [0, 2]);
     assert_eq!(driver.run_all(), [1, 4, 3]);
@@ -115,14 +106,7 @@ fn the_partitioner_is_asked_by_jobs_and_its_answer_takes_the_place_of_the_key() 
     let job = driver.next().unwrap();
     assert_eq!((job.kind, offsets(&job.messages)), (JobKind::Key, vec![4]));
     driver.complete(job, Outcome::KeyFailed);
-    assert!(matches!(
-        driver.notices[..],
-        [Notice::PartitionerFailed {
-            offset: Some(4),
-            messages: 1,
-            ..
-        }]
-    ));
+    assert!(matches!(driver.notices[..], [Notice::PartitionerFailed { offset: Some(4), messages: 1, .. }]));
     let jobs = driver.jobs();
     let calls: Vec<Vec<i64>> = jobs.iter().map(|job| offsets(&job.messages)).collect();
     assert_eq!(calls, [vec![0, 2], vec![1, 3], vec![4]]);

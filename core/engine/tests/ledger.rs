@@ -50,10 +50,7 @@ struct Model {
 
 impl Model {
     fn head(&self) -> usize {
-        self.messages
-            .iter()
-            .position(|(_, done)| !done)
-            .unwrap_or(self.messages.len())
+        self.messages.iter().position(|(_, done)| !done).unwrap_or(self.messages.len())
     }
 
     fn position(&self) -> Option<i64> {
@@ -64,16 +61,11 @@ impl Model {
     }
 
     fn next_offset(&self) -> i64 {
-        self.messages
-            .last()
-            .map_or(self.start.unwrap_or(0), |(offset, _)| offset + 1)
+        self.messages.last().map_or(self.start.unwrap_or(0), |(offset, _)| offset + 1)
     }
 
     fn deliver(&mut self, offset: i64) -> Delivery {
-        let start = self
-            .start
-            .or(self.messages.first().map(|(offset, _)| *offset))
-            .unwrap_or(0);
+        let start = self.start.or(self.messages.first().map(|(offset, _)| *offset)).unwrap_or(0);
         if offset < start {
             return Delivery::Refused;
         }
@@ -82,11 +74,7 @@ impl Model {
         }
         let done = self.resumed.contains(&offset);
         self.messages.push((offset, done));
-        if done {
-            Delivery::AlreadyDone
-        } else {
-            Delivery::New(self.messages.len() as u64 - 1)
-        }
+        if done { Delivery::AlreadyDone } else { Delivery::New(self.messages.len() as u64 - 1) }
     }
 
     fn mark(&mut self, seq: u64) -> bool {
@@ -101,10 +89,7 @@ impl Model {
         let beyond = &self.messages[self.head()..];
         let runs = beyond.chunk_by(|left, right| left.1 == right.1).filter(|run| run[0].1);
         let delivered = runs.map(|run| run[0].0..run[run.len() - 1].0 + 1);
-        let to_come = self
-            .resumed
-            .range(self.next_offset()..)
-            .map(|offset| *offset..offset + 1);
+        let to_come = self.resumed.range(self.next_offset()..).map(|offset| *offset..offset + 1);
         delivered.chain(to_come).collect()
     }
 }
@@ -116,16 +101,10 @@ fn assert_same(ledger: &Ledger, model: &Model) {
     assert_eq!(ledger.seqs(), head as u64..model.messages.len() as u64);
     assert_eq!(ledger.window(), beyond.len() as u64);
     assert_eq!(ledger.undone(), beyond.iter().filter(|(_, done)| !done).count() as u64);
-    assert_eq!(
-        ledger.done_beyond(),
-        beyond.iter().filter(|(_, done)| *done).count() as u64
-    );
+    assert_eq!(ledger.done_beyond(), beyond.iter().filter(|(_, done)| *done).count() as u64);
     let snapshot = ledger.snapshot();
     assert_eq!(snapshot.done, model.done_runs());
-    assert_eq!(
-        (snapshot.position, snapshot.version),
-        (ledger.position(), ledger.version())
-    );
+    assert_eq!((snapshot.position, snapshot.version), (ledger.position(), ledger.version()));
     assert!(ledger.done_runs().is_sorted_by(|left, right| left.end <= right.start));
     for (seq, (offset, done)) in (0..).zip(&model.messages) {
         let passed = seq < head as u64;
@@ -133,12 +112,7 @@ fn assert_same(ledger: &Ledger, model: &Model) {
         assert_eq!(ledger.offset(seq), (!passed).then_some(*offset));
         assert_eq!(ledger.seq(*offset), (!passed).then_some(seq));
         let in_gap = offset + 1;
-        if !passed
-            && model
-                .messages
-                .get(seq as usize + 1)
-                .is_none_or(|(next, _)| *next != in_gap)
-        {
+        if !passed && model.messages.get(seq as usize + 1).is_none_or(|(next, _)| *next != in_gap) {
             assert_eq!(ledger.seq(in_gap), None);
         }
     }
@@ -203,10 +177,7 @@ fn run(ledger: &mut Ledger, model: &mut Model, steps: &[Step]) {
         let marked =
             !matches!(step, Step::Deliver { .. } | Step::DeliverRun { .. }) && ledger.snapshot().done != before.done;
         if position_moved || marked {
-            assert!(
-                ledger.version() > before.version,
-                "a change that a committer would not see"
-            );
+            assert!(ledger.version() > before.version, "a change that a committer would not see");
         }
     }
 }
@@ -351,10 +322,7 @@ fn a_first_delivery_without_a_commit_makes_the_position_known() {
 #[test]
 fn resumed_offsets_that_were_compacted_away_hold_nothing_up() {
     let mut ledger = Ledger::resume(Some(100), [102..104, 106..109, 500..501].into_iter().collect());
-    assert_eq!(
-        ledger.done_runs().collect::<Vec<_>>(),
-        vec![102..104, 106..109, 500..501]
-    );
+    assert_eq!(ledger.done_runs().collect::<Vec<_>>(), vec![102..104, 106..109, 500..501]);
     assert_eq!(ledger.deliver(105), Delivery::New(0));
     assert_eq!(ledger.deliver(107), Delivery::AlreadyDone);
     assert_eq!(ledger.deliver(110), Delivery::New(2));
@@ -396,17 +364,7 @@ fn what_lies_below_the_resumed_offset_is_refused_and_what_was_delivered_is_a_dup
 
 #[test]
 fn no_value_of_an_offset_or_a_count_overflows() {
-    let extremes = [
-        i64::MIN,
-        i64::MIN + 1,
-        -1001,
-        -1,
-        0,
-        1,
-        i64::MAX - 2,
-        i64::MAX - 1,
-        i64::MAX,
-    ];
+    let extremes = [i64::MIN, i64::MIN + 1, -1001, -1, 0, 1, i64::MAX - 2, i64::MAX - 1, i64::MAX];
     for start in extremes.map(Some).into_iter().chain([None]) {
         for end in extremes {
             let mut ledger = Ledger::resume(start, extremes.map(|from| from..end).into_iter().collect());
@@ -457,11 +415,7 @@ fn a_message_in_flight_takes_at_most_16_bytes_and_passed_ones_none() {
     for index in 0..100_000_i64 {
         ledger.deliver(index * 3);
         let window = ledger.window() as usize;
-        assert!(
-            ledger.memory() <= 16 * window + FIXED_BYTES,
-            "{} bytes for {window} messages",
-            ledger.memory()
-        );
+        assert!(ledger.memory() <= 16 * window + FIXED_BYTES, "{} bytes for {window} messages", ledger.memory());
     }
     for seq in (1..100_000).rev() {
         ledger.mark(seq);
@@ -469,24 +423,14 @@ fn a_message_in_flight_takes_at_most_16_bytes_and_passed_ones_none() {
     assert_eq!(ledger.window(), 100_000);
     ledger.mark(0);
     assert_eq!(ledger.window(), 0);
-    assert!(
-        ledger.memory() <= FIXED_BYTES,
-        "{} bytes for no message",
-        ledger.memory()
-    );
+    assert!(ledger.memory() <= FIXED_BYTES, "{} bytes for no message", ledger.memory());
     for index in 0..100_000_i64 {
-        let Delivery::New(seq) = ledger.deliver(300_000 + index * 2) else {
-            panic!("offset {index} is new")
-        };
+        let Delivery::New(seq) = ledger.deliver(300_000 + index * 2) else { panic!("offset {index} is new") };
         if seq >= 100_500 {
             ledger.mark(seq - 500);
         }
         let window = ledger.window() as usize;
-        assert!(
-            ledger.memory() <= 16 * window + FIXED_BYTES,
-            "{} bytes for {window} messages",
-            ledger.memory()
-        );
+        assert!(ledger.memory() <= 16 * window + FIXED_BYTES, "{} bytes for {window} messages", ledger.memory());
     }
 }
 
@@ -503,19 +447,9 @@ fn consecutive_messages_take_less_than_a_byte_each() {
 
 #[test]
 fn runs_collected_in_any_order_are_their_union() {
-    let set: DoneOffsets = [50..60, 10..20, 15..30, 30..31, 70..70, -5..2, 55..56]
-        .into_iter()
-        .collect();
+    let set: DoneOffsets = [50..60, 10..20, 15..30, 30..31, 70..70, -5..2, 55..56].into_iter().collect();
     assert_eq!(set.runs(), [0..2, 10..31, 50..60]);
-    for (offset, contained) in [
-        (-1, false),
-        (0, true),
-        (2, false),
-        (9, false),
-        (10, true),
-        (30, true),
-        (31, false),
-    ] {
+    for (offset, contained) in [(-1, false), (0, true), (2, false), (9, false), (10, true), (30, true), (31, false)] {
         assert_eq!(set.contains(offset), contained, "{offset}");
     }
 }

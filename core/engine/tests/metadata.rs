@@ -23,10 +23,7 @@ fn runs_from(start: i64, lengths: &[(i64, i64)]) -> Vec<Range<i64>> {
     let mut end = start;
     let mut runs = Vec::new();
     for (undone, done) in lengths {
-        let Some(run) = end
-            .checked_add(*undone)
-            .and_then(|from| Some(from..from.checked_add(*done)?))
-        else {
+        let Some(run) = end.checked_add(*undone).and_then(|from| Some(from..from.checked_add(*done)?)) else {
             break;
         };
         end = run.end;
@@ -65,10 +62,7 @@ fn user_of(text: &str) -> Option<String> {
 /// A text with a correct checksum around any body.
 fn signed(content: &[u8], user: &str) -> String {
     let checksum = xxh3_64_with_seed(content, xxh3_64(user.as_bytes())).to_le_bytes();
-    format!(
-        "karafka/1;{};{user}",
-        STANDARD_NO_PAD.encode([content, &checksum].concat())
-    )
+    format!("karafka/1;{};{user}", STANDARD_NO_PAD.encode([content, &checksum].concat()))
 }
 
 fn body(text: &str) -> Vec<u8> {
@@ -154,9 +148,7 @@ fn varint(bytes: &mut Vec<u8>, mut value: u64) {
 
 /// One text for each encoding, and whether the user's metadata stands behind it.
 fn samples() -> Vec<(i64, String, DoneOffsets)> {
-    let bit_map: Vec<_> = random_half(400, 1)
-        .map(|index| 1_005 + index as i64..1_006 + index as i64)
-        .collect();
+    let bit_map: Vec<_> = random_half(400, 1).map(|index| 1_005 + index as i64..1_006 + index as i64).collect();
     let run_lengths = vec![1_001..90_000, 100_000..5_000_000_000];
     let deflated: Vec<_> = (0..700).map(|index| 1_001 + index * 10..1_009 + index * 10).collect();
     let mut samples = Vec::new();
@@ -225,12 +217,7 @@ fn the_layout_is_as_documented() {
     }
     let text = signed(&content, "mine");
     let runs = vec![1_003..1_005, 1_305..5_000_001_305];
-    assert_eq!(
-        encode(1_000, runs.clone(), Some("mine"), MAX_METADATA_BYTES)
-            .unwrap()
-            .text,
-        text
-    );
+    assert_eq!(encode(1_000, runs.clone(), Some("mine"), MAX_METADATA_BYTES).unwrap().text, text);
     assert_eq!(decode(1_000, &text).done, runs.into_iter().collect());
     assert_eq!(text, "karafka/1;AegHAwKsAoDkl9ASSmlgEjvW+Ac;mine");
     let bit_map = signed(&[0, 5, 2, 0b0100_0101, 0b1000_0000], "");
@@ -250,14 +237,7 @@ fn without_marks_the_user_metadata_is_committed_as_it_is() {
         let encoded = encode(9, [], user, MAX_METADATA_BYTES).unwrap();
         assert_eq!((encoded.text.as_str(), encoded.marks_dropped), (text, false));
         let user = user.and_then(user_of);
-        assert_eq!(
-            decode(9, text),
-            Decoded {
-                done: DoneOffsets::new(),
-                user,
-                problem: None
-            }
-        );
+        assert_eq!(decode(9, text), Decoded { done: DoneOffsets::new(), user, problem: None });
     }
 }
 
@@ -275,11 +255,7 @@ fn foreign_and_damaged_texts_are_reported() {
         ("karafka/1;not base64;mine", Problem::Damaged),
         ("karafka/1;AAAA=;mine", Problem::Damaged),
     ] {
-        let expected = Decoded {
-            done: DoneOffsets::new(),
-            user: None,
-            problem: Some(problem),
-        };
+        let expected = Decoded { done: DoneOffsets::new(), user: None, problem: Some(problem) };
         assert_eq!(decode(0, text), expected, "{text}");
     }
     let huge = format!("karafka/1;{};mine", "A".repeat(10_000_000));
@@ -323,12 +299,7 @@ fn hostile_bodies_with_a_right_checksum_are_damaged() {
     ];
     for content in bodies {
         let decoded = decode(0, &signed(&content, ""));
-        assert_eq!(
-            decoded.problem,
-            Some(Problem::Damaged),
-            "{:?}",
-            &content[..content.len().min(20)]
-        );
+        assert_eq!(decoded.problem, Some(Problem::Damaged), "{:?}", &content[..content.len().min(20)]);
         assert!(decoded.done.is_empty());
     }
 }
@@ -351,36 +322,16 @@ fn a_default_window_at_random_leaves_a_kilobyte_to_the_user() {
 
 #[test]
 fn marks_that_do_not_fit_are_dropped_whole_and_too_much_user_metadata_is_an_error() {
-    let runs: Vec<_> = random_half(40_000, 3)
-        .map(|index| 1 + index as i64..2 + index as i64)
-        .collect();
+    let runs: Vec<_> = random_half(40_000, 3).map(|index| 1 + index as i64..2 + index as i64).collect();
     let encoded = encode(0, runs.clone(), Some("kept"), MAX_METADATA_BYTES).unwrap();
     assert_eq!((encoded.text.as_str(), encoded.marks_dropped), ("kept", true));
-    let full = encode(0, runs[..50].to_vec(), Some("kept"), MAX_METADATA_BYTES)
-        .unwrap()
-        .text;
-    assert_eq!(
-        encode(0, runs[..50].to_vec(), Some("kept"), full.len()).unwrap().text,
-        full
-    );
-    assert!(
-        encode(0, runs[..50].to_vec(), Some("kept"), full.len() - 1)
-            .unwrap()
-            .marks_dropped
-    );
+    let full = encode(0, runs[..50].to_vec(), Some("kept"), MAX_METADATA_BYTES).unwrap().text;
+    assert_eq!(encode(0, runs[..50].to_vec(), Some("kept"), full.len()).unwrap().text, full);
+    assert!(encode(0, runs[..50].to_vec(), Some("kept"), full.len() - 1).unwrap().marks_dropped);
     let long = "x".repeat(MAX_METADATA_BYTES + 1);
     let error = encode(0, runs, Some(&long), MAX_METADATA_BYTES).unwrap_err();
-    assert_eq!(
-        error,
-        UserMetadataTooLong {
-            length: MAX_METADATA_BYTES + 1,
-            limit: MAX_METADATA_BYTES
-        }
-    );
-    assert_eq!(
-        error.to_string(),
-        "the offset metadata takes 4097 bytes, and the limit is 4096"
-    );
+    assert_eq!(error, UserMetadataTooLong { length: MAX_METADATA_BYTES + 1, limit: MAX_METADATA_BYTES });
+    assert_eq!(error.to_string(), "the offset metadata takes 4097 bytes, and the limit is 4096");
 }
 
 #[test]
@@ -395,53 +346,32 @@ fn whatever_is_written_can_be_read_however_large_the_limit() {
         (every(2, 16_385).collect(), true),
         (every(8, 16_384).collect(), false),
         (random(150_000, 13), false),
-        (
-            every(9, 12_200).map(|run| run.start * 99..run.start * 99 + 1).collect(),
-            true,
-        ),
+        (every(9, 12_200).map(|run| run.start * 99..run.start * 99 + 1).collect(), true),
         (every(1, 131_072).collect(), false),
         (random(131_072, 9), false),
     ] {
         let encoded = encode(0, runs.clone(), Some("mine"), usize::MAX).unwrap();
         assert!(encoded.text.len() <= 32_767);
         assert_eq!(encoded.marks_dropped, dropped, "{} runs, {:?}", runs.len(), runs.last());
-        let done = if dropped {
-            DoneOffsets::new()
-        } else {
-            runs.into_iter().collect()
-        };
-        assert_eq!(
-            decode(0, &encoded.text),
-            Decoded {
-                done,
-                user: Some("mine".to_owned()),
-                problem: None
-            }
-        );
+        let done = if dropped { DoneOffsets::new() } else { runs.into_iter().collect() };
+        assert_eq!(decode(0, &encoded.text), Decoded { done, user: Some("mine".to_owned()), problem: None });
     }
     let long = "x".repeat(32_768);
     assert_eq!(
         encode(0, [], Some(&long), usize::MAX).unwrap_err(),
-        UserMetadataTooLong {
-            length: 32_768,
-            limit: 32_767
-        }
+        UserMetadataTooLong { length: 32_768, limit: 32_767 }
     );
 }
 
 #[test]
 fn what_is_done_below_the_position_is_left_out() {
-    let text = encode(100, [10..20, 50..120, 130..131], None, MAX_METADATA_BYTES)
-        .unwrap()
-        .text;
+    let text = encode(100, [10..20, 50..120, 130..131], None, MAX_METADATA_BYTES).unwrap().text;
     assert_eq!(decode(100, &text).done.runs(), [100..120, 130..131]);
 }
 
 #[test]
 fn the_smallest_encoding_wins() {
-    let one_slow_message = encode(0, std::iter::once(1..16_384), None, MAX_METADATA_BYTES)
-        .unwrap()
-        .text;
+    let one_slow_message = encode(0, std::iter::once(1..16_384), None, MAX_METADATA_BYTES).unwrap().text;
     assert!(one_slow_message.len() < 40, "{one_slow_message}");
     let every_tenth: Vec<_> = (0..1_638).map(|index| index * 10 + 1..index * 10 + 10).collect();
     let deflated = encode(0, every_tenth, None, MAX_METADATA_BYTES).unwrap().text;

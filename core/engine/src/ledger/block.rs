@@ -20,11 +20,7 @@ pub(super) struct Block {
 impl Block {
     /// A block whose place 0 has `offset`, with room for consecutive offsets after it.
     pub(super) fn starting_at(offset: i64) -> Self {
-        Self {
-            done: 0,
-            first: offset,
-            written_out: None,
-        }
+        Self { done: 0, first: offset, written_out: None }
     }
 
     /// The offset at `place`; of any use only for a place that was filled.
@@ -44,9 +40,7 @@ impl Block {
     pub(super) fn place(&self, offset: i64, filled: usize) -> Option<usize> {
         match &self.written_out {
             Some(offsets) => offsets[..filled.min(LENGTH)].binary_search(&offset).ok(),
-            None => usize::try_from(offset.checked_sub(self.first)?)
-                .ok()
-                .filter(|place| *place < filled),
+            None => usize::try_from(offset.checked_sub(self.first)?).ok().filter(|place| *place < filled),
         }
     }
 

@@ -63,10 +63,7 @@ impl DoneOffsets {
 
 impl FromIterator<Range<i64>> for DoneOffsets {
     fn from_iter<I: IntoIterator<Item = Range<i64>>>(runs: I) -> Self {
-        let usable = runs
-            .into_iter()
-            .map(|run| run.start.max(0)..run.end)
-            .filter(|run| !run.is_empty());
+        let usable = runs.into_iter().map(|run| run.start.max(0)..run.end).filter(|run| !run.is_empty());
         let mut set = Self::new();
         let mut ascending = true;
         for run in usable {

@@ -29,19 +29,11 @@ impl Record for Message {
 }
 
 pub fn message(offset: i64, key: &str) -> Message {
-    Message {
-        offset,
-        key: Some(key.as_bytes().to_vec()),
-        bytes: 10,
-    }
+    Message { offset, key: Some(key.as_bytes().to_vec()), bytes: 10 }
 }
 
 pub fn keyless(offset: i64) -> Message {
-    Message {
-        offset,
-        key: None,
-        bytes: 10,
-    }
+    Message { offset, key: None, bytes: 10 }
 }
 
 pub fn offsets(messages: &[Message]) -> Vec<i64> {
@@ -173,20 +165,8 @@ impl Driver {
     fn drain(&mut self) {
         while let Some(action) = self.engine.next_action() {
             match action {
-                Action::Commit {
-                    assignment,
-                    id,
-                    position,
-                    metadata,
-                    last,
-                } => {
-                    self.commits.push(Commit {
-                        assignment,
-                        id,
-                        position,
-                        metadata,
-                        last,
-                    });
+                Action::Commit { assignment, id, position, metadata, last } => {
+                    self.commits.push(Commit { assignment, id, position, metadata, last });
                 }
                 Action::Release { assignment } => self.released.push(assignment),
                 Action::Dropped(messages) => self.dropped.extend(offsets(&messages)),
