@@ -1,1 +1,75 @@
-//! libkarafka.
+//! libkarafka: process Apache Kafka topics in parallel, in order per key, losing nothing.
+//!
+//! An [`App`] reads topics as a member of consumer groups, spreads their records over *virtual partitions*, runs handlers on
+//! threads that it manages, and commits exactly what was handled, message by message.
+//!
+//! ```no_run
+//! use karafka::{App, AppConfig, Failure, TopicConfig, VirtualPartitions, handler_fn};
+//!
+//! # fn main() -> karafka::Result<()> {
+//! let app = App::new(AppConfig { bootstrap_servers: "localhost:9092".into(), group: "billing".into(), ..AppConfig::default() })?;
+//! let by_key = TopicConfig { virtual_partitions: VirtualPartitions::ByKey, ..TopicConfig::default() };
+//! app.topic("orders", by_key, handler_fn(|batch, _context| {
+//!     for message in batch.iter() {
+//!         println!("{:?} {:?}", message.key(), message.payload());
+//!     }
+//!     Ok::<(), Failure>(())
+//! }))?;
+//! app.run()
+//! # }
+//! ```
+//!
+//! # Threads
+//!
+//! | thread | how many | may block | runs user code |
+//! |---|---|---|---|
+//! | `karafka-poll` | one an app | no | no |
+//! | `karafka-work-n` | `concurrency`, or lent by a host language | in user code only | yes |
+//! | `karafka-slots` | one, when a topic's handlers finish later | in user code only | yes |
+//! | `karafka-produce` | one a producer | no | delivery callbacks |
+//! | librdkafka's own | per client | - | no |
+//!
+//! # Guarantees
+//!
+//! At least once: a record is committed only after its handler succeeded or marked it. In order: records of one virtual
+//! partition are handled one after another. Owned: nothing is marked or committed for a partition that went elsewhere.
+
+mod app;
+mod batch;
+pub mod config;
+mod context;
+mod embedded;
+mod error;
+mod event;
+mod handler;
+mod job;
+mod message;
+mod native;
+mod poller;
+mod producer;
+mod report;
+mod seat;
+mod wake;
+
+pub use app::{App, SeatKind, SeatRunner, Work};
+pub use batch::{Batch, Group};
+pub use config::{
+    AppConfig, GroupProtocol, InitialOffset, ProducerConfig, Settings, TopicConfig, Value, VirtualPartitions,
+};
+pub use context::Context;
+pub use embedded::EmbeddedBroker;
+pub use error::{Error, ErrorKind, Result, Status};
+pub use event::{Event, Events, NoEvent, Phase};
+pub use handler::{Handler, handler_fn, partitioned_handler_fn};
+pub use job::{Failure, Job, JobKind};
+pub use message::{Header, Message, Timestamp, TimestampKind};
+pub use producer::{Delivery, DeliveryReport, OnDelivery, Producer, Record};
+pub use seat::{Interrupter, Next, Seat};
+
+/// libkarafka's version, such as "0.1.0".
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The version of librdkafka that is linked in, such as "2.12.1".
+pub fn librdkafka_version() -> String {
+    native::version()
+}

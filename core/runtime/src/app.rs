@@ -1,0 +1,432 @@
+//! An app: topics, their handlers, and the threads that serve them.
+//!
+//! Configured on one thread, then started; every method may be called from any thread, also from inside a handler (but for
+//! `run` and `join`, which wait). Nothing native exists before the start, so that a process may fork until then.
+
+use crate::config::{AppConfig, TopicConfig};
+use crate::event::{Event, Events, Phase, Publisher};
+use crate::handler::Handler;
+use crate::poller::{self, Poller};
+use crate::report::{Control, Report};
+use crate::seat::{Next, Pool, Seat};
+use crate::wake::Waker;
+use crate::{Error, ErrorKind, Result};
+use crossbeam::queue::SegQueue;
+use crossbeam::sync::Parker;
+use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// What the app's threads share: queues and flags, no state of a partition.
+pub(crate) struct Shared {
+    process: u32,
+    pub(crate) waker: Arc<Waker>,
+    pub(crate) reports: SegQueue<Report>,
+    pub(crate) publisher: Publisher,
+    phase: AtomicU8,
+    phase_lock: Mutex<Option<Error>>,
+    phase_changed: Condvar,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("phase", &self.phase()).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    pub(crate) fn report(&self, report: Report) {
+        self.reports.push(report);
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        Phase::from_number(self.phase.load(Ordering::SeqCst))
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        matches!(self.phase(), Phase::Stopping | Phase::Stopped)
+    }
+
+    pub(crate) fn enter(&self, phase: Phase) {
+        let before = {
+            let _lock = self.phase_lock.lock();
+            self.phase.swap(phase.number(), Ordering::SeqCst)
+        };
+        if before != phase.number() {
+            self.publisher.publish(&Event::Phase(phase));
+            self.phase_changed.notify_all();
+        }
+    }
+
+    /// Keeps the first error that the app ends with.
+    pub(crate) fn fail(&self, error: Error) {
+        self.phase_lock.lock().get_or_insert(error);
+    }
+
+    pub(crate) fn owns(&self, operation: &'static str) -> Result<()> {
+        same_process(self.process, operation)
+    }
+}
+
+pub(crate) fn same_process(process: u32, operation: &'static str) -> Result<()> {
+    if process == std::process::id() {
+        return Ok(());
+    }
+    let message =
+        "the handle was made in the parent process and does not work after a fork; make a new one in this process";
+    Err(Error::new(ErrorKind::Forked, operation, message))
+}
+
+/// Who handles a topic's records.
+#[derive(Clone)]
+pub enum Work {
+    /// A Rust handler, on the core's worker threads.
+    Handler(Arc<dyn Handler>),
+    /// The threads that hold seats look at [`crate::Job::topic_index`] and call user code themselves.
+    Host,
+}
+
+/// Which seats a topic's jobs take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SeatKind {
+    /// One thread a job, `concurrency` of them.
+    Thread,
+    /// Jobs that an event loop completes later: one thread hands them over, `async_concurrency` may be under way.
+    Slot,
+}
+
+pub(crate) struct TopicEntry {
+    pub(crate) name: String,
+    pub(crate) config: TopicConfig,
+    pub(crate) work: Work,
+    pub(crate) seats: SeatKind,
+}
+
+/// What a worker thread does with its seat.
+pub type SeatRunner = Arc<dyn Fn(Seat) + Send + Sync>;
+
+struct Inner {
+    config: AppConfig,
+    topics: Mutex<Vec<TopicEntry>>,
+    shared: Arc<Shared>,
+    threads: Arc<Pool>,
+    slots: Arc<Pool>,
+    runner: Mutex<Option<SeatRunner>>,
+    parker: Mutex<Option<Parker>>,
+    handles: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// An app; clones are handles of the same one.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("phase", &self.phase()).finish_non_exhaustive()
+    }
+}
+
+impl App {
+    /// An app with this configuration. Starts nothing and connects to nothing.
+    ///
+    /// # Errors
+    /// `Config`, with every problem of the configuration.
+    pub fn new(config: AppConfig) -> Result<Self> {
+        config.validate()?;
+        let parker = Parker::new();
+        let waker = Arc::new(Waker::new(&parker));
+        let shared = Arc::new(Shared {
+            process: std::process::id(),
+            waker: Arc::clone(&waker),
+            reports: SegQueue::new(),
+            publisher: Publisher::default(),
+            phase: AtomicU8::new(Phase::Initialized.number()),
+            phase_lock: Mutex::new(None),
+            phase_changed: Condvar::new(),
+        });
+        let inner = Inner {
+            threads: Pool::new(config.concurrency as usize, Arc::clone(&waker)),
+            slots: Pool::new(config.async_concurrency as usize, waker),
+            config,
+            topics: Mutex::new(Vec::new()),
+            shared,
+            runner: Mutex::new(None),
+            parker: Mutex::new(Some(parker)),
+            handles: Mutex::new(Vec::new()),
+        };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// The app's configuration.
+    pub fn config(&self) -> &AppConfig {
+        &self.0.config
+    }
+
+    /// Registers a topic (or, with a leading `^`, a pattern of topics) and its Rust handler. Returns the topic's number.
+    ///
+    /// # Errors
+    /// `Config` when an option is wrong or the group reads the topic already, `Stopped` once the app was started.
+    pub fn topic(&self, name: &str, config: TopicConfig, handler: impl Handler) -> Result<usize> {
+        self.add_topic(name, config, Work::Handler(Arc::new(handler)), SeatKind::Thread)
+    }
+
+    /// Registers a topic: [`Self::topic`] for handlers of other languages and for those that finish later.
+    ///
+    /// # Errors
+    /// As [`Self::topic`].
+    pub fn add_topic(&self, name: &str, config: TopicConfig, work: Work, seats: SeatKind) -> Result<usize> {
+        self.0.shared.owns("add a topic")?;
+        config.validate_for(name, &self.0.config)?;
+        if self.phase() != Phase::Initialized {
+            let message = "the app was started already; register every topic before";
+            return Err(Error::new(ErrorKind::Stopped, "add a topic", message).with("topic", name));
+        }
+        let mut topics = self.0.topics.lock();
+        let group = config.group.as_ref().unwrap_or(&self.0.config.group);
+        let taken = |entry: &&TopicEntry| {
+            entry.name == name && entry.config.group.as_ref().unwrap_or(&self.0.config.group) == group
+        };
+        if topics.iter().any(|entry| taken(&entry)) {
+            let message = "the group has a handler for this topic already; give one of them another group";
+            return Err(Error::new(ErrorKind::Config, "add a topic", message).with("topic", name).with("group", group));
+        }
+        topics.push(TopicEntry { name: name.to_owned(), config, work, seats });
+        Ok(topics.len() - 1)
+    }
+
+    /// Subscribes to what happens. Subscribe before the start to miss nothing.
+    pub fn events(&self) -> Events {
+        self.0.shared.publisher.subscribe()
+    }
+
+    /// Where the app is in its life.
+    pub fn phase(&self) -> Phase {
+        self.0.shared.phase()
+    }
+
+    /// Starts polling and the core's worker threads, and returns at once.
+    ///
+    /// # Errors
+    /// `Config` when there is no topic or librdkafka refuses a setting, `Stopped` when it was started before, `Forked` in a
+    /// child process.
+    pub fn start(&self) -> Result<()> {
+        self.start_with(Arc::new(|mut seat: Seat| {
+            while let Next::Job(job) = seat.next() {
+                job.run();
+            }
+        }))
+    }
+
+    /// [`Self::start`] with another way to use a seat: each worker thread calls `runner` once, with its seat.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with(&self, runner: SeatRunner) -> Result<()> {
+        self.launch()?;
+        *self.0.runner.lock() = Some(Arc::clone(&runner));
+        let (mut threads, mut slots) = (self.0.config.concurrency, 1);
+        {
+            let topics = self.0.topics.lock();
+            let uses = |kind| topics.iter().any(|entry| entry.seats == kind);
+            if !uses(SeatKind::Thread) {
+                threads = 0;
+            }
+            if !uses(SeatKind::Slot) {
+                slots = 0;
+            }
+        }
+        for number in 0..threads {
+            self.spawn_worker(&self.0.threads, format!("karafka-work-{number}"), &runner)?;
+        }
+        for _ in 0..slots {
+            self.spawn_worker(&self.0.slots, "karafka-slots".to_owned(), &runner)?;
+        }
+        Ok(())
+    }
+
+    /// Starts polling without worker threads: the host lends its own, each with a [`Self::seat`].
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_lent(&self) -> Result<()> {
+        self.launch()
+    }
+
+    fn launch(&self) -> Result<()> {
+        self.0.shared.owns("start")?;
+        let Some(parker) = self.0.parker.lock().take() else {
+            return Err(Error::new(ErrorKind::Stopped, "start", "an app starts once; make a new one"));
+        };
+        let topics = self.0.topics.lock();
+        if topics.is_empty() {
+            *self.0.parker.lock() = Some(parker);
+            return Err(Error::new(ErrorKind::Config, "start", "there is no topic to read; register one first"));
+        }
+        let pools = [Arc::clone(&self.0.threads), Arc::clone(&self.0.slots)];
+        let poller = Poller::new(&self.0.config, &topics, Arc::clone(&self.0.shared), pools, parker)?;
+        drop(topics);
+        self.0.shared.enter(Phase::Running);
+        let handle = thread::Builder::new().name("karafka-poll".to_owned()).spawn(move || poller.run());
+        let handle = handle.map_err(|error| {
+            Error::new(ErrorKind::Internal, "start", "the system gave no thread for the poller").caused_by(error)
+        })?;
+        self.0.handles.lock().push(handle);
+        Ok(())
+    }
+
+    fn spawn_worker(&self, pool: &Arc<Pool>, name: String, runner: &SeatRunner) -> Result<()> {
+        let (seat, runner) = (pool.seat(), Arc::clone(runner));
+        let spawned = thread::Builder::new().name(name).spawn(move || runner(seat));
+        let handle = spawned.map_err(|error| {
+            Error::new(ErrorKind::Internal, "start", "the system gave no thread for a worker").caused_by(error)
+        })?;
+        self.0.handles.lock().push(handle);
+        Ok(())
+    }
+
+    /// A seat for a thread that the host lends.
+    ///
+    /// # Errors
+    /// `Forked` in a child process.
+    pub fn seat(&self, kind: SeatKind) -> Result<Seat> {
+        self.0.shared.owns("take a seat")?;
+        Ok(self.pool(kind).seat())
+    }
+
+    fn pool(&self, kind: SeatKind) -> &Arc<Pool> {
+        match kind {
+            SeatKind::Thread => &self.0.threads,
+            SeatKind::Slot => &self.0.slots,
+        }
+    }
+
+    /// Changes how many jobs run at once, while running: starts threads, or lets them go when they are idle. Returns how
+    /// many threads a lending host should add.
+    ///
+    /// # Errors
+    /// `Config` for 0 or more than 4096, `Forked` in a child process.
+    pub fn resize(&self, concurrency: u32) -> Result<usize> {
+        self.0.shared.owns("resize")?;
+        if !(1..=4096).contains(&concurrency) {
+            let message = format!("concurrency must be between 1 and 4096, not {concurrency}");
+            return Err(Error::new(ErrorKind::Config, "resize", message));
+        }
+        let mut missing = self.0.threads.resize(concurrency as usize);
+        let runner = self.0.runner.lock().clone();
+        if let Some(runner) = runner {
+            for _ in 0..missing {
+                self.spawn_worker(&self.0.threads, "karafka-work".to_owned(), &runner)?;
+            }
+            missing = 0;
+        }
+        self.control(Control::Resize);
+        Ok(missing)
+    }
+
+    /// Starts no more calls of handlers; those that run go on, partitions are kept. [`Self::resume`] undoes it.
+    ///
+    /// # Errors
+    /// `Stopped` unless the app runs, `Forked` in a child process.
+    pub fn quiet(&self) -> Result<()> {
+        self.must_run("quiet")?;
+        self.control(Control::Quiet);
+        Ok(())
+    }
+
+    /// Handles again after [`Self::quiet`].
+    ///
+    /// # Errors
+    /// `Stopped` unless the app runs, `Forked` in a child process.
+    pub fn resume(&self) -> Result<()> {
+        self.must_run("resume")?;
+        self.control(Control::Resume);
+        Ok(())
+    }
+
+    fn must_run(&self, operation: &'static str) -> Result<()> {
+        self.0.shared.owns(operation)?;
+        match self.phase() {
+            Phase::Running | Phase::Quieting | Phase::Quiet => Ok(()),
+            phase => Err(Error::new(ErrorKind::Stopped, operation, format!("the app is {}", phase.name()))),
+        }
+    }
+
+    /// Asks the app to stop within its `shutdown_timeout`, and returns at once. May be called in any phase and in a handler.
+    pub fn stop(&self) {
+        self.stop_within(self.0.config.shutdown_timeout);
+    }
+
+    /// Asks the app to stop within this time, and returns at once. A second call shortens the time.
+    pub fn stop_within(&self, timeout: Duration) {
+        if self.0.shared.owns("stop").is_err() {
+            return;
+        }
+        if self.phase() == Phase::Initialized && self.0.parker.lock().take().is_some() {
+            self.0.shared.enter(Phase::Stopped);
+            self.0.shared.publisher.close();
+            return;
+        }
+        self.control(Control::Stop { within: timeout });
+    }
+
+    fn control(&self, control: Control) {
+        self.0.shared.report(Report::Control(control));
+        self.0.shared.waker.wake();
+    }
+
+    /// Waits until the app has stopped. Returns whether it has, before `timeout`.
+    ///
+    /// # Errors
+    /// What the app ended with: `Timeout` when handlers had to be left behind (they are named), or the fatal error of a
+    /// client.
+    pub fn join(&self, timeout: Option<Duration>) -> Result<bool> {
+        self.0.shared.owns("join")?;
+        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        let mut lock = self.0.shared.phase_lock.lock();
+        while self.phase() != Phase::Stopped {
+            match deadline {
+                None => self.0.shared.phase_changed.wait(&mut lock),
+                Some(deadline) => {
+                    if self.0.shared.phase_changed.wait_until(&mut lock, deadline).timed_out() {
+                        return Ok(self.phase() == Phase::Stopped);
+                    }
+                }
+            }
+        }
+        let failure = lock.take();
+        drop(lock);
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        let handles = std::mem::take(&mut *self.0.handles.lock());
+        let here = thread::current().id();
+        for handle in handles {
+            // A handler may be the one that joins; its own thread ends by itself.
+            if handle.thread().id() != here && handle.join().is_err() {
+                return Err(Error::new(ErrorKind::Internal, "join", "a thread of the core panicked"));
+            }
+        }
+        Ok(true)
+    }
+
+    /// Starts, and waits until the app has stopped.
+    ///
+    /// # Errors
+    /// As [`Self::start`] and [`Self::join`].
+    pub fn run(&self) -> Result<()> {
+        self.start()?;
+        self.join(None).map(|_| ())
+    }
+}
+
+impl Drop for Inner {
+    /// An app that nobody holds any more stops by itself; in a forked child nothing native is touched.
+    fn drop(&mut self) {
+        if self.shared.owns("drop").is_ok() {
+            self.shared.report(Report::Control(Control::Stop { within: poller::ABANDONED }));
+            self.shared.waker.wake();
+        }
+    }
+}

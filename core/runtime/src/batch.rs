@@ -1,0 +1,113 @@
+//! What one call of a handler gets: records of one partition.
+//!
+//! Made by the worker that took the job; cloned and read on any thread; frees its records where the last clone is dropped.
+
+use crate::message::{Message, MessageInner, Stored};
+use std::sync::Arc;
+
+/// Records of one virtual partition inside a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Group {
+    /// Identifies the virtual partition: the number in fixed mode, the key's hash by key, 0 when off.
+    pub virtual_partition: u64,
+    /// The index of its first record in the batch.
+    pub start: usize,
+    /// How many records follow one another from there.
+    pub len: usize,
+}
+
+pub(crate) struct BatchInner {
+    pub(crate) topic: Arc<str>,
+    pub(crate) partition: i32,
+    pub(crate) messages: Vec<MessageInner>,
+    pub(crate) groups: Vec<Group>,
+    pub(crate) attempt: u32,
+}
+
+/// Records of one partition, each virtual partition's in order and without another's between them.
+///
+/// A batch is a cheap handle: clones share the records, which live until the last clone is dropped, also after the call.
+#[derive(Clone)]
+pub struct Batch(pub(crate) Arc<BatchInner>);
+
+impl Batch {
+    /// The topic's name.
+    pub fn topic(&self) -> &str {
+        &self.0.topic
+    }
+
+    /// The partition's number.
+    pub fn partition(&self) -> i32 {
+        self.0.partition
+    }
+
+    /// How many records there are; never 0 in a handler.
+    pub fn len(&self) -> usize {
+        self.0.messages.len()
+    }
+
+    /// Whether there are no records.
+    pub fn is_empty(&self) -> bool {
+        self.0.messages.is_empty()
+    }
+
+    /// The record at this place, from 0.
+    pub fn get(&self, index: usize) -> Option<Message<'_>> {
+        (index < self.len()).then_some(Message { batch: &self.0, index })
+    }
+
+    /// The records, in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Message<'_>> + DoubleEndedIterator {
+        (0..self.len()).map(|index| Message { batch: &self.0, index })
+    }
+
+    /// The virtual partitions whose records are here, and where.
+    pub fn groups(&self) -> &[Group] {
+        &self.0.groups
+    }
+
+    /// The first record's offset; −1 for an empty batch.
+    pub fn first_offset(&self) -> i64 {
+        self.get(0).map_or(-1, |message| message.offset())
+    }
+
+    /// The last record's offset; −1 for an empty batch.
+    pub fn last_offset(&self) -> i64 {
+        self.iter().next_back().map_or(-1, |message| message.offset())
+    }
+
+    /// Which attempt at the first record this is, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.0.attempt
+    }
+
+    /// The records again, for another attempt: moved out when nobody else holds the batch, else kept through it.
+    pub(crate) fn into_messages(self) -> Vec<MessageInner> {
+        match Arc::try_unwrap(self.0) {
+            Ok(inner) => inner.messages,
+            Err(shared) => {
+                // A message that was kept before points at its first batch still: keeping must not grow with attempts.
+                let keep = |(index, message): (usize, &MessageInner)| match &message.0 {
+                    Stored::Native(_) => MessageInner(Stored::Kept(Arc::clone(&shared), index)),
+                    Stored::Kept(batch, first) => MessageInner(Stored::Kept(Arc::clone(batch), *first)),
+                };
+                shared.messages.iter().enumerate().map(keep).collect()
+            }
+        }
+    }
+}
+
+impl<'a> IntoIterator for &'a Batch {
+    type Item = Message<'a>;
+    type IntoIter = Box<dyn Iterator<Item = Message<'a>> + 'a>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        Box::new(self.iter())
+    }
+}
+
+impl std::fmt::Debug for Batch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Batch({}/{}, {} records from {})", self.topic(), self.partition(), self.len(), self.first_offset())
+    }
+}

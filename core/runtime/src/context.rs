@@ -1,0 +1,136 @@
+//! What a handler may know and do beside its records: ownership, marking, committing.
+//!
+//! Cloned and used on any thread, also after the call. Ownership is one atomic read; marks are messages to the poller.
+
+use crate::app::Shared;
+use crate::message::Message;
+use crate::report::Report;
+use crate::{Error, ErrorKind, Result};
+use crossbeam::channel::bounded;
+use karafka_engine::{AssignmentId, Extent, JobId};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// One assignment of one partition to this process. What belongs to it ends with it.
+#[derive(Debug)]
+pub(crate) struct Assignment {
+    pub(crate) id: AssignmentId,
+    pub(crate) topic: Arc<str>,
+    pub(crate) partition: i32,
+    pub(crate) group: Arc<str>,
+    pub(crate) owned: AtomicBool,
+}
+
+/// The context of one call of a handler.
+#[derive(Clone)]
+pub struct Context {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) assignment: Arc<Assignment>,
+    pub(crate) job: JobId,
+    pub(crate) attempt: u32,
+}
+
+impl Context {
+    /// The topic's name.
+    pub fn topic(&self) -> &str {
+        &self.assignment.topic
+    }
+
+    /// The partition's number.
+    pub fn partition(&self) -> i32 {
+        self.assignment.partition
+    }
+
+    /// The consumer group.
+    pub fn group(&self) -> &str {
+        &self.assignment.group
+    }
+
+    /// Which attempt at the first record this call is, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// Whether the first record was tried before in this ownership.
+    pub fn is_retrying(&self) -> bool {
+        self.attempt > 1
+    }
+
+    /// Whether the partition went to another member. From then on nothing of it can be marked or committed here.
+    pub fn is_revoked(&self) -> bool {
+        !self.assignment.owned.load(Ordering::SeqCst)
+    }
+
+    /// Whether the app was asked to stop; long handlers may end early then.
+    pub fn is_stopping(&self) -> bool {
+        self.shared.is_stopping()
+    }
+
+    /// Marks a record and everything before it in its virtual partition. Returns whether the partition is still owned;
+    /// `false` marks nothing. The commit follows within the commit interval.
+    pub fn mark_as_consumed(&self, message: &Message<'_>) -> bool {
+        self.mark(message.index(), Extent::Prefix)
+    }
+
+    /// Marks this one record and no other. Returns whether the partition is still owned.
+    pub fn acknowledge(&self, message: &Message<'_>) -> bool {
+        self.mark(message.index(), Extent::Message)
+    }
+
+    /// [`Self::mark_as_consumed`] (`prefix`) or [`Self::acknowledge`] by the record's index in the batch.
+    pub fn mark_index(&self, index: usize, prefix: bool) -> bool {
+        self.mark(index, if prefix { Extent::Prefix } else { Extent::Message })
+    }
+
+    /// Marks like [`Self::mark_as_consumed`], and returns after the broker has what may be committed.
+    ///
+    /// # Errors
+    /// `Timeout` when no broker answered within `timeout`, `Stopped` when the app ended meanwhile. `Ok(false)`: the
+    /// partition is no longer owned.
+    pub fn mark_as_consumed_and_commit(&self, message: &Message<'_>, timeout: Duration) -> Result<bool> {
+        if self.mark_as_consumed(message) { self.commit(timeout) } else { Ok(false) }
+    }
+
+    /// Commits what is marked, and returns after the broker has it. Returns whether the partition is still owned: use it
+    /// as a fence before effects that must not happen twice.
+    ///
+    /// # Errors
+    /// `Timeout` when no broker answered within `timeout`, `Stopped` when the app ended meanwhile.
+    pub fn commit(&self, timeout: Duration) -> Result<bool> {
+        if self.is_revoked() {
+            return Ok(false);
+        }
+        let (done, answer) = bounded(1);
+        self.shared.report(Report::Commit { assignment: self.assignment.id, done });
+        self.shared.waker.wake();
+        match answer.recv_timeout(timeout) {
+            Ok(owned) => Ok(owned),
+            Err(crossbeam::channel::RecvTimeoutError::Timeout) => {
+                let message =
+                    format!("no answer from the group's coordinator within {timeout:?}; the commit may still happen");
+                Err(self.error(ErrorKind::Timeout, message).retriable())
+            }
+            Err(crossbeam::channel::RecvTimeoutError::Disconnected) => {
+                Err(self.error(ErrorKind::Stopped, "the app stopped before the commit was answered".to_owned()))
+            }
+        }
+    }
+
+    fn error(&self, kind: ErrorKind, message: String) -> Error {
+        Error::new(kind, "commit", message).with("topic", self.topic()).with("partition", self.partition())
+    }
+
+    fn mark(&self, index: usize, extent: Extent) -> bool {
+        if self.is_revoked() {
+            return false;
+        }
+        let index = u32::try_from(index).unwrap_or(u32::MAX);
+        self.shared.report(Report::Marked { job: self.job, index, extent });
+        true
+    }
+
+    pub(crate) fn report(&self, report: Report) {
+        self.shared.report(report);
+    }
+}

@@ -1,0 +1,93 @@
+//! User code in Rust.
+//!
+//! Called on the core's worker threads, by several at once; the same virtual partition never on two.
+
+use crate::batch::Batch;
+use crate::context::Context;
+use crate::job::{Failure, Job};
+
+/// Handles the records of a topic.
+///
+/// Most handlers are closures: see [`handler_fn`]. Implement the trait to finish jobs later, from another thread.
+pub trait Handler: Send + Sync + 'static {
+    /// Handles one job: ends it by [`Job::done`] or [`Job::fail`], now or later, here or on another thread.
+    fn handle(&self, job: Job);
+
+    /// Names the keys of a job's records, for topics whose virtual partitions are chosen by a callback; answers by
+    /// [`Job::complete_keys`].
+    fn partition(&self, job: Job) {
+        job.fail(Failure::new("NoPartitioner", "the topic asks for a callback partitioner, and its handler has none"));
+    }
+}
+
+struct Closure<F>(F);
+
+impl<F, E> Handler for Closure<F>
+where
+    F: Fn(&Batch, &Context) -> Result<(), E> + Send + Sync + 'static,
+    E: Into<Failure>,
+{
+    fn handle(&self, job: Job) {
+        match (self.0)(job.batch(), job.context()) {
+            Ok(()) => job.done(),
+            Err(error) => job.fail(error),
+        }
+    }
+}
+
+/// Makes a handler of a closure: `Ok` marks the batch, `Err` has it tried again.
+///
+/// ```
+/// use karafka::{Batch, Context, Failure, handler_fn};
+///
+/// let handler = handler_fn(|batch: &Batch, _context: &Context| {
+///     for message in batch.iter() {
+///         println!("{} bytes at {}", message.payload().map_or(0, <[u8]>::len), message.offset());
+///     }
+///     Ok::<(), Failure>(())
+/// });
+/// # let _ = handler;
+/// ```
+pub fn handler_fn<F, E>(function: F) -> impl Handler
+where
+    F: Fn(&Batch, &Context) -> Result<(), E> + Send + Sync + 'static,
+    E: Into<Failure>,
+{
+    Closure(function)
+}
+
+/// A handler with a callback partitioner: `key` names the virtual partition of each record.
+pub fn partitioned_handler_fn<F, E, P, K>(key: P, function: F) -> impl Handler
+where
+    F: Fn(&Batch, &Context) -> Result<(), E> + Send + Sync + 'static,
+    E: Into<Failure>,
+    P: Fn(crate::Message<'_>) -> K + Send + Sync + 'static,
+    K: AsRef<[u8]>,
+{
+    Partitioned { key, function }
+}
+
+struct Partitioned<P, F> {
+    key: P,
+    function: F,
+}
+
+impl<F, E, P, K> Handler for Partitioned<P, F>
+where
+    F: Fn(&Batch, &Context) -> Result<(), E> + Send + Sync + 'static,
+    E: Into<Failure>,
+    P: Fn(crate::Message<'_>) -> K + Send + Sync + 'static,
+    K: AsRef<[u8]>,
+{
+    fn handle(&self, job: Job) {
+        match (self.function)(job.batch(), job.context()) {
+            Ok(()) => job.done(),
+            Err(error) => job.fail(error),
+        }
+    }
+
+    fn partition(&self, job: Job) {
+        let keys: Vec<K> = job.batch().iter().map(&self.key).collect();
+        job.complete_keys(&keys);
+    }
+}

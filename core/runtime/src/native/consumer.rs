@@ -1,0 +1,249 @@
+//! A member of a consumer group.
+//!
+//! Owned and called by the poller only. No call waits for a broker: offsets are fetched and committed with answers that
+//! come as events, and closing is begun here and finished by serving events until [`Consumer::closed`].
+
+use super::event::{self, ConsumerEvent, RebalanceKind};
+use super::partitions::{List, PartitionOffset};
+use super::queue::{PartitionQueue, Queue, Ready};
+use super::{c_string, configuration, error, sys, taken, text_of};
+use crate::{Error, ErrorKind, Result};
+use std::ffi::{CString, c_char, c_void};
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+pub(crate) struct Consumer {
+    client: NonNull<sys::rd_kafka_t>,
+    // Dropped before the client: `Drop` takes it out first.
+    queue: Option<Queue>,
+    group: CString,
+}
+
+// SAFETY: librdkafka's clients may be used from any thread.
+unsafe impl Send for Consumer {}
+
+impl Consumer {
+    /// Creates the client; nothing is connected or joined before [`Self::subscribe`].
+    pub(crate) fn new(settings: &[(String, String)], group: &str, ready: Arc<Ready>) -> Result<Self> {
+        let group = c_string(group, "create a consumer")?;
+        let conf = configuration(settings)?;
+        let events = sys::RD_KAFKA_EVENT_REBALANCE
+            | sys::RD_KAFKA_EVENT_OFFSET_COMMIT
+            | sys::RD_KAFKA_EVENT_ERROR
+            | sys::RD_KAFKA_EVENT_LOG;
+        let mut text = [0 as c_char; 512];
+        // SAFETY: the configuration is ours; a successful `rd_kafka_new` takes it over.
+        let client = unsafe {
+            sys::rd_kafka_conf_set_events(conf, events);
+            sys::rd_kafka_new(sys::rd_kafka_type_t::RD_KAFKA_CONSUMER, conf, text.as_mut_ptr(), text.len())
+        };
+        let Some(client) = NonNull::new(client) else {
+            // SAFETY: after a failure the configuration is still ours.
+            unsafe { sys::rd_kafka_conf_destroy(conf) };
+            return Err(Error::new(ErrorKind::Config, "create a consumer", text_of(text.as_ptr())));
+        };
+        // SAFETY: the client is valid; the queue reference is ours.
+        let queue = unsafe {
+            sys::rd_kafka_poll_set_consumer(client.as_ptr());
+            sys::rd_kafka_queue_get_consumer(client.as_ptr())
+        };
+        let Some(queue) = NonNull::new(queue) else {
+            // SAFETY: the client is ours and is not used any more.
+            unsafe { sys::rd_kafka_destroy(client.as_ptr()) };
+            return Err(Error::new(ErrorKind::Internal, "create a consumer", "librdkafka gave no consumer queue"));
+        };
+        // SAFETY: the reference was just given to us; log lines are sent to the same queue.
+        let queue = unsafe {
+            sys::rd_kafka_set_log_queue(client.as_ptr(), queue.as_ptr());
+            Queue::from_raw(queue, ready)
+        };
+        Ok(Self { client, queue: Some(queue), group })
+    }
+
+    pub(crate) fn ready(&self) -> Option<&Ready> {
+        self.queue.as_ref().map(Queue::ready)
+    }
+
+    /// Joins the group for these topics (names, or patterns that begin with `^`).
+    pub(crate) fn subscribe(&self, topics: &[String]) -> Result<()> {
+        let entries: Vec<_> = topics.iter().map(|topic| PartitionOffset::new(topic, -1)).collect();
+        let list = self.list(&entries, "subscribe")?;
+        // SAFETY: client and list are valid; librdkafka copies the list.
+        check(unsafe { sys::rd_kafka_subscribe(self.client.as_ptr(), list.as_ptr()) } as i32, "subscribe")
+    }
+
+    /// The next event that is there, without waiting. Also tells librdkafka that the application is alive.
+    pub(crate) fn event(&self) -> Option<ConsumerEvent> {
+        let event = self.queue.as_ref()?.event()?;
+        // SAFETY: the event was just handed over.
+        Some(unsafe { event::take(event) })
+    }
+
+    /// Cuts a partition's queue off; must come before the partition is assigned.
+    pub(crate) fn partition_queue(&self, topic: &str, partition: i32, ready: Arc<Ready>) -> Result<PartitionQueue> {
+        let topic = c_string(topic, "open a partition")?;
+        PartitionQueue::cut_off(self.client.as_ptr(), &topic, partition, ready)
+            .ok_or_else(|| Error::new(ErrorKind::Internal, "open a partition", "librdkafka gave no partition queue"))
+    }
+
+    /// Whether the group's protocol moves single partitions (cooperative, KIP-848) or everything at once (eager).
+    pub(crate) fn is_cooperative(&self) -> bool {
+        // SAFETY: the client is valid; the text is static.
+        text_of(unsafe { sys::rd_kafka_rebalance_protocol(self.client.as_ptr()) }) == "COOPERATIVE"
+    }
+
+    /// Whether the group took the assignment away without asking: nothing of it may be committed any more.
+    pub(crate) fn assignment_lost(&self) -> bool {
+        // SAFETY: the client is valid.
+        unsafe { sys::rd_kafka_assignment_lost(self.client.as_ptr()) != 0 }
+    }
+
+    /// Answers a rebalance event.
+    pub(crate) fn answer(&self, kind: RebalanceKind, partitions: &[PartitionOffset]) -> Result<()> {
+        let client = self.client.as_ptr();
+        let list = self.list(partitions, "answer a rebalance")?;
+        // SAFETY: client and list are valid; librdkafka copies the list; a NULL list ends an eager assignment.
+        unsafe {
+            match (kind, self.is_cooperative()) {
+                (RebalanceKind::Assign, true) => {
+                    taken(sys::rd_kafka_incremental_assign(client, list.as_ptr()), "take over partitions")
+                }
+                (RebalanceKind::Assign, false) => {
+                    check(sys::rd_kafka_assign(client, list.as_ptr()) as i32, "take over partitions")
+                }
+                (RebalanceKind::Revoke, true) => {
+                    taken(sys::rd_kafka_incremental_unassign(client, list.as_ptr()), "give partitions up")
+                }
+                (RebalanceKind::Revoke, false) => {
+                    check(sys::rd_kafka_assign(client, std::ptr::null()) as i32, "give partitions up")
+                }
+            }
+        }
+    }
+
+    /// Sends a commit; the answer comes as [`ConsumerEvent::Committed`] with the same ticket.
+    pub(crate) fn commit(&self, ticket: u64, offsets: &[PartitionOffset]) -> Result<()> {
+        let list = self.list(offsets, "commit offsets")?;
+        let Some(queue) = &self.queue else {
+            return Err(Error::new(ErrorKind::Stopped, "commit offsets", "the consumer is closed"));
+        };
+        // SAFETY: client, list and queue are valid; librdkafka copies the list; the ticket is carried, never followed.
+        let code = unsafe {
+            sys::rd_kafka_commit_queue(
+                self.client.as_ptr(),
+                list.as_ptr(),
+                queue.as_ptr(),
+                None,
+                std::ptr::without_provenance_mut::<c_void>(ticket as usize),
+            )
+        };
+        check(code as i32, "commit offsets")
+    }
+
+    /// Asks for the group's committed offsets and metadata; the answer comes as [`ConsumerEvent::GroupOffsets`].
+    pub(crate) fn fetch_offsets(&self, ticket: u64, partitions: &[PartitionOffset], timeout_ms: i32) -> Result<()> {
+        let list = self.list(partitions, "fetch committed offsets")?;
+        let Some(queue) = &self.queue else {
+            return Err(Error::new(ErrorKind::Stopped, "fetch committed offsets", "the consumer is closed"));
+        };
+        let client = self.client.as_ptr();
+        // SAFETY: all handles are valid or checked; request and options are destroyed once, after the call copied them.
+        unsafe {
+            let request = sys::rd_kafka_ListConsumerGroupOffsets_new(self.group.as_ptr(), list.as_ptr());
+            let options = sys::rd_kafka_AdminOptions_new(
+                client,
+                sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS,
+            );
+            let mut text = [0 as c_char; 256];
+            sys::rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, text.as_mut_ptr(), text.len());
+            let stable = sys::rd_kafka_AdminOptions_set_require_stable_offsets(options, 1);
+            let _ = taken(stable, "fetch committed offsets");
+            sys::rd_kafka_AdminOptions_set_opaque(options, std::ptr::without_provenance_mut::<c_void>(ticket as usize));
+            let mut requests = [request];
+            sys::rd_kafka_ListConsumerGroupOffsets(client, requests.as_mut_ptr(), 1, options, queue.as_ptr());
+            sys::rd_kafka_ListConsumerGroupOffsets_destroy(request);
+            sys::rd_kafka_AdminOptions_destroy(options);
+        }
+        Ok(())
+    }
+
+    /// Moves the fetch position of an assigned partition; what was prefetched is dropped by librdkafka.
+    pub(crate) fn seek(&self, topic: &str, partition: i32, offset: i64) -> Result<()> {
+        let mut entry = PartitionOffset::new(topic, partition);
+        entry.offset = Some(offset);
+        let list = self.list(&[entry], "seek")?;
+        // SAFETY: client and list are valid; a timeout of 0 does not wait.
+        taken(unsafe { sys::rd_kafka_seek_partitions(self.client.as_ptr(), list.as_ptr(), 0) }, "seek")
+    }
+
+    /// The number of partitions of a topic, asked from a broker. Waits at most `timeout_ms`; only used before the poller
+    /// starts to poll.
+    pub(crate) fn partition_count(&self, topic: &str, timeout_ms: i32) -> Result<usize> {
+        let name = c_string(topic, "look a topic up")?;
+        let client = self.client.as_ptr();
+        // SAFETY: handles are valid; the topic handle and the metadata are destroyed once; the error is read as an integer.
+        unsafe {
+            let handle = sys::rd_kafka_topic_new(client, name.as_ptr(), std::ptr::null_mut());
+            if handle.is_null() {
+                return Err(Error::new(ErrorKind::Internal, "look a topic up", "librdkafka made no topic handle"));
+            }
+            let mut metadata: *const sys::rd_kafka_metadata_t = std::ptr::null();
+            let code = sys::rd_kafka_metadata(client, 0, handle, (&raw mut metadata).cast(), timeout_ms) as i32;
+            sys::rd_kafka_topic_destroy(handle);
+            if metadata.is_null() {
+                return Err(error(code, "look a topic up").with("topic", topic));
+            }
+            let (mut count, mut code) = (0, super::code::UNKNOWN_TOPIC_OR_PART);
+            if (*metadata).topic_cnt > 0 {
+                let entry = (*metadata).topics;
+                count = usize::try_from((*entry).partition_cnt).unwrap_or(0);
+                code = (&raw const (*entry).err).cast::<i32>().read();
+            }
+            sys::rd_kafka_metadata_destroy(metadata);
+            if code == super::code::NO_ERROR {
+                Ok(count)
+            } else {
+                Err(error(code, "look a topic up").with("topic", topic))
+            }
+        }
+    }
+
+    /// Begins to leave the group: serve events (a last revocation among them) until [`Self::closed`].
+    pub(crate) fn close(&self) -> Result<()> {
+        let Some(queue) = &self.queue else { return Ok(()) };
+        // SAFETY: client and queue are valid.
+        taken(unsafe { sys::rd_kafka_consumer_close_queue(self.client.as_ptr(), queue.as_ptr()) }, "close a consumer")
+    }
+
+    pub(crate) fn closed(&self) -> bool {
+        // SAFETY: the client is valid.
+        unsafe { sys::rd_kafka_consumer_closed(self.client.as_ptr()) != 0 }
+    }
+
+    /// The error that made the client unusable, if there is one.
+    pub(crate) fn fatal_error(&self) -> Option<(i32, String)> {
+        let mut text = [0 as c_char; 512];
+        // SAFETY: the client is valid; the buffer's size is given.
+        let code = unsafe { sys::rd_kafka_fatal_error(self.client.as_ptr(), text.as_mut_ptr(), text.len()) } as i32;
+        (code != 0).then(|| (code, text_of(text.as_ptr())))
+    }
+
+    fn list(&self, entries: &[PartitionOffset], operation: &'static str) -> Result<List> {
+        List::new(entries).ok_or_else(|| Error::new(ErrorKind::Config, operation, "a topic name contains a NUL byte"))
+    }
+}
+
+impl Drop for Consumer {
+    /// Destroys the client without leaving the group (closing did, or nobody may wait for it). May wait for librdkafka's
+    /// threads to end: drop consumers where that is allowed.
+    fn drop(&mut self) {
+        self.queue = None;
+        let flags = sys::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE as i32;
+        // SAFETY: the client is ours; its queues were given back.
+        unsafe { sys::rd_kafka_destroy_flags(self.client.as_ptr(), flags) };
+    }
+}
+
+fn check(code: i32, operation: &'static str) -> Result<()> {
+    if code == super::code::NO_ERROR { Ok(()) } else { Err(error(code, operation)) }
+}

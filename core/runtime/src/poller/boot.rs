@@ -1,0 +1,225 @@
+//! How a poller comes to be: routes from topics, members from groups, client settings from the configuration.
+
+use super::member::Member;
+use super::{Poller, Route, Source};
+use crate::app::{Shared, TopicEntry};
+use crate::config::{self, AppConfig, InitialOffset};
+use crate::embedded;
+use crate::native::{Consumer, Ready};
+use crate::seat::Pool;
+use crate::{Error, ErrorKind, Result};
+use crossbeam::sync::Parker;
+use karafka_engine::{Backoff, Engine, EngineOptions, TopicOptions};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a first look at the cluster may take before the app says that no broker answers.
+const FIRST_LOOK: Duration = Duration::from_millis(2_500);
+/// Partitions that the prefetch budget is divided by: it is a setting of the client, which is made before it knows them.
+const PARTITIONS_ASSUMED: u64 = 16;
+/// Half of the memory budget is for what librdkafka fetched ahead, half for what the engine holds.
+const PREFETCH_SHARE: u64 = 2;
+const LEAST_PREFETCH_KBYTES: u64 = 64;
+const MOST_PREFETCH_KBYTES: u64 = 4_096;
+/// What librdkafka needs to hold a queued message, in bytes: small messages cost more than their size.
+const MESSAGE_OVERHEAD: u64 = 300;
+/// Settings that only the classic group protocol knows.
+const CLASSIC: [&str; 3] = ["session.timeout.ms", "heartbeat.interval.ms", "group.protocol"];
+
+pub(super) fn poller(
+    config: &AppConfig,
+    topics: &[TopicEntry],
+    shared: Arc<Shared>,
+    pools: [Arc<Pool>; 2],
+    parker: Parker,
+) -> Result<Poller> {
+    let mut engine = Engine::new(EngineOptions {
+        memory_budget_bytes: config.memory_budget_bytes - config.memory_budget_bytes / PREFETCH_SHARE,
+        commit_interval: config.commit_interval,
+        ..EngineOptions::default()
+    });
+    let mut pool_ids = Vec::new();
+    for pool in &pools {
+        let seats = u32::try_from(pool.capacity()).unwrap_or(u32::MAX);
+        // As many jobs again wait beside those that run, so that a seat never waits for the poller.
+        pool_ids.push(engine.add_pool(seats, seats));
+    }
+    let [threads, slots] = pool_ids[..] else {
+        return Err(Error::new(ErrorKind::Internal, "start", "there are two kinds of seats"));
+    };
+    let pool_ids = [threads, slots];
+
+    let mut groups: Vec<(String, Vec<usize>)> = Vec::new();
+    let mut routes = Vec::new();
+    for (number, entry) in topics.iter().enumerate() {
+        let group = entry.config.group.clone().unwrap_or_else(|| config.group.clone());
+        let member = match groups.iter().position(|(name, _)| *name == group) {
+            Some(position) => position,
+            None => {
+                groups.push((group, Vec::new()));
+                groups.len() - 1
+            }
+        };
+        groups[member].1.push(number);
+        let pool = Poller::pool_of(entry.seats);
+        let topic = engine.add_topic(TopicOptions {
+            virtual_partitions: spread(entry.config.virtual_partitions),
+            virtual_partitions_per_job: entry.config.virtual_partitions_per_job,
+            max_messages: entry.config.max_messages,
+            linger: entry.config.linger,
+            manual_offset_management: entry.config.manual_offset_management,
+            retry: Backoff {
+                first: entry.config.retry_backoff,
+                longest: entry.config.retry_backoff_max,
+                factor: entry.config.retry_backoff_factor,
+            },
+            long_running_job: entry.config.long_running_job,
+            window: entry.config.window,
+            ..TopicOptions::new(pool_ids[pool])
+        });
+        routes.push(Route { topic, work: entry.work.clone(), pool });
+    }
+
+    let mut poller = Poller {
+        config: config.clone(),
+        shared,
+        parker,
+        pools,
+        pool_ids,
+        engine,
+        routes,
+        members: Vec::new(),
+        partitions: HashMap::new(),
+        sources: HashMap::new(),
+        next_token: 0,
+        readable: Vec::new(),
+        readable_set: HashSet::new(),
+        commit_waiters: HashMap::new(),
+        failures: HashMap::new(),
+        start: Instant::now(),
+        shutdown: None,
+        scratch: Vec::new(),
+        last_stall_check: Instant::now(),
+    };
+    // Clients are made here, on the caller's thread, so that a refused setting is the caller's error.
+    for (number, (group, members_topics)) in groups.iter().enumerate() {
+        let settings = settings(config, topics, members_topics, group)?;
+        poller.add_member(number, group, members_topics, topics, &settings)?;
+    }
+    Ok(poller)
+}
+
+impl Poller {
+    fn add_member(
+        &mut self,
+        number: usize,
+        group: &str,
+        numbers: &[usize],
+        topics: &[TopicEntry],
+        settings: &BTreeMap<String, String>,
+    ) -> Result<()> {
+        let token = self.next_token;
+        self.next_token += 1;
+        let ready = Ready::new(token, Arc::clone(&self.shared.waker));
+        let pairs: Vec<_> = settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        let consumer = Consumer::new(&pairs, group, ready)?;
+        let poll_every = poll_interval(settings);
+        let names = numbers.iter().map(|topic| (topics[*topic].name.clone(), *topic)).collect();
+        self.sources.insert(token, Source::Member(number));
+        self.members.push(Member::new(Arc::from(group), consumer, names, poll_every));
+        Ok(())
+    }
+
+    /// First thing on the poller's thread: looks at the cluster for at most a few seconds, says what is wrong, joins.
+    pub(super) fn connect(&mut self) {
+        let deadline = Instant::now() + FIRST_LOOK;
+        for member in 0..self.members.len() {
+            let names: Vec<String> = self.members[member].topics.keys().cloned().collect();
+            for name in &names {
+                let left = deadline.saturating_duration_since(Instant::now()).as_millis();
+                let left = i32::try_from(left).unwrap_or(i32::MAX).max(1);
+                let looked = self.members[member].consumer().and_then(|consumer| consumer.partition_count(name, left));
+                if let Err(error) = looked {
+                    self.first_look_failed(&error, name);
+                    break;
+                }
+            }
+            let joined = self.members[member].consumer().and_then(|consumer| consumer.subscribe(&names));
+            if let Err(error) = joined {
+                self.publish_error(error, true);
+            }
+        }
+    }
+
+    fn first_look_failed(&self, error: &Error, topic: &str) {
+        let brokers = &self.config.bootstrap_servers;
+        let message = if error.kafka().is_some_and(|number| number < 0) {
+            format!("no broker answered within {FIRST_LOOK:?}: {}; tried {brokers}, trying on", error.message())
+        } else {
+            format!("{}; create it or correct its name, trying on", error.message())
+        };
+        let mut told = Error::new(error.kind(), "connect", message).with("topic", topic).with("brokers", brokers);
+        if let Some(number) = error.kafka() {
+            told = told.kafka_code(number);
+        }
+        self.publish_error(told.retriable(), true);
+    }
+}
+
+/// The client settings of one group's member, ours and the user's; the user's win where they may.
+fn settings(
+    config: &AppConfig,
+    topics: &[TopicEntry],
+    numbers: &[usize],
+    group: &str,
+) -> Result<BTreeMap<String, String>> {
+    let mut settings = config.client_settings(group);
+    let embedded = embedded::is_embedded(&config.bootstrap_servers);
+    if embedded && !config.kafka.keys().any(|name| CLASSIC.contains(&name.as_str())) {
+        // The embedded broker's classic groups take nearly a session to rebalance; those of KIP-848 do not.
+        settings.insert("group.protocol".to_owned(), "consumer".to_owned());
+        settings.remove("partition.assignment.strategy");
+    }
+    settings.insert("bootstrap.servers".to_owned(), embedded::resolve(&config.bootstrap_servers)?);
+    let per_partition = config.memory_budget_bytes / PREFETCH_SHARE / PARTITIONS_ASSUMED;
+    let kbytes = (per_partition / 1024).clamp(LEAST_PREFETCH_KBYTES, MOST_PREFETCH_KBYTES);
+    let few = (kbytes * 1024 / MESSAGE_OVERHEAD).clamp(1, 100_000);
+    settings.insert("queued.max.messages.kbytes".to_owned(), kbytes.to_string());
+    settings.insert("queued.min.messages".to_owned(), few.to_string());
+    let configs = || numbers.iter().filter_map(|number| topics.get(*number)).map(|entry| (&entry.name, &entry.config));
+    let earliest = configs().all(|(_, topic)| topic.initial_offset == InitialOffset::Earliest);
+    if !earliest && configs().any(|(_, topic)| topic.initial_offset == InitialOffset::Earliest) {
+        let message = "topics of one group start at different initial offsets; give one of them another group";
+        return Err(Error::new(ErrorKind::Config, "start", message).with("group", group));
+    }
+    settings.insert("auto.offset.reset".to_owned(), if earliest { "earliest" } else { "latest" }.to_owned());
+    let mut origin: BTreeMap<&String, (&String, &String)> = BTreeMap::new();
+    for (topic, (name, value)) in configs().flat_map(|(name, config)| config.kafka.iter().map(move |pair| (name, pair)))
+    {
+        if let Some((other, before)) = origin.insert(name, (topic, value))
+            && before != value
+        {
+            let message = format!("topics {other} and {topic} of one group set kafka[{name:?}] differently");
+            return Err(Error::new(ErrorKind::Config, "start", message).with("group", group));
+        }
+        settings.insert(name.clone(), value.clone());
+    }
+    settings.insert("log.queue".to_owned(), "true".to_owned());
+    Ok(settings)
+}
+
+fn poll_interval(settings: &BTreeMap<String, String>) -> Duration {
+    let longest = settings.get("max.poll.interval.ms").and_then(|text| text.parse::<u64>().ok()).unwrap_or(300_000);
+    Duration::from_millis((longest / 4).clamp(50, 2_000))
+}
+
+fn spread(mode: config::VirtualPartitions) -> karafka_engine::VirtualPartitions {
+    match mode {
+        config::VirtualPartitions::Off => karafka_engine::VirtualPartitions::Off,
+        config::VirtualPartitions::ByKey => karafka_engine::VirtualPartitions::ByKey,
+        config::VirtualPartitions::Fixed(count) => karafka_engine::VirtualPartitions::Fixed(count),
+        config::VirtualPartitions::Callback => karafka_engine::VirtualPartitions::Callback,
+        config::VirtualPartitions::RoundRobin => karafka_engine::VirtualPartitions::RoundRobin(0),
+    }
+}

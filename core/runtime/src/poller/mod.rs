@@ -1,0 +1,500 @@
+//! The poller: one thread that serves every client of an app and owns the engine.
+//!
+//! It sleeps until a queue of librdkafka is filled, a worker or a caller reports, or a timer is due. Each round it
+//!
+//! 1. takes reports (ends and marks of jobs, commands) into the engine,
+//! 2. takes events of the clients (rebalances, commit answers, errors),
+//! 3. reads partitions that have messages and room,
+//! 4. does what the engine decided: commits, releases, notices,
+//! 5. hands ready jobs to the seats.
+//!
+//! Nothing here waits for a broker, runs user code or decides about a message; the engine decides.
+
+mod boot;
+mod member;
+mod notice;
+mod shutdown;
+
+pub(crate) use member::log;
+
+use crate::app::{SeatKind, Shared, TopicEntry, Work};
+use crate::batch::{Batch, BatchInner, Group};
+use crate::config::AppConfig;
+use crate::context::{Assignment, Context};
+use crate::event::{Event, Phase};
+use crate::job::{Failure, Job};
+use crate::message::{MessageInner, Stored};
+use crate::native::{NativeMessage, PartitionQueue, Ready, code};
+use crate::report::{Control, Report};
+use crate::seat::Pool;
+use crate::wake;
+use crate::{Error, ErrorKind, Result};
+use crossbeam::channel::Sender;
+use crossbeam::sync::Parker;
+use karafka_engine::{Action, AssignmentId, CommitId, Engine, PoolId, TopicId};
+use member::Member;
+use shutdown::Shutdown;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long an app that its last handle left may take to stop.
+pub(crate) const ABANDONED: Duration = Duration::from_secs(5);
+
+/// The longest sleep: clients must be polled, or they leave their group.
+const LONGEST_SLEEP: Duration = Duration::from_secs(2);
+
+/// Most messages that one partition gives in one round, so that all have their turn.
+const ROUND: usize = 1000;
+
+/// A topic that is read, by a member of one group.
+struct Route {
+    topic: TopicId,
+    work: Work,
+    pool: usize,
+}
+
+/// An assigned partition's queue and the handle that its jobs share.
+struct Partition {
+    assignment: Arc<Assignment>,
+    member: usize,
+    route: usize,
+    queue: PartitionQueue,
+    /// A running mean of a message's size, to turn a byte budget into a count.
+    mean_bytes: u64,
+}
+
+enum Source {
+    Member(usize),
+    Partition(AssignmentId),
+}
+
+pub(crate) struct Poller {
+    config: AppConfig,
+    shared: Arc<Shared>,
+    parker: Parker,
+    pools: [Arc<Pool>; 2],
+    pool_ids: [PoolId; 2],
+    engine: Engine<MessageInner>,
+    routes: Vec<Route>,
+    members: Vec<Member>,
+    partitions: HashMap<AssignmentId, Partition>,
+    /// Assignments that are gone from the client while a job still runs: their handles say "revoked".
+    sources: HashMap<u64, Source>,
+    next_token: u64,
+    /// Partitions that have, or may have, messages to read.
+    readable: Vec<AssignmentId>,
+    readable_set: HashSet<AssignmentId>,
+    /// Callers that wait for a commit or a later one of an assignment.
+    commit_waiters: HashMap<AssignmentId, Vec<(CommitId, Sender<bool>)>>,
+    failures: HashMap<karafka_engine::JobId, Failure>,
+    start: Instant,
+    shutdown: Option<Shutdown>,
+    scratch: Vec<NativeMessage>,
+    last_stall_check: Instant,
+}
+
+impl Poller {
+    pub(crate) fn new(
+        config: &AppConfig,
+        topics: &[TopicEntry],
+        shared: Arc<Shared>,
+        pools: [Arc<Pool>; 2],
+        parker: Parker,
+    ) -> Result<Self> {
+        boot::poller(config, topics, shared, pools, parker)
+    }
+
+    /// The poller's thread.
+    pub(crate) fn run(mut self) {
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.serve()));
+        if outcome.is_err() {
+            let message = "the poller panicked; nothing was committed past what was done. Please report this";
+            self.shared.fail(Error::new(ErrorKind::Internal, "poll", message).fatal());
+        }
+        for pool in &self.pools {
+            drop(pool.withdraw(|_| true));
+            pool.close();
+        }
+        for partition in self.partitions.values() {
+            partition.assignment.owned.store(false, Ordering::SeqCst);
+        }
+        self.commit_waiters.clear();
+        self.shutdown_clients();
+        self.shared.enter(Phase::Stopped);
+        self.shared.publisher.close();
+    }
+
+    fn serve(&mut self) {
+        self.connect();
+        loop {
+            let now = Instant::now();
+            self.take_reports(now);
+            self.take_events(now);
+            let more = self.read_partitions(now);
+            self.engine.tick(self.at(now));
+            self.act(now);
+            self.dispatch(now);
+            if self.advance_shutdown(now) {
+                return;
+            }
+            self.settle_phase();
+            self.check_stalls(now);
+            if !more {
+                wake::park(&self.parker, Some(self.next_wake(now)));
+            }
+        }
+    }
+
+    fn jobs_out(&self) -> u32 {
+        self.pool_ids.iter().map(|pool| self.engine.jobs_out(*pool)).sum()
+    }
+
+    fn at(&self, now: Instant) -> karafka_engine::Instant {
+        karafka_engine::Instant::from_nanos(
+            u64::try_from(now.saturating_duration_since(self.start).as_nanos()).unwrap_or(u64::MAX),
+        )
+    }
+
+    fn next_wake(&self, now: Instant) -> Instant {
+        let mut wake = now + LONGEST_SLEEP;
+        for member in &self.members {
+            wake = wake.min(member.next_wake(now));
+        }
+        if let Some(deadline) = self.engine.deadline() {
+            wake = wake.min(self.start + deadline.since(karafka_engine::Instant::START));
+        }
+        if self.jobs_out() > 0 {
+            // Completions do not wake the poller while seats have work; what they finished is committed in time all the same.
+            wake = wake.min(now + self.config.commit_interval);
+        }
+        if let Some(shutdown) = &self.shutdown {
+            wake = wake.min(shutdown.next_wake(now));
+        }
+        wake
+    }
+
+    // ---- reports of workers and callers
+
+    fn take_reports(&mut self, now: Instant) {
+        while let Some(report) = self.shared.reports.pop() {
+            match report {
+                Report::Ended { job, outcome, messages, failure } => {
+                    if let Some(failure) = failure {
+                        self.failures.insert(job, failure);
+                    }
+                    self.engine.complete(self.at(now), job, outcome, messages);
+                    self.act(now);
+                    self.failures.remove(&job);
+                }
+                Report::Marked { job, index, extent } => {
+                    self.engine.mark(job, index, extent);
+                }
+                Report::Commit { assignment, done } => {
+                    let covering = self.engine.commit_now(self.at(now), assignment);
+                    match covering.filter(|_| self.partitions.contains_key(&assignment)) {
+                        Some(covering) => self.commit_waiters.entry(assignment).or_default().push((covering, done)),
+                        None => {
+                            // Nothing to commit, or nothing owned any more. The caller may have given up waiting.
+                            let _ = done.send(self.engine.is_owned(assignment));
+                        }
+                    }
+                }
+                Report::Control(control) => self.control(now, control),
+            }
+        }
+    }
+
+    fn control(&mut self, now: Instant, control: Control) {
+        match control {
+            Control::Quiet if self.shutdown.is_none() => {
+                self.engine.quiet();
+                self.put_back(|_| true);
+                self.shared.enter(Phase::Quieting);
+            }
+            Control::Resume if self.shutdown.is_none() => {
+                self.engine.resume_all();
+                self.shared.enter(Phase::Running);
+            }
+            Control::Quiet | Control::Resume => {}
+            Control::Resize => {
+                for (pool, id) in self.pools.iter().zip(self.pool_ids) {
+                    self.engine.resize_pool(id, u32::try_from(pool.capacity()).unwrap_or(u32::MAX));
+                }
+            }
+            Control::Stop { within } => self.begin_shutdown(now, within),
+        }
+    }
+
+    fn settle_phase(&self) {
+        if self.shared.phase() == Phase::Quieting && self.jobs_out() == 0 {
+            self.shared.enter(Phase::Quiet);
+        }
+    }
+
+    /// Answers the callers that this commit covers; all of them when the assignment has ended.
+    fn answer_waiters(&mut self, assignment: AssignmentId, up_to: Option<CommitId>, owned: bool) {
+        let Some(waiters) = self.commit_waiters.get_mut(&assignment) else { return };
+        waiters.retain(|(covering, done)| {
+            let answered = up_to.is_none_or(|up_to| *covering <= up_to);
+            if answered {
+                // The caller may have given up waiting.
+                let _ = done.send(owned);
+            }
+            !answered
+        });
+        if waiters.is_empty() {
+            self.commit_waiters.remove(&assignment);
+        }
+    }
+
+    /// Takes jobs that no seat has started back into the engine.
+    fn put_back(&self, mut fits: impl FnMut(&Job) -> bool) {
+        for pool in &self.pools {
+            for job in pool.withdraw(&mut fits) {
+                job.put_back();
+            }
+        }
+    }
+
+    // ---- messages
+
+    fn take_events(&mut self, now: Instant) {
+        while let Some(token) = self.shared.waker.next_filled() {
+            match self.sources.get(&token) {
+                Some(Source::Member(member)) => {
+                    let member = *member;
+                    self.serve_member(now, member);
+                }
+                Some(Source::Partition(assignment)) => {
+                    let assignment = *assignment;
+                    self.mark_readable(assignment);
+                }
+                None => {}
+            }
+        }
+        self.serve_due_members(now);
+    }
+
+    fn mark_readable(&mut self, assignment: AssignmentId) {
+        if self.readable_set.insert(assignment) {
+            self.readable.push(assignment);
+        }
+    }
+
+    /// Reads what there is and what the engine has room for. Returns whether there may be more of both.
+    fn read_partitions(&mut self, now: Instant) -> bool {
+        let mut more = false;
+        let readable = std::mem::take(&mut self.readable);
+        for assignment in readable {
+            let room = self.engine.room(assignment);
+            let Some(partition) = self.partitions.get_mut(&assignment) else {
+                self.readable_set.remove(&assignment);
+                continue;
+            };
+            let by_bytes = usize::try_from(room.bytes / partition.mean_bytes.max(1)).unwrap_or(usize::MAX);
+            let most = (room.messages as usize).min(by_bytes.max(1)).min(ROUND);
+            if room.messages == 0 {
+                // Stays readable: looked at again when the engine made room.
+                self.readable.push(assignment);
+                continue;
+            }
+            partition.queue.ready().lower();
+            let count = partition.queue.read(&mut self.scratch, most);
+            if count < most {
+                self.readable_set.remove(&assignment);
+            } else {
+                self.readable.push(assignment);
+                more = true;
+            }
+            self.deliver(now, assignment);
+        }
+        more
+    }
+
+    fn deliver(&mut self, now: Instant, assignment: AssignmentId) {
+        let messages = std::mem::take(&mut self.scratch);
+        let mut bytes = 0;
+        let mut failed = Vec::new();
+        let count = messages.len() as u64;
+        let records: Vec<MessageInner> = messages
+            .into_iter()
+            .filter_map(|message| {
+                if message.code() == code::NO_ERROR {
+                    let record = MessageInner(Stored::Native(message));
+                    bytes += u64::from(karafka_engine::Record::bytes(&record));
+                    Some(record)
+                } else {
+                    failed.push((message.code(), message.error_text(), message.offset()));
+                    None
+                }
+            })
+            .collect();
+        if let Some(partition) = self.partitions.get_mut(&assignment)
+            && count > 0
+        {
+            partition.mean_bytes = (partition.mean_bytes * 7 + bytes / count) / 8 + 1;
+        }
+        for (number, text, _offset) in failed {
+            self.partition_error(assignment, number, text);
+        }
+        if !records.is_empty() {
+            self.engine.deliver(self.at(now), assignment, records);
+        }
+    }
+
+    fn partition_error(&self, assignment: AssignmentId, number: i32, text: String) {
+        if number == code::PARTITION_EOF {
+            return;
+        }
+        let Some(partition) = self.partitions.get(&assignment) else { return };
+        let error = Error::new(crate::native::kind_of(number), "fetch", text)
+            .kafka_code(number)
+            .with("topic", &partition.assignment.topic)
+            .with("partition", partition.assignment.partition);
+        self.publish_error(error, true);
+    }
+
+    pub(crate) fn publish_error(&self, error: Error, recoverable: bool) {
+        self.shared.publisher.publish(&Event::Error { error: Arc::new(error), recoverable });
+    }
+
+    // ---- what the engine decided
+
+    fn act(&mut self, now: Instant) {
+        let mut commits = Vec::new();
+        while let Some(action) = self.engine.next_action() {
+            match action {
+                Action::Commit { assignment, id, position, metadata, last: _ } => {
+                    commits.push((assignment, id, position, metadata));
+                }
+                Action::Release { assignment } => self.release(now, assignment),
+                Action::Dropped(mut messages) => {
+                    messages.clear();
+                    self.engine.recycle(messages);
+                }
+                Action::Notice(notice) => self.notice(now, notice),
+            }
+        }
+        if !commits.is_empty() {
+            self.send_commits(now, commits);
+        }
+    }
+
+    fn check_stalls(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.last_stall_check) < LONGEST_SLEEP {
+            return;
+        }
+        self.last_stall_check = now;
+        for stall in self.engine.stalls(self.at(now)) {
+            let error = Error::new(ErrorKind::Internal, "watch", format!("a partition stands still: {stall}"));
+            self.publish_error(error, true);
+        }
+    }
+
+    // ---- jobs
+
+    fn dispatch(&mut self, now: Instant) {
+        for index in 0..self.pools.len() {
+            let mut jobs = Vec::new();
+            while let Some(job) = self.engine.next_job(self.at(now), self.pool_ids[index]) {
+                jobs.push(job);
+            }
+            if jobs.is_empty() {
+                continue;
+            }
+            let jobs: Vec<Job> = jobs.into_iter().filter_map(|job| self.job(job)).collect();
+            self.pools[index].push(jobs.into_iter());
+        }
+    }
+
+    fn job(&self, job: karafka_engine::Job<MessageInner>) -> Option<Job> {
+        let partition = self.partitions.get(&job.assignment)?;
+        let route = self.routes.get(partition.route)?;
+        let groups = job.groups.iter().map(|group| Group {
+            virtual_partition: group.virtual_partition,
+            start: group.start as usize,
+            len: group.len as usize,
+        });
+        let batch = Batch(Arc::new(BatchInner {
+            topic: Arc::clone(&partition.assignment.topic),
+            partition: job.partition,
+            groups: groups.collect(),
+            messages: job.messages,
+            attempt: job.attempt,
+        }));
+        let context = Context {
+            shared: Arc::clone(&self.shared),
+            assignment: Arc::clone(&partition.assignment),
+            job: job.id,
+            attempt: job.attempt,
+        };
+        let handler = match &route.work {
+            Work::Handler(handler) => Some(Arc::clone(handler)),
+            Work::Host => None,
+        };
+        Some(Job {
+            batch,
+            context,
+            kind: job.kind,
+            topic_index: partition.route,
+            handler,
+            pool: Arc::clone(&self.pools[route.pool]),
+            completed: false,
+            taken: false,
+        })
+    }
+
+    // ---- partitions
+
+    /// Opens an assigned partition: cuts its queue off and makes its assignment.
+    fn open(
+        &mut self,
+        now: Instant,
+        member: usize,
+        route: usize,
+        offset: &crate::native::PartitionOffset,
+    ) -> Result<()> {
+        let token = self.next_token;
+        self.next_token += 1;
+        let ready = Ready::new(token, Arc::clone(&self.shared.waker));
+        let owner = &self.members[member];
+        let queue = owner.consumer()?.partition_queue(&offset.topic, offset.partition, ready)?;
+        let start = karafka_engine::Start { offset: offset.offset, metadata: offset.metadata.as_deref() };
+        let id = self.engine.assign(self.at(now), self.routes[route].topic, offset.partition, start);
+        let assignment = Assignment {
+            id,
+            topic: Arc::from(offset.topic.as_str()),
+            partition: offset.partition,
+            group: Arc::clone(owner.group()),
+            owned: AtomicBool::new(true),
+        };
+        self.sources.insert(token, Source::Partition(id));
+        let partition = Partition { assignment: Arc::new(assignment), member, route, queue, mean_bytes: 1024 };
+        self.partitions.insert(id, partition);
+        self.members[member].opened(&offset.topic, offset.partition, id, token);
+        self.mark_readable(id);
+        Ok(())
+    }
+
+    /// Forgets a partition that is given up or lost; handles kept by jobs say "revoked" from now on.
+    fn close(&mut self, assignment: AssignmentId) {
+        if let Some(partition) = self.partitions.remove(&assignment) {
+            partition.assignment.owned.store(false, Ordering::SeqCst);
+            let key = (partition.assignment.topic.to_string(), partition.assignment.partition);
+            if let Some(token) = self.members[partition.member].closed_partition(&key) {
+                self.sources.remove(&token);
+            }
+        }
+        self.readable_set.remove(&assignment);
+        self.answer_waiters(assignment, None, false);
+    }
+
+    fn pool_of(kind: SeatKind) -> usize {
+        match kind {
+            SeatKind::Thread => 0,
+            SeatKind::Slot => 1,
+        }
+    }
+}

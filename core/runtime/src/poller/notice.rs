@@ -1,0 +1,84 @@
+//! What the engine noticed, as an event for people.
+
+use super::Poller;
+use crate::event::Event;
+use crate::job::Failure;
+use karafka_engine::Notice;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+impl Poller {
+    pub(super) fn notice(&mut self, now: Instant, notice: Notice) {
+        let (assignment, message) = match notice {
+            Notice::HandlerFailed { assignment, job, offset, attempt, next_attempt } => {
+                let failure = self.failures.remove(&job);
+                let failure = failure.unwrap_or_else(|| Failure::new("Unknown", "the handler did not say why"));
+                let Some(partition) = self.partitions.get(&assignment) else { return };
+                self.shared.publisher.publish(&Event::HandlerFailed {
+                    topic: Arc::clone(&partition.assignment.topic),
+                    partition: partition.assignment.partition,
+                    offset: offset.unwrap_or(-1),
+                    attempt,
+                    retry_in: next_attempt.map_or(Duration::ZERO, |next| next.since(self.at(now))),
+                    failure,
+                });
+                return;
+            }
+            Notice::MetadataIgnored { assignment, problem } => (
+                assignment,
+                format!(
+                    "the committed metadata says nothing usable ({problem}): what was finished beyond the committed offset \
+                     is handled again"
+                ),
+            ),
+            Notice::MarksDropped { assignment, messages } => (
+                assignment,
+                format!(
+                    "{messages} records finished beyond the commit position do not fit into the commit's metadata: a crash \
+                     now would handle them again"
+                ),
+            ),
+            Notice::UserMetadataTooLong { assignment, problem } => {
+                (assignment, format!("the offset metadata is not committed: {problem}"))
+            }
+            Notice::PartitionerFailed { assignment, offset, messages } => (
+                assignment,
+                format!(
+                    "the partitioner failed for {messages} records from offset {}: they go to one virtual partition",
+                    offset.unwrap_or(-1)
+                ),
+            ),
+            Notice::CommitFailed { assignment, failure } => {
+                (assignment, format!("a commit was refused ({failure:?}); what it said may be handled again"))
+            }
+            Notice::RevokeDeadlinePassed { assignment, running } => (
+                assignment,
+                format!(
+                    "the partition is given up although {running} calls of its handler still run: they cannot mark any more"
+                ),
+            ),
+            Notice::LastCommitUnconfirmed { assignment } => (
+                assignment,
+                "the last commit before the partition was given up was not confirmed: its records may be handled again"
+                    .to_owned(),
+            ),
+            Notice::OffsetRefused { assignment, offset } => {
+                (assignment, format!("a record came with the impossible offset {offset} and was not handled"))
+            }
+            Notice::MessagesMissing { assignment, messages } => (
+                assignment,
+                format!("{messages} records of a failed call did not come back; they stay uncommitted until a restart"),
+            ),
+            Notice::WaitingForOldJobs { assignment, running } => (
+                assignment,
+                format!(
+                    "the partition came back while {running} calls of its earlier ownership still run: it waits for them"
+                ),
+            ),
+        };
+        let place = self.partitions.get(&assignment).map_or_else(String::new, |partition| {
+            format!(" [{}/{}]", partition.assignment.topic, partition.assignment.partition)
+        });
+        self.shared.publisher.publish(&Event::Warning { message: format!("{message}{place}") });
+    }
+}

@@ -1,0 +1,25 @@
+//! What workers and callers tell the poller.
+//!
+//! One queue, many writers, read by the poller only. What one thread sends arrives in its order: a job's marks come before
+//! its end.
+
+use crate::job::Failure;
+use crate::message::MessageInner;
+use crossbeam::channel::Sender;
+use karafka_engine::{AssignmentId, Extent, JobId, Outcome};
+use std::time::Duration;
+
+pub(crate) enum Report {
+    Ended { job: JobId, outcome: Outcome, messages: Vec<MessageInner>, failure: Option<Failure> },
+    Marked { job: JobId, index: u32, extent: Extent },
+    Commit { assignment: AssignmentId, done: Sender<bool> },
+    Control(Control),
+}
+
+/// What a caller of the app wants of the poller.
+pub(crate) enum Control {
+    Quiet,
+    Resume,
+    Stop { within: Duration },
+    Resize,
+}
