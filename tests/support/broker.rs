@@ -1,0 +1,237 @@
+//! A real Apache Kafka of one node (broker and controller in one) on free loopback ports.
+//!
+//! Called by tests and by `with-broker`, from any thread. Its data lies in a temporary directory and is removed with it.
+//! It ends with this process, however this process ends. The jars are those that `tests/setup/kafka.sh` has fetched.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+
+use crate::process::{Watchdog, signal, wait_for_end};
+
+/// The environment variable that names a Kafka to use in place of one of our own.
+pub const BOOTSTRAP: &str = "KAFKA_BOOTSTRAP";
+
+const START_DEADLINE: Duration = Duration::from_secs(60);
+const STOP_DEADLINE: Duration = Duration::from_secs(30);
+
+/// 16 bytes in base64, as Kafka wants a cluster id.
+const CLUSTER_ID: &str = "bGlia2FyYWZrYS10ZXN0cw";
+
+/// What Kafka warns of each time it starts or stops.
+const EXPECTED_WARNINGS: &[&str] =
+    &["Performing controller activation", "Attempting to close NetworkClient that has already been closed"];
+
+/// The address of the Kafka that this test run shares: the one of [`BOOTSTRAP`], else one started now for this process.
+pub fn shared() -> &'static str {
+    static ADDRESS: OnceLock<String> = OnceLock::new();
+    static OWN: OnceLock<Broker> = OnceLock::new();
+    ADDRESS.get_or_init(|| std::env::var(BOOTSTRAP).unwrap_or_else(|_| OWN.get_or_init(Broker::start).bootstrap()))
+}
+
+/// A broker of one's own: for tests that stop, kill or restart it.
+#[derive(Debug)]
+pub struct Broker {
+    directory: PathBuf,
+    port: u16,
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    java: Child,
+    watchdog: Watchdog,
+}
+
+impl Broker {
+    /// Starts an empty broker and returns when it answers. Panics with the end of its log when it does not.
+    pub fn start() -> Self {
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let directory = std::env::temp_dir().join(format!("karafka-broker-{}-{number}", std::process::id()));
+        fs::create_dir_all(directory.join("tmp")).expect("cannot make the broker's directory");
+        let (port, controller) = free_ports();
+        let mut broker = Self { directory, port, running: None };
+        fs::write(broker.file("server.properties"), properties(&broker.directory, port, controller))
+            .expect("cannot write server.properties");
+        broker.format();
+        broker.run();
+        broker
+    }
+
+    /// The address for `bootstrap.servers`. It stays the same over [`restart`](Self::restart).
+    pub fn bootstrap(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Stops the broker in an orderly way; clients see their connections closed.
+    pub fn stop(&mut self) {
+        if let Some(mut running) = self.running.take() {
+            signal(running.java.id(), "TERM");
+            if wait_for_end(&mut running.java, STOP_DEADLINE).is_none() {
+                running.end();
+                panic!("the broker did not stop within {STOP_DEADLINE:?}; the end of its log:\n{}", self.log_tail());
+            }
+        }
+    }
+
+    /// Kills the broker with -9.
+    pub fn kill(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.end();
+        }
+    }
+
+    /// Starts the broker again with the same data on the same port, after stopping it if it still runs.
+    pub fn restart(&mut self) {
+        self.stop();
+        self.run();
+    }
+
+    /// Halts the broker without ending it: connections stay open and nobody answers.
+    pub fn pause(&self) {
+        signal(self.id(), "STOP");
+    }
+
+    /// Lets a halted broker go on.
+    pub fn resume(&self) {
+        signal(self.id(), "CONT");
+    }
+
+    /// What the broker logged: warnings and worse only.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.file("server.log")).unwrap_or_default()
+    }
+
+    /// The warnings and errors of the broker's log, without those that every start and stop brings.
+    pub fn log_warnings(&self) -> Vec<String> {
+        let is_unexpected = |line: &&str| {
+            (line.contains(" WARN ") || line.contains(" ERROR "))
+                && !EXPECTED_WARNINGS.iter().any(|expected| line.contains(expected))
+        };
+        self.log().lines().filter(is_unexpected).map(str::to_owned).collect()
+    }
+
+    fn id(&self) -> u32 {
+        self.running.as_ref().expect("the broker is stopped").java.id()
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    fn format(&self) {
+        let output = self
+            .java("kafka.tools.StorageTool")
+            .args(["format", "--cluster-id", CLUSTER_ID, "--config", "server.properties"])
+            .output()
+            .unwrap_or_else(|error| panic!("cannot run java ({error}): a JDK or JRE of 17 or newer is needed"));
+        let text = || [output.stdout.as_slice(), b"\n", &output.stderr].concat();
+        assert!(output.status.success(), "cannot format the storage:\n{}", String::from_utf8_lossy(&text()));
+    }
+
+    fn run(&mut self) {
+        let log = File::options().create(true).append(true).open(self.file("server.log")).expect("cannot open the log");
+        let java = self
+            .java("kafka.Kafka")
+            .arg("server.properties")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("cannot share the log"))
+            .stderr(log)
+            .spawn()
+            .expect("cannot run java");
+        let watchdog = Watchdog::over(java.id(), &self.directory.to_string_lossy());
+        self.running = Some(Running { java, watchdog });
+        self.wait_until_it_answers();
+    }
+
+    fn wait_until_it_answers(&mut self) {
+        let client: BaseConsumer =
+            ClientConfig::new().set("bootstrap.servers", self.bootstrap()).create().expect("cannot make a client");
+        let began = Instant::now();
+        loop {
+            if client.fetch_metadata(None, Duration::from_secs(1)).is_ok_and(|answer| !answer.brokers().is_empty()) {
+                return;
+            }
+            let ended = self.running.as_mut().and_then(|running| running.java.try_wait().ok().flatten());
+            if let Some(status) = ended {
+                panic!("the broker ended with {status}; the end of its log:\n{}", self.log_tail());
+            }
+            let waited = began.elapsed();
+            assert!(waited < START_DEADLINE, "no answer within {waited:?}; the end of its log:\n{}", self.log_tail());
+        }
+    }
+
+    /// A small Java: a test needs a start in seconds, not the last word in throughput.
+    fn java(&self, main: &str) -> Command {
+        let home = std::env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin/java"));
+        let java = home.filter(|java| java.exists()).unwrap_or_else(|| "java".into());
+        let mut command = Command::new(java);
+        command
+            .current_dir(&self.directory)
+            .args(["-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"])
+            .args(["-Djava.io.tmpdir=tmp", "-Djava.awt.headless=true"])
+            .args(["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true"])
+            .arg("-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS")
+            .arg("-cp")
+            .arg(jars().join("*"))
+            .arg(main);
+        command
+    }
+
+    fn log_tail(&self) -> String {
+        let log = self.log();
+        let lines: Vec<_> = log.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+}
+
+impl Running {
+    fn end(mut self) {
+        let _ = self.java.kill();
+        let _ = self.java.wait();
+        drop(self.watchdog);
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn jars() -> PathBuf {
+    let jars = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.deps/kafka/lib");
+    jars.canonicalize().unwrap_or_else(|_| {
+        panic!("no Kafka in {}: `tests/setup/install.sh kafka` fetches it, as `make test` does", jars.display())
+    })
+}
+
+fn free_ports() -> (u16, u16) {
+    let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("no free port");
+    let port = |listener: &TcpListener| listener.local_addr().expect("the port of a listener").port();
+    // Both are held until both are known, so that they differ.
+    let (one, other) = (listen(), listen());
+    (port(&one), port(&other))
+}
+
+/// A broker that reacts in milliseconds, keeps its files small and lets groups ask for short sessions.
+fn properties(directory: &Path, port: u16, controller: u16) -> String {
+    let data = directory.join("data");
+    let addresses = format!(
+        "listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
+         advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
+         controller.quorum.voters=1@127.0.0.1:{controller}\n\
+         log.dirs={}\n",
+        data.display()
+    );
+    addresses + include_str!("server.properties")
+}

@@ -1,0 +1,49 @@
+//! What a consumer group has committed, asked from the broker.
+//!
+//! Called by tests from any thread. For every commit ever made, not only the last, see [`crate::commits`].
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use crate::{topics, wait};
+
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// The group's committed offset and metadata for each partition of the topic that has one.
+pub fn committed(bootstrap: &str, group: &str, topic: &str) -> BTreeMap<i32, (i64, String)> {
+    let client: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("group.id", group)
+        .set("enable.auto.commit", "false")
+        .create()
+        .expect("cannot make a consumer");
+    let mut list = TopicPartitionList::new();
+    for partition in topics::log_end(bootstrap, topic).into_keys() {
+        list.add_partition(topic, partition);
+    }
+    // A coordinator that was just elected still loads its log: that is not yet an answer.
+    let answer = wait::until_some(wait::LONG, &format!("an answer on the offsets of group {group}"), || {
+        client.committed_offsets(list.clone(), ANSWER).ok()
+    });
+    let commit = |one: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match one.offset() {
+        Offset::Offset(offset) => Some((one.partition(), (offset, one.metadata().to_owned()))),
+        _ => None,
+    };
+    answer.elements().into_iter().filter_map(commit).collect()
+}
+
+/// The group's committed offset for each partition of the topic that has one.
+pub fn committed_offsets(bootstrap: &str, group: &str, topic: &str) -> BTreeMap<i32, i64> {
+    committed(bootstrap, group, topic).into_iter().map(|(partition, (offset, _))| (partition, offset)).collect()
+}
+
+/// How many messages the group has not committed yet. A partition without a commit counts from its beginning.
+pub fn lag(bootstrap: &str, group: &str, topic: &str) -> i64 {
+    let committed = committed_offsets(bootstrap, group, topic);
+    let behind = |(partition, end): (i32, i64)| end - committed.get(&partition).copied().unwrap_or(0);
+    topics::log_end(bootstrap, topic).into_iter().map(behind).sum()
+}

@@ -1,0 +1,236 @@
+//! Topics on a real Kafka: made, filled, read back and removed.
+//!
+//! Called by tests from any thread. Every topic has a name of its own, so that tests run side by side on one broker.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
+
+use parking_lot::Mutex;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, Headers, Message as _, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::util::Timeout;
+use rdkafka::{ClientContext, message::BorrowedMessage};
+
+use crate::wait;
+
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// A record to be produced.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Record {
+    /// The key; records with the same key go to the same partition.
+    pub key: Option<Vec<u8>>,
+    /// The value.
+    pub payload: Vec<u8>,
+    /// The partition; by default the producer's partitioner decides.
+    pub partition: Option<i32>,
+    /// Headers in order.
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+impl Record {
+    /// A record with a key.
+    pub fn keyed(key: impl AsRef<[u8]>, payload: impl AsRef<[u8]>) -> Self {
+        Self { key: Some(key.as_ref().to_vec()), payload: payload.as_ref().to_vec(), ..Self::default() }
+    }
+
+    /// A record without a key.
+    pub fn plain(payload: impl AsRef<[u8]>) -> Self {
+        Self { payload: payload.as_ref().to_vec(), ..Self::default() }
+    }
+
+    /// The same record for a given partition.
+    #[must_use]
+    pub fn to(mut self, partition: i32) -> Self {
+        self.partition = Some(partition);
+        self
+    }
+}
+
+/// A record as it lies in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+    /// The key.
+    pub key: Option<Vec<u8>>,
+    /// The value; `None` is a tombstone.
+    pub payload: Option<Vec<u8>>,
+    /// Headers in order.
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+/// A name that no other test of any run uses, good for topics and groups.
+pub fn unique(prefix: &str) -> String {
+    static NAMED: AtomicU32 = AtomicU32::new(0);
+    let number = NAMED.fetch_add(1, Ordering::Relaxed);
+    let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+    format!("{prefix}-{time:x}-{}-{number}", std::process::id())
+}
+
+/// Makes a topic with a unique name and returns the name once every partition has a leader.
+pub fn create(bootstrap: &str, partitions: i32) -> String {
+    create_with(bootstrap, partitions, &[])
+}
+
+/// Like [`create`], with settings of the topic (`cleanup.policy`, ...).
+pub fn create_with(bootstrap: &str, partitions: i32, settings: &[(&str, &str)]) -> String {
+    let name = unique("topic");
+    let mut topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
+    for (key, value) in settings {
+        topic = topic.set(key, value);
+    }
+    let options = AdminOptions::new().request_timeout(Some(ANSWER)).operation_timeout(Some(ANSWER));
+    let answer = wait::block_on(admin(bootstrap).create_topics([&topic], &options)).expect("cannot create a topic");
+    assert!(answer.iter().all(Result::is_ok), "cannot create topic {name}: {answer:?}");
+    let client = reader(bootstrap);
+    wait::until(wait::LONG, &format!("leaders for topic {name}"), || {
+        let Ok(metadata) = client.fetch_metadata(Some(&name), ANSWER) else { return false };
+        metadata.topics().iter().any(|topic| {
+            topic.partitions().len() == partitions as usize && topic.partitions().iter().all(|one| one.leader() >= 0)
+        })
+    });
+    name
+}
+
+/// Removes a topic.
+pub fn delete(bootstrap: &str, topic: &str) {
+    let options = AdminOptions::new().request_timeout(Some(ANSWER)).operation_timeout(Some(ANSWER));
+    let answer = wait::block_on(admin(bootstrap).delete_topics(&[topic], &options)).expect("cannot delete a topic");
+    assert!(answer.iter().all(Result::is_ok), "cannot delete topic {topic}: {answer:?}");
+}
+
+/// Produces the records and returns where each of them lies, in the order given, once all are acknowledged.
+pub fn produce(bootstrap: &str, topic: &str, records: &[Record]) -> Vec<Message> {
+    let places = Arc::new(Mutex::new(vec![None; records.len()]));
+    let producer: BaseProducer<Places> = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("enable.idempotence", "true")
+        .set("linger.ms", "2")
+        .create_with_context(Places(Arc::clone(&places)))
+        .expect("cannot make a producer");
+    for (number, record) in records.iter().enumerate() {
+        let mut headers = OwnedHeaders::new();
+        for (key, value) in &record.headers {
+            headers = headers.insert(Header { key, value: Some(value) });
+        }
+        let mut next = BaseRecord::with_opaque_to(topic, number).payload(&record.payload).headers(headers);
+        next.key = record.key.as_ref();
+        next.partition = record.partition;
+        while let Err((error, back)) = producer.send(next) {
+            assert_eq!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::QueueFull), "cannot produce to {topic}");
+            producer.poll(Duration::from_millis(100));
+            next = back;
+        }
+        producer.poll(Duration::ZERO);
+    }
+    producer.flush(Timeout::After(wait::LONG)).expect("not everything was acknowledged");
+    let places = places.lock();
+    let at = |(record, place): (&Record, &Acknowledged)| {
+        let (partition, offset) = place.unwrap_or_else(|| panic!("no acknowledgement for {record:?}"));
+        let record = record.clone();
+        let (key, payload, headers) = (record.key, Some(record.payload), record.headers);
+        Message { topic: topic.to_owned(), partition, offset, key, payload, headers }
+    };
+    records.iter().zip(places.iter()).map(at).collect()
+}
+
+/// The offset after the last record, per partition.
+pub fn log_end(bootstrap: &str, topic: &str) -> BTreeMap<i32, i64> {
+    let client = reader(bootstrap);
+    let end = |partition| client.fetch_watermarks(topic, partition, ANSWER).expect("cannot ask for the log end").1;
+    partitions(&client, topic).into_iter().map(|partition| (partition, end(partition))).collect()
+}
+
+/// Every committed record of the topic, partition by partition in the order of the log.
+pub fn read(bootstrap: &str, topic: &str) -> Vec<Message> {
+    let client = reader(bootstrap);
+    let mut open = partitions(&client, topic);
+    let mut list = TopicPartitionList::new();
+    for &partition in &open {
+        list.add_partition_offset(topic, partition, Offset::Beginning).expect("a partition of the list");
+    }
+    client.assign(&list).expect("cannot assign");
+    let mut messages = Vec::new();
+    while !open.is_empty() {
+        match client.poll(wait::LONG) {
+            Some(Ok(message)) => messages.push(owned(&message)),
+            Some(Err(KafkaError::PartitionEOF(partition))) => open.retain(|&other| other != partition),
+            Some(Err(error)) => panic!("cannot read {topic}: {error}"),
+            None => panic!("the end of {topic} was not reached; partitions left: {open:?}"),
+        }
+    }
+    messages.sort_by_key(|message| (message.partition, message.offset));
+    messages
+}
+
+/// Whether the topic is there.
+pub fn exists(bootstrap: &str, topic: &str) -> bool {
+    let metadata = reader(bootstrap).fetch_metadata(Some(topic), ANSWER).expect("cannot ask for metadata");
+    metadata.topics().iter().any(|one| one.name() == topic && one.error().is_none())
+}
+
+/// A plain consumer without a group that tells where a partition ends.
+fn reader(bootstrap: &str) -> BaseConsumer {
+    ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("group.id", "libkarafka-tests-reader")
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("isolation.level", "read_committed")
+        .create()
+        .expect("cannot make a consumer")
+}
+
+fn admin(bootstrap: &str) -> AdminClient<DefaultClientContext> {
+    ClientConfig::new().set("bootstrap.servers", bootstrap).create().expect("cannot make an administration client")
+}
+
+fn partitions(client: &BaseConsumer, topic: &str) -> Vec<i32> {
+    let metadata = client.fetch_metadata(Some(topic), ANSWER).expect("cannot ask for metadata");
+    let topic = metadata.topics().iter().find(|one| one.name() == topic).expect("metadata for another topic");
+    assert!(topic.error().is_none(), "topic {}: {:?}", topic.name(), topic.error());
+    topic.partitions().iter().map(rdkafka::metadata::MetadataPartition::id).collect()
+}
+
+fn owned(message: &BorrowedMessage<'_>) -> Message {
+    let headers = message.headers().into_iter().flat_map(Headers::iter);
+    Message {
+        topic: message.topic().to_owned(),
+        partition: message.partition(),
+        offset: message.offset(),
+        key: message.key().map(<[u8]>::to_vec),
+        payload: message.payload().map(<[u8]>::to_vec),
+        headers: headers.map(|one| (one.key.to_owned(), one.value.unwrap_or_default().to_vec())).collect(),
+    }
+}
+
+/// Partition and offset, once acknowledged.
+type Acknowledged = Option<(i32, i64)>;
+
+/// Where each record of one call of [`produce`] was put, by its number.
+struct Places(Arc<Mutex<Vec<Acknowledged>>>);
+
+impl ClientContext for Places {}
+
+impl ProducerContext for Places {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
+        if let Ok(message) = result {
+            self.0.lock()[number] = Some((message.partition(), message.offset()));
+        }
+    }
+}
