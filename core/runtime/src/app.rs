@@ -212,20 +212,21 @@ impl App {
     /// `Config` when there is no topic or librdkafka refuses a setting, `Stopped` when it was started before, `Forked` in a
     /// child process.
     pub fn start(&self) -> Result<()> {
-        self.start_with(Arc::new(|mut seat: Seat| {
+        let runner: SeatRunner = Arc::new(|mut seat: Seat| {
             while let Next::Job(job) = seat.next() {
                 job.run();
             }
-        }))
+        });
+        self.start_with(&runner)
     }
 
     /// [`Self::start`] with another way to use a seat: each worker thread calls `runner` once, with its seat.
     ///
     /// # Errors
     /// As [`Self::start`].
-    pub fn start_with(&self, runner: SeatRunner) -> Result<()> {
+    pub fn start_with(&self, runner: &SeatRunner) -> Result<()> {
         self.launch()?;
-        *self.0.runner.lock() = Some(Arc::clone(&runner));
+        *self.0.runner.lock() = Some(Arc::clone(runner));
         let (mut threads, mut slots) = (self.0.config.concurrency, 1);
         {
             let topics = self.0.topics.lock();
@@ -238,10 +239,10 @@ impl App {
             }
         }
         for number in 0..threads {
-            self.spawn_worker(&self.0.threads, format!("karafka-work-{number}"), &runner)?;
+            self.spawn_worker(&self.0.threads, format!("karafka-work-{number}"), runner)?;
         }
         for _ in 0..slots {
-            self.spawn_worker(&self.0.slots, "karafka-slots".to_owned(), &runner)?;
+            self.spawn_worker(&self.0.slots, "karafka-slots".to_owned(), runner)?;
         }
         Ok(())
     }

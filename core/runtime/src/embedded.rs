@@ -11,6 +11,9 @@ use std::sync::{Arc, OnceLock};
 
 const SCHEME: &str = "embedded://";
 
+type Brokers = Mutex<HashMap<(u32, String), EmbeddedBroker>>;
+static BROKERS: OnceLock<Brokers> = OnceLock::new();
+
 /// An embedded broker, shared by everything in the process that names it; ends with its last handle.
 #[derive(Clone)]
 pub struct EmbeddedBroker(Arc<Inner>);
@@ -54,8 +57,6 @@ impl EmbeddedBroker {
             let message = format!("{address:?} does not begin with {SCHEME}");
             return Err(Error::new(ErrorKind::Config, "find the embedded broker", message));
         };
-        type Brokers = Mutex<HashMap<(u32, String), EmbeddedBroker>>;
-        static BROKERS: OnceLock<Brokers> = OnceLock::new();
         // A forked child has no broker of its parent's: names are kept by process.
         let key = (std::process::id(), name.to_owned());
         let mut brokers = BROKERS.get_or_init(Brokers::default).lock();

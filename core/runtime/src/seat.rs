@@ -166,6 +166,8 @@ pub struct Seat {
 
 impl Seat {
     /// Waits for the next job. Blocks the thread without using the processor; call it without an interpreter's lock.
+    // Not an iterator: a wait may be interrupted and taken up again.
+    #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Next {
         loop {
             {

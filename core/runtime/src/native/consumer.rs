@@ -67,7 +67,7 @@ impl Consumer {
     /// Joins the group for these topics (names, or patterns that begin with `^`).
     pub(crate) fn subscribe(&self, topics: &[String]) -> Result<()> {
         let entries: Vec<_> = topics.iter().map(|topic| PartitionOffset::new(topic, -1)).collect();
-        let list = self.list(&entries, "subscribe")?;
+        let list = list(&entries, "subscribe")?;
         // SAFETY: client and list are valid; librdkafka copies the list.
         check(unsafe { sys::rd_kafka_subscribe(self.client.as_ptr(), list.as_ptr()) } as i32, "subscribe")
     }
@@ -101,7 +101,7 @@ impl Consumer {
     /// Answers a rebalance event.
     pub(crate) fn answer(&self, kind: RebalanceKind, partitions: &[PartitionOffset]) -> Result<()> {
         let client = self.client.as_ptr();
-        let list = self.list(partitions, "answer a rebalance")?;
+        let list = list(partitions, "answer a rebalance")?;
         // SAFETY: client and list are valid; librdkafka copies the list; a NULL list ends an eager assignment.
         unsafe {
             match (kind, self.is_cooperative()) {
@@ -123,7 +123,7 @@ impl Consumer {
 
     /// Sends a commit; the answer comes as [`ConsumerEvent::Committed`] with the same ticket.
     pub(crate) fn commit(&self, ticket: u64, offsets: &[PartitionOffset]) -> Result<()> {
-        let list = self.list(offsets, "commit offsets")?;
+        let list = list(offsets, "commit offsets")?;
         let Some(queue) = &self.queue else {
             return Err(Error::new(ErrorKind::Stopped, "commit offsets", "the consumer is closed"));
         };
@@ -142,7 +142,7 @@ impl Consumer {
 
     /// Asks for the group's committed offsets and metadata; the answer comes as [`ConsumerEvent::GroupOffsets`].
     pub(crate) fn fetch_offsets(&self, ticket: u64, partitions: &[PartitionOffset], timeout_ms: i32) -> Result<()> {
-        let list = self.list(partitions, "fetch committed offsets")?;
+        let list = list(partitions, "fetch committed offsets")?;
         let Some(queue) = &self.queue else {
             return Err(Error::new(ErrorKind::Stopped, "fetch committed offsets", "the consumer is closed"));
         };
@@ -171,7 +171,7 @@ impl Consumer {
     pub(crate) fn seek(&self, topic: &str, partition: i32, offset: i64) -> Result<()> {
         let mut entry = PartitionOffset::new(topic, partition);
         entry.offset = Some(offset);
-        let list = self.list(&[entry], "seek")?;
+        let list = list(&[entry], "seek")?;
         // SAFETY: client and list are valid; a timeout of 0 does not wait.
         taken(unsafe { sys::rd_kafka_seek_partitions(self.client.as_ptr(), list.as_ptr(), 0) }, "seek")
     }
@@ -227,10 +227,6 @@ impl Consumer {
         let code = unsafe { sys::rd_kafka_fatal_error(self.client.as_ptr(), text.as_mut_ptr(), text.len()) } as i32;
         (code != 0).then(|| (code, text_of(text.as_ptr())))
     }
-
-    fn list(&self, entries: &[PartitionOffset], operation: &'static str) -> Result<List> {
-        List::new(entries).ok_or_else(|| Error::new(ErrorKind::Config, operation, "a topic name contains a NUL byte"))
-    }
 }
 
 impl Drop for Consumer {
@@ -238,7 +234,7 @@ impl Drop for Consumer {
     /// threads to end: drop consumers where that is allowed.
     fn drop(&mut self) {
         self.queue = None;
-        let flags = sys::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE as i32;
+        let flags = sys::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE;
         // SAFETY: the client is ours; its queues were given back.
         unsafe { sys::rd_kafka_destroy_flags(self.client.as_ptr(), flags) };
     }
@@ -246,4 +242,8 @@ impl Drop for Consumer {
 
 fn check(code: i32, operation: &'static str) -> Result<()> {
     if code == super::code::NO_ERROR { Ok(()) } else { Err(error(code, operation)) }
+}
+
+fn list(entries: &[PartitionOffset], operation: &'static str) -> Result<List> {
+    List::new(entries).ok_or_else(|| Error::new(ErrorKind::Config, operation, "a topic name contains a NUL byte"))
 }

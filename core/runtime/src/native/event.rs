@@ -112,7 +112,7 @@ pub(super) unsafe fn take(event: NonNull<sys::rd_kafka_event_t>) -> ConsumerEven
 }
 
 /// # Safety
-/// `event` must be a valid ListConsumerGroupOffsets result.
+/// `event` must be a valid answer to a request for a group's offsets.
 unsafe fn group_offsets(event: *mut sys::rd_kafka_event_t, number: i32) -> Result<Vec<PartitionOffset>, (i32, String)> {
     // SAFETY: promised by the caller; results live as long as the event.
     unsafe {

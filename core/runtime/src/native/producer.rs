@@ -10,6 +10,8 @@ use crate::{Error, ErrorKind, Result};
 use std::ffi::{c_char, c_void};
 use std::ptr::NonNull;
 use std::sync::Arc;
+use sys::rd_kafka_vtype_t as V;
+use sys::rd_kafka_vu_s__bindgen_ty_1 as U;
 
 /// What one call sends. `partition` `None` lets the partitioner choose.
 pub(crate) struct Outgoing<'a> {
@@ -85,8 +87,6 @@ impl NativeProducer {
         let topic = c_string(message.topic, "produce")?;
         let mut arguments = Vec::with_capacity(8);
         let mut add = |vtype, u| arguments.push(sys::rd_kafka_vu_t { vtype, u });
-        use sys::rd_kafka_vtype_t as V;
-        use sys::rd_kafka_vu_s__bindgen_ty_1 as U;
         add(V::RD_KAFKA_VTYPE_TOPIC, U { cstr: topic.as_ptr() });
         if let Some(partition) = message.partition {
             add(V::RD_KAFKA_VTYPE_PARTITION, U { i32_: partition });
@@ -179,8 +179,8 @@ impl Drop for NativeProducer {
     }
 }
 
-fn memory(bytes: &[u8]) -> sys::rd_kafka_vu_s__bindgen_ty_1 {
-    sys::rd_kafka_vu_s__bindgen_ty_1 {
+fn memory(bytes: &[u8]) -> U {
+    U {
         mem: sys::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1 {
             ptr: bytes.as_ptr().cast_mut().cast::<c_void>(),
             size: bytes.len(),

@@ -54,13 +54,11 @@ pub(super) fn poller(
     let mut routes = Vec::new();
     for (number, entry) in topics.iter().enumerate() {
         let group = entry.config.group.clone().unwrap_or_else(|| config.group.clone());
-        let member = match groups.iter().position(|(name, _)| *name == group) {
-            Some(position) => position,
-            None => {
-                groups.push((group, Vec::new()));
-                groups.len() - 1
-            }
-        };
+        let known = groups.iter().position(|(name, _)| *name == group);
+        let member = known.unwrap_or_else(|| {
+            groups.push((group, Vec::new()));
+            groups.len() - 1
+        });
         groups[member].1.push(number);
         let pool = Poller::pool_of(entry.seats);
         let topic = engine.add_topic(TopicOptions {

@@ -201,13 +201,13 @@ impl Poller {
                         }
                     }
                 }
-                Report::Control(control) => self.control(now, control),
+                Report::Control(control) => self.control(now, &control),
             }
         }
     }
 
-    fn control(&mut self, now: Instant, control: Control) {
-        match control {
+    fn control(&mut self, now: Instant, control: &Control) {
+        match *control {
             Control::Quiet if self.shutdown.is_none() => {
                 self.engine.quiet();
                 self.put_back(|_| true);
@@ -374,7 +374,7 @@ impl Poller {
                     messages.clear();
                     self.engine.recycle(messages);
                 }
-                Action::Notice(notice) => self.notice(now, notice),
+                Action::Notice(notice) => self.notice(now, &notice),
             }
         }
         if !commits.is_empty() {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 impl Poller {
-    pub(super) fn notice(&mut self, now: Instant, notice: Notice) {
-        let (assignment, message) = match notice {
+    pub(super) fn notice(&mut self, now: Instant, notice: &Notice) {
+        let (assignment, message) = match *notice {
             Notice::HandlerFailed { assignment, job, offset, attempt, next_attempt } => {
                 let failure = self.failures.remove(&job);
                 let failure = failure.unwrap_or_else(|| Failure::new("Unknown", "the handler did not say why"));
@@ -24,7 +24,7 @@ impl Poller {
                 });
                 return;
             }
-            Notice::MetadataIgnored { assignment, problem } => (
+            Notice::MetadataIgnored { assignment, ref problem } => (
                 assignment,
                 format!(
                     "the committed metadata says nothing usable ({problem}): what was finished beyond the committed offset \
@@ -38,7 +38,7 @@ impl Poller {
                      now would handle them again"
                 ),
             ),
-            Notice::UserMetadataTooLong { assignment, problem } => {
+            Notice::UserMetadataTooLong { assignment, ref problem } => {
                 (assignment, format!("the offset metadata is not committed: {problem}"))
             }
             Notice::PartitionerFailed { assignment, offset, messages } => (
