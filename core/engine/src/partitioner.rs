@@ -63,7 +63,8 @@ impl Partitioner {
     }
 
     fn of_offset<M: Record>(&self, message: &M) -> u64 {
-        xxh3_64_with_seed(&message.offset().to_le_bytes(), self.seed)
+        // Another seed than the keys': a key may consist of the very bytes of an offset, and must not share its name.
+        xxh3_64_with_seed(&message.offset().to_le_bytes(), !self.seed)
     }
 }
 
@@ -125,6 +126,15 @@ mod tests {
         assert!(matches!(partitioner.route(&Keyed(None, 4)), Route::Alone(_)));
         // An empty key is a key.
         assert_eq!(partitioner.route(&Keyed(Some(b""), 5)), partitioner.route(&Keyed(Some(b""), 6)));
+    }
+
+    #[test]
+    fn a_key_that_looks_like_an_offset_does_not_share_the_name_of_a_keyless_message() {
+        let partitioner = Partitioner::new(VirtualPartitions::ByKey, 7);
+        let Route::Shared(keyed) = partitioner.route(&Keyed(Some(&[5, 0, 0, 0, 0, 0, 0, 0]), 1)) else {
+            return;
+        };
+        assert_ne!(partitioner.route(&Keyed(None, 5)), Route::Alone(keyed));
     }
 
     /// The placement of keys in fixed mode is documented to survive restarts and upgrades: these numbers are a promise.

@@ -1,0 +1,166 @@
+//! What will happen when, in virtual time. Events of the same moment happen in the order they were planned.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::time::Duration;
+
+use karafka_engine::{AssignmentId, CommitFailure, CommitId, Instant};
+
+use crate::history::Place;
+
+/// Something that happens to a process, a group or the world.
+#[derive(Clone, Debug)]
+pub enum Happening {
+    Produce {
+        place: Place,
+        records: u32,
+    },
+    Process(u32, ProcessEvent),
+    Group(GroupEvent),
+    /// A frozen process goes on.
+    Thaw(u32),
+    Fault,
+    /// All faults end here.
+    Heal,
+}
+
+#[derive(Clone, Debug)]
+pub enum ProcessEvent {
+    Wake,
+    Assign {
+        place: Place,
+        generation: u32,
+        start: Option<i64>,
+        metadata: String,
+    },
+    Revoke {
+        place: Place,
+        generation: u32,
+    },
+    Lose {
+        place: Place,
+        generation: u32,
+    },
+    /// Halfway through a call.
+    Midway {
+        call: u64,
+    },
+    CallEnds {
+        call: u64,
+    },
+    /// A handler marks, through a handle it kept, messages it returned from without marking.
+    LateMarks,
+    CommitAnswered {
+        assignment: AssignmentId,
+        id: CommitId,
+        result: Result<(), CommitFailure>,
+    },
+    Resume,
+    Heal,
+}
+
+#[derive(Clone, Debug)]
+pub enum GroupEvent {
+    Joins {
+        process: u32,
+    },
+    Leaves {
+        process: u32,
+    },
+    /// The coordinator has not heard from a process for the session timeout.
+    SessionEnds {
+        process: u32,
+    },
+    Released {
+        process: u32,
+        place: Place,
+        generation: u32,
+    },
+    RebalanceTimeout {
+        place: Place,
+        generation: u32,
+    },
+    Commit {
+        process: u32,
+        place: Place,
+        generation: u32,
+        assignment: AssignmentId,
+        id: CommitId,
+        position: i64,
+        metadata: String,
+    },
+}
+
+struct Planned {
+    at: Instant,
+    number: u64,
+    happening: Happening,
+}
+
+impl PartialEq for Planned {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.number) == (other.at, other.number)
+    }
+}
+
+impl Eq for Planned {}
+
+impl PartialOrd for Planned {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Planned {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.number).cmp(&(other.at, other.number))
+    }
+}
+
+#[derive(Default)]
+pub struct Queue {
+    heap: BinaryHeap<Reverse<Planned>>,
+    planned: u64,
+    connections: BTreeMap<(u32, bool), Instant>,
+    pub now: Instant,
+}
+
+impl Queue {
+    pub fn plan(&mut self, after: Duration, happening: Happening) {
+        self.plan_at(self.now + after, happening);
+    }
+
+    pub fn plan_at(&mut self, at: Instant, happening: Happening) {
+        self.planned += 1;
+        self.heap.push(Reverse(Planned {
+            at: at.max(self.now),
+            number: self.planned,
+            happening,
+        }));
+    }
+
+    /// What a process hears from its coordinator comes in the order it was said, as on any connection.
+    pub fn tell(&mut self, after: Duration, process: u32, event: ProcessEvent) {
+        let at = self.on_connection(process, true, after);
+        self.plan_at(at, Happening::Process(process, event));
+    }
+
+    /// The other direction of the same connection.
+    pub fn ask(&mut self, after: Duration, process: u32, event: GroupEvent) {
+        let at = self.on_connection(process, false, after);
+        self.plan_at(at, Happening::Group(event));
+    }
+
+    fn on_connection(&mut self, process: u32, inward: bool, after: Duration) -> Instant {
+        let latest = self.connections.entry((process, inward)).or_default();
+        *latest = (*latest).max(self.now + after);
+        *latest
+    }
+
+    /// Moves the time on to the next event.
+    pub fn next(&mut self) -> Option<Happening> {
+        let Reverse(planned) = self.heap.pop()?;
+        self.now = planned.at;
+        Some(planned.happening)
+    }
+}

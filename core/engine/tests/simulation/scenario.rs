@@ -1,0 +1,171 @@
+//! What a seed stands for: topics, their options, processes and which faults there are. Every kind of fault is there in
+//! some seeds only, so that rare combinations are met without the others drowning them.
+
+use std::time::Duration;
+
+use karafka_engine::{Backoff, EngineOptions, PoolId, TopicOptions, VirtualPartitions};
+
+use crate::random::Random;
+
+/// Ten or so seconds in which everything may happen; then the faults end and all has to drain.
+pub const FAULTS_END: Duration = Duration::from_secs(12);
+/// Long enough after the end of the faults for every retry, timeout and rebalance.
+pub const MUST_BE_DRAINED: Duration = Duration::from_secs(1_800);
+
+#[derive(Debug)]
+pub struct Scenario {
+    pub processes: u32,
+    pub engine: EngineOptions,
+    pub topics: Vec<Topic>,
+    /// Seats and lookahead of each pool; topic n runs in pool n, or in the last.
+    pub pools: Vec<(u32, u32)>,
+    /// A rebalance takes every partition from everybody, and gives them out again.
+    pub eager: bool,
+    pub session_timeout: Duration,
+    pub rebalance_timeout: Duration,
+    pub revoke_deadline: Duration,
+    pub latency: (Duration, Duration),
+    pub faults: Vec<Fault>,
+    pub fault_interval: Duration,
+    /// Percent of the commits that fail for a time, half of them after they were applied.
+    pub commit_failures: u64,
+    /// Percent of fetches that begin before the position.
+    pub repeated_fetches: u64,
+    /// Percent of the handlers' calls that fail without a reason, until the faults end.
+    pub failures: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    Crash,
+    Stop,
+    Freeze,
+    Join,
+    Rebalance,
+    Pause,
+    Quiet,
+    Resize,
+    CommitNow,
+    UserMetadata,
+}
+
+const FAULTS: [Fault; 10] = [
+    Fault::Crash,
+    Fault::Stop,
+    Fault::Freeze,
+    Fault::Join,
+    Fault::Rebalance,
+    Fault::Pause,
+    Fault::Quiet,
+    Fault::Resize,
+    Fault::CommitNow,
+    Fault::UserMetadata,
+];
+
+#[derive(Debug)]
+pub struct Topic {
+    /// Without a pool, which belongs to a process.
+    pub options: TopicOptions,
+    pub partitions: i32,
+    pub records: u32,
+    pub keys: u64,
+    /// Percent of the records that have no key.
+    pub keyless: u64,
+    /// Percent of the offsets that are missing.
+    pub gaps: u64,
+    /// Percent of the records whose handling fails a few times.
+    pub poison: u64,
+    pub handling: (Duration, Duration),
+    /// Percent of the calls of the partitioner that fail; where they do, no order holds between keys.
+    pub partitioner_failures: u64,
+    /// Percent of handled messages whose mark comes later, under manual offset management.
+    pub late_marks: u64,
+}
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+impl Scenario {
+    pub fn of(seed: u64) -> Self {
+        let random = &mut Random::new(seed);
+        let small_budget = random.chance(30);
+        Self {
+            processes: random.between(1, 4) as u32,
+            engine: EngineOptions {
+                memory_budget_bytes: if small_budget {
+                    random.between(1, 3_000)
+                } else {
+                    1 << 20
+                },
+                memory_budget_messages: if random.chance(30) {
+                    random.between(1, 40)
+                } else {
+                    100_000
+                },
+                commit_interval: random.duration(5 * MILLISECOND, 2_000 * MILLISECOND),
+                metadata_limit: random.pick(&[0, 60, 4096, 4096]),
+                hash_seed: random.next(),
+            },
+            topics: (0..random.between(1, 2)).map(|_| Topic::any(random)).collect(),
+            pools: (0..random.between(1, 2))
+                .map(|_| (random.between(1, 6) as u32, random.below(4) as u32))
+                .collect(),
+            eager: random.chance(40),
+            session_timeout: random.duration(500 * MILLISECOND, 4_000 * MILLISECOND),
+            rebalance_timeout: random.duration(200 * MILLISECOND, 6_000 * MILLISECOND),
+            revoke_deadline: random.duration(20 * MILLISECOND, 3_000 * MILLISECOND),
+            latency: (MILLISECOND / 10, random.duration(MILLISECOND, 200 * MILLISECOND)),
+            faults: FAULTS.into_iter().filter(|_| random.chance(50)).collect(),
+            fault_interval: random.duration(100 * MILLISECOND, 3_000 * MILLISECOND),
+            commit_failures: random.pick(&[0, 0, 10, 50]),
+            repeated_fetches: random.pick(&[0, 0, 20]),
+            failures: random.pick(&[0, 0, 5, 40]),
+        }
+    }
+
+    pub fn pool_of(&self, topic: usize) -> usize {
+        topic.min(self.pools.len() - 1)
+    }
+}
+
+impl Topic {
+    fn any(random: &mut Random) -> Self {
+        let number = random.between(1, 8) as u32;
+        let mut options = TopicOptions::new(PoolId::default());
+        options.virtual_partitions = random.pick(&[
+            VirtualPartitions::Off,
+            VirtualPartitions::ByKey,
+            VirtualPartitions::ByKey,
+            VirtualPartitions::Fixed(number),
+            VirtualPartitions::Callback,
+            VirtualPartitions::RoundRobin(number),
+        ]);
+        options.virtual_partitions_per_job = random.pick(&[1, 1, 1, 2, 50]);
+        options.max_messages = random.pick(&[1, 2, 5, 20, 100]);
+        options.linger = random.pick(&[Duration::ZERO, Duration::ZERO, 3 * MILLISECOND, 200 * MILLISECOND]);
+        options.manual_offset_management = random.chance(40);
+        options.long_running_job = random.chance(25);
+        options.window = random.pick(&[1, 3, 10, 100, 16_384]);
+        options.partition_budget_bytes = if random.chance(25) {
+            random.between(1, 1_000)
+        } else {
+            1 << 20
+        };
+        options.retry = Backoff {
+            first: random.duration(MILLISECOND, 300 * MILLISECOND),
+            longest: random.duration(50 * MILLISECOND, 3_000 * MILLISECOND),
+            factor: random.pick(&[1.0, 1.5, 2.0, 10.0]),
+        };
+        Self {
+            options,
+            partitions: random.between(1, 4) as i32,
+            records: random.between(10, 150) as u32,
+            keys: random.pick(&[1, 2, 5, 20, 1_000]),
+            keyless: random.pick(&[0, 0, 10, 100]),
+            gaps: random.pick(&[0, 0, 20, 80]),
+            poison: random.pick(&[0, 0, 3, 20]),
+            handling: (MILLISECOND / 10, random.duration(MILLISECOND, 400 * MILLISECOND)),
+            partitioner_failures: random.pick(&[0, 0, 20]),
+            late_marks: random.pick(&[0, 10, 50]),
+        }
+    }
+}
