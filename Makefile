@@ -1,0 +1,38 @@
+# `make` lists the targets. FEATURES=vendored links OpenSSL and zlib in, instead of using the system's.
+FEATURES ?= system-ssl
+PREFIX ?= /usr/local
+DESTDIR ?=
+BROKERS ?=
+ONLY ?=
+
+export CARGO_FLAGS := --no-default-features --features $(FEATURES)
+# The Python extension must not link the interpreter; one value everywhere, or every step builds it again.
+export PYO3_BUILD_EXTENSION_MODULE := 1
+export BROKERS ONLY
+
+install := tests/setup/install.sh
+
+.PHONY: help demo test bench install docs
+.DEFAULT_GOAL := help
+
+help:
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: ## see real records processed in parallel, in order per key, by C, Ruby and Python (BROKERS=host:port: on your Kafka)
+	@$(install) build demo
+	@tests/demo/run.sh
+
+test: ## set up and run every test, those against a real Apache Kafka included (ONLY="ruby python": these steps only)
+	@tests/setup/suite.sh
+
+bench: ## messages a second from C, Ruby and Python beside a plain librdkafka loop
+	@$(install) build demo kafka
+	@tests/bench/run.sh
+
+install: ## build for release and install library, header and karafka.pc (PREFIX=/usr/local DESTDIR=)
+	@$(install) build
+	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' tests/setup/install-library.sh
+
+docs: ## build the reference pages into target/doc
+	@$(install) build
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps -p karafka $(CARGO_FLAGS)

@@ -1,0 +1,184 @@
+#!/usr/bin/env bash
+# install.sh NEED...: makes sure that what the needs ask for is on this machine, and is quick when it is.
+#
+#   build   compilers, OpenSSL, zlib, Ruby and Python to build everything with
+#   demo    the flights that `make demo` processes
+#   test    what the test suites need beside that: valgrind, kcat, pytest, ...
+#   kafka   Java and the jars of a real Apache Kafka
+#
+# Debian packages are installed where that is allowed (root, or sudo without a password), else listed. Everything else
+# goes to .deps/ in the source tree.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+here=tests/setup
+deps=$PWD/.deps
+
+say() { printf 'set-up: %s\n' "$*"; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# ---- what can be missing: a check each ------------------------------------------------------------------------------
+
+has_ruby() { has ruby && ruby -e 'exit RUBY_VERSION.split(".").first(2).map(&:to_i).<=>([3, 1]) >= 0' 2>/dev/null; }
+has_ruby_headers() { has_ruby && ruby -rrbconfig -e 'exit File.exist?(RbConfig::CONFIG["rubyhdrdir"] + "/ruby.h")'; }
+has_minitest() { has_ruby && ruby -e 'require "minitest"' 2>/dev/null; }
+has_python() { has python3 && python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; }
+has_venv() { has_python && python3 -c 'import venv, ensurepip' 2>/dev/null; }
+has_library() { has pkg-config && pkg-config --exists "$1"; }
+has_libclang() {
+    [ -n "${LIBCLANG_PATH:-}" ] || ldconfig -p 2>/dev/null | grep -q 'libclang[-.]' ||
+        compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null
+}
+java_command() { if [ -n "${JAVA_HOME:-}" ] && [ -x "$JAVA_HOME/bin/java" ]; then echo "$JAVA_HOME/bin/java"; else echo java; fi; }
+has_java() {
+    local version
+    has "$(java_command)" || return 1
+    version=$("$(java_command)" -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1)
+    [ "${version:-0}" -ge 17 ]
+}
+
+# need PACKAGES WHAT CHECK...: remembers the Debian packages, and what they are for, when the check fails.
+packages=()
+missing=()
+need() {
+    local package=$1 what=$2
+    shift 2
+    if ! "$@"; then
+        # shellcheck disable=SC2206 # several packages in one word, on purpose
+        packages+=($package)
+        missing+=("$what")
+    fi
+}
+
+look_for() {
+    packages=()
+    missing=()
+    local one
+    for one in "$@"; do
+        case $one in
+        build)
+            need build-essential 'a C compiler (cc)' has cc
+            need build-essential 'a C++ compiler (c++)' has c++
+            need build-essential 'make' has make
+            need pkg-config 'pkg-config' has pkg-config
+            need libssl-dev 'the headers of OpenSSL' has_library openssl
+            need zlib1g-dev 'the headers of zlib' has_library zlib
+            need libclang-dev 'libclang, which reads the headers of Ruby' has_libclang
+            need ruby 'Ruby 3.1 or newer' has_ruby
+            need ruby-dev 'the headers of Ruby' has_ruby_headers
+            need python3 'Python 3.11 or newer, as python3' has_python
+            ;;
+        demo) need python3-venv 'the Python module venv' has_venv ;;
+        test)
+            need python3-venv 'the Python module venv' has_venv
+            need ruby-minitest 'minitest, for the Ruby suite' has_minitest
+            need valgrind 'valgrind' has valgrind
+            need kcat 'kcat' has kcat
+            ;;
+        kafka)
+            need default-jre-headless 'Java 17 or newer' has_java
+            need maven 'Maven (mvn)' has mvn
+            ;;
+        *)
+            echo "install.sh: unknown need '$one'; known: build demo test kafka" >&2
+            exit 2
+            ;;
+        esac
+    done
+}
+
+# ---- Debian packages ------------------------------------------------------------------------------------------------
+
+install_packages() {
+    look_for "$@"
+    [ ${#missing[@]} -eq 0 ] && return
+    local as_root=()
+    if [ "$(id -u)" -ne 0 ]; then as_root=(sudo -n); fi
+    if has apt-get && { [ "$(id -u)" -eq 0 ] || sudo -n true 2>/dev/null; }; then
+        say "installing ${packages[*]}"
+        local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
+        mkdir -p "$deps"
+        if ! { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends "${packages[@]}"; } >"$deps/apt.log" 2>&1; then
+            tail -n 20 "$deps/apt.log" >&2
+        fi
+        look_for "$@"
+        [ ${#missing[@]} -eq 0 ] && return
+    fi
+    {
+        echo 'libkarafka needs these, and cannot install them here by itself:'
+        printf '  - %s\n' "${missing[@]}"
+        echo 'On Debian or Ubuntu:'
+        echo "  sudo apt-get update && sudo apt-get install --no-install-recommends $(printf '%s\n' "${packages[@]}" | sort -u | tr '\n' ' ')"
+    } >&2
+    exit 1
+}
+
+check_rust() {
+    local wanted=1.88 found
+    if ! has cargo; then
+        echo "libkarafka needs Rust $wanted or newer (cargo), from rustup or your system." >&2
+        exit 1
+    fi
+    found=$(cargo --version | cut -d' ' -f2)
+    if [ "$(printf '%s\n%s\n' "$wanted" "$found" | sort -V | head -n 1)" != "$wanted" ]; then
+        echo "libkarafka needs Rust $wanted or newer; cargo is $found. With rustup: rustup update stable" >&2
+        exit 1
+    fi
+}
+
+check_rust_tools() {
+    if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
+        echo 'The tests need rustfmt and clippy. With rustup: rustup component add rustfmt clippy' >&2
+        exit 1
+    fi
+}
+
+# ---- .deps ----------------------------------------------------------------------------------------------------------
+
+# is_current STAMP FILE: whether what FILE describes was set up by exactly this FILE.
+is_current() { cmp -s "$1" "$2"; }
+
+make_venv() {
+    local is_of
+    # A virtual environment dies with the Python it was made from.
+    is_of=$(python3 -c 'import sys; print(sys.version, sys.base_prefix)')
+    if ! [ -x "$deps/venv/bin/python" ] || [ "$(cat "$deps/venv/made-by" 2>/dev/null)" != "$is_of" ]; then
+        say 'making a Python environment in .deps/venv'
+        rm -rf "$deps/venv"
+        python3 -m venv "$deps/venv"
+        echo "$is_of" >"$deps/venv/made-by"
+    fi
+}
+
+install_requirements() {
+    local list=$here/requirements-$1.txt stamp=$deps/venv/requirements-$1.txt
+    make_venv
+    is_current "$stamp" "$list" && return
+    say "installing $list"
+    "$deps/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --requirement "$list"
+    cp "$list" "$stamp"
+}
+
+fetch_kafka() {
+    local list=$here/kafka/pom.xml
+    is_current "$deps/kafka/pom.xml" "$list" && return
+    say 'fetching the jars of Apache Kafka'
+    rm -rf "$deps/kafka"
+    mkdir -p "$deps"
+    mvn --quiet --batch-mode --file "$list" dependency:copy-dependencies -DoutputDirectory="$deps/kafka/lib"
+    cp "$list" "$deps/kafka/pom.xml"
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+
+check_rust
+install_packages "$@"
+for one in "$@"; do
+    case $one in
+    demo) install_requirements demo ;;
+    test)
+        check_rust_tools
+        install_requirements test
+        ;;
+    kafka) fetch_kafka ;;
+    esac
+done

@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# suite.sh: every test of libkarafka, the quick ones first. `make test` runs it.
+#
+# ONLY="ruby python" runs these steps only. A step that fails does not keep the others from running: the last lines say
+# which steps failed. Each step prints what its test runner prints.
+set -uo pipefail
+# Each step gets a process group of its own, so that it can be ended whole.
+set -m
+cd "$(dirname "$0")/../.."
+
+step_limit=900
+read -ra cargo_flags <<<"${CARGO_FLAGS:---no-default-features --features system-ssl}"
+export CARGO_FLAGS="${cargo_flags[*]}"
+export PYO3_BUILD_EXTENSION_MODULE=1
+export CARGO_TERM_PROGRESS_WHEN=never
+
+began=$SECONDS
+results=()
+failed=()
+running=
+
+stop() {
+    [ -n "$running" ] && kill -TERM -- "-$running" 2>/dev/null
+    echo "stopped in the middle; done so far:"
+    summary
+    exit 130
+}
+trap stop INT TERM
+
+summary() {
+    printf '  %s\n' ${results[@]+"${results[@]}"}
+}
+
+# step NAME WHAT COMMAND...
+step() {
+    local name=$1 what=$2 start=$SECONDS status
+    shift 2
+    if [ -n "${ONLY:-}" ] && [ "$name" != set-up ] && [[ " $ONLY " != *" $name "* ]]; then
+        return
+    fi
+    printf '\n==== %s: %s (at %d s)\n' "$name" "$what" $((start - began))
+    timeout --kill-after=30 "$step_limit" "$@" &
+    running=$!
+    wait "$running"
+    status=$?
+    running=
+    local result='ok'
+    if [ $status -ne 0 ]; then
+        result="FAILED with $status"
+        [ $status -eq 124 ] && result="FAILED: not done after $step_limit s"
+        failed+=("$name")
+    fi
+    results+=("$(printf '%-10s %4d s  %s' "$name" $((SECONDS - start)) "$result")")
+    [ $status -eq 0 ]
+}
+
+
+step set-up 'what is missing on this machine' tests/setup/install.sh build demo test kafka || {
+    echo 'make test: FAILED in set-up'
+    exit 1
+}
+
+step format 'rustfmt' cargo fmt --all --check
+step clippy 'clippy, warnings are errors' \
+    cargo clippy --locked --workspace --all-targets "${cargo_flags[@]}" -- -D warnings
+step engine 'the decisions: examples, properties, simulation' \
+    cargo test --locked -p karafka-engine
+step runtime 'the runtime, the C ABI and the command' \
+    cargo test --locked -p karafka -p karafka-ffi -p karafka-cli "${cargo_flags[@]}"
+step support 'the judges find falsified records' \
+    cargo test --locked -p libkarafka-tests --lib "${cargo_flags[@]}"
+step abi 'the header and the exported symbols are unchanged' tests/abi/run.sh
+step c 'C, on the embedded broker' ffi/tests/run.sh
+step ruby 'Ruby, on the embedded broker' bindings/ruby/test/run.sh
+step python 'Python, on the embedded broker' bindings/python/tests/run.sh
+step parity 'one scenario table in every language' tests/parity/run.sh
+step behaviour 'behaviour on a real Apache Kafka' \
+    cargo run --locked --quiet -p libkarafka-tests --bin with-broker "${cargo_flags[@]}" -- \
+    cargo test --locked -p libkarafka-tests --tests "${cargo_flags[@]}"
+
+printf '\n==== %d s in all\n' $((SECONDS - began))
+summary
+if [ ${#failed[@]} -gt 0 ]; then
+    echo "make test: FAILED in ${failed[*]}"
+    exit 1
+fi
+echo 'make test: all good'
