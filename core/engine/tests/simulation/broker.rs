@@ -53,18 +53,8 @@ pub struct Broker {
 
 impl Broker {
     pub fn create(&mut self, place: Place, random: &mut Random) {
-        let next_offset = if random.chance(50) {
-            0
-        } else {
-            random.below(1 << 40) as i64
-        };
-        self.logs.insert(
-            place,
-            Log {
-                next_offset,
-                ..Log::default()
-            },
-        );
+        let next_offset = if random.chance(50) { 0 } else { random.below(1 << 40) as i64 };
+        self.logs.insert(place, Log { next_offset, ..Log::default() });
     }
 
     /// Appends a record, after a gap of missing offsets perhaps.
@@ -74,23 +64,11 @@ impl Broker {
             log.next_offset += 1;
         }
         let key = (!random.chance(topic.keyless)).then(|| random.below(topic.keys).to_le_bytes());
-        let poison = if random.chance(topic.poison) {
-            random.between(1, 4) as u8
-        } else {
-            0
-        };
-        let entry = Entry {
-            offset: log.next_offset,
-            key,
-            bytes: random.between(1, 200) as u32,
-            poison,
-        };
+        let poison = if random.chance(topic.poison) { random.between(1, 4) as u8 } else { 0 };
+        let entry = Entry { offset: log.next_offset, key, bytes: random.between(1, 200) as u32, poison };
         log.next_offset += 1;
         let message = Message(Rc::new(entry));
-        let logged = Logged {
-            offset: message.0.offset,
-            order: order(&message, topic),
-        };
+        let logged = Logged { offset: message.0.offset, order: order(&message, topic) };
         history.logs.entry(place).or_default().push(logged);
         log.entries.push(message);
     }
@@ -108,12 +86,7 @@ impl Broker {
             left = left.saturating_sub(size);
             fits
         };
-        log.entries[first..]
-            .iter()
-            .take(messages)
-            .take_while(fits)
-            .cloned()
-            .collect()
+        log.entries[first..].iter().take(messages).take_while(fits).cloned().collect()
     }
 }
 

@@ -80,11 +80,7 @@ impl Group {
                 }
                 self.rebalance(context);
             }
-            GroupEvent::Released {
-                process,
-                place,
-                generation,
-            } => {
+            GroupEvent::Released { process, place, generation } => {
                 let Some(ownership) = self.places.get_mut(&place) else {
                     return;
                 };
@@ -107,15 +103,7 @@ impl Group {
                 }
                 self.give(place, context);
             }
-            GroupEvent::Commit {
-                process,
-                place,
-                generation,
-                assignment,
-                id,
-                position,
-                metadata,
-            } => {
+            GroupEvent::Commit { process, place, generation, assignment, id, position, metadata } => {
                 let failure = self.commit(process, place, generation, position, metadata, context);
                 let result = failure.map_or(Ok(()), Err);
                 context.tell(process, ProcessEvent::CommitAnswered { assignment, id, result });
@@ -159,15 +147,7 @@ impl Group {
         let generation = ownership.generation;
         let committed = context.broker.logs.get(&place).and_then(|log| log.committed.clone());
         let (start, metadata) = committed.map_or((None, String::new()), |(start, metadata)| (Some(start), metadata));
-        context.tell(
-            target,
-            ProcessEvent::Assign {
-                place,
-                generation,
-                start,
-                metadata,
-            },
-        );
+        context.tell(target, ProcessEvent::Assign { place, generation, start, metadata });
     }
 
     fn commit(
@@ -187,13 +167,8 @@ impl Group {
         if fails && context.random.chance(50) {
             return Some(CommitFailure::Retriable);
         }
-        let done = karafka_engine::metadata::decode(position, &metadata)
-            .done
-            .runs()
-            .to_vec();
-        context
-            .history
-            .add(context.queue.now, Event::Committed { place, position, done });
+        let done = karafka_engine::metadata::decode(position, &metadata).done.runs().to_vec();
+        context.history.add(context.queue.now, Event::Committed { place, position, done });
         if let Some(log) = context.broker.logs.get_mut(&place) {
             log.committed = Some((position, metadata));
         }

@@ -34,11 +34,7 @@ pub struct Handler {
 
 impl Handler {
     pub fn of(process: u32) -> Self {
-        Self {
-            process,
-            late: Vec::new(),
-            failures: BTreeMap::new(),
-        }
+        Self { process, late: Vec::new(), failures: BTreeMap::new() }
     }
 
     pub fn duration(call: &Call, context: &mut Context<'_>) -> Duration {
@@ -51,11 +47,7 @@ impl Handler {
     /// Marks something in the middle of a call.
     pub fn midway(&mut self, engine: &mut Engine<Message>, call: &Call, context: &mut Context<'_>) {
         let index = context.random.below(call.job.messages.len() as u64) as u32;
-        let extent = if context.random.chance(50) {
-            Extent::Message
-        } else {
-            Extent::Prefix
-        };
+        let extent = if context.random.chance(50) { Extent::Message } else { Extent::Prefix };
         self.mark(engine, call, index, extent, context);
     }
 
@@ -65,11 +57,7 @@ impl Handler {
             self.succeed(engine, call, context);
             return Outcome::Done;
         };
-        let extent = if context.random.chance(50) {
-            Extent::Message
-        } else {
-            Extent::Prefix
-        };
+        let extent = if context.random.chance(50) { Extent::Message } else { Extent::Prefix };
         let marks = context.random.chance(50);
         for index in (0..at).filter(|_| marks) {
             self.mark(engine, call, index, extent, context);
@@ -81,11 +69,7 @@ impl Handler {
     pub fn keys(call: &Call, context: &mut Context<'_>) -> Outcome {
         let topic = &context.scenario.topics[call.place.topic];
         if context.random.chance(topic.partitioner_failures) {
-            return if context.random.chance(50) {
-                Outcome::KeyFailed
-            } else {
-                Outcome::Keyed(Vec::new())
-            };
+            return if context.random.chance(50) { Outcome::KeyFailed } else { Outcome::Keyed(Vec::new()) };
         }
         Outcome::Keyed(call.job.messages.iter().map(partitioner).collect())
     }
@@ -142,12 +126,7 @@ impl Handler {
                 }
                 if context.random.chance(topic.late_marks) {
                     let virtual_partition = group.virtual_partition;
-                    self.late.push(Late {
-                        place: call.place,
-                        assignment,
-                        virtual_partition,
-                        offset,
-                    });
+                    self.late.push(Late { place: call.place, assignment, virtual_partition, offset });
                 } else {
                     self.mark(engine, call, index, Extent::Message, context);
                 }
@@ -168,10 +147,7 @@ impl Handler {
             return;
         }
         let offset = job.messages[index as usize].0.offset;
-        let group = job
-            .groups
-            .iter()
-            .find(|group| (group.start..group.start + group.len).contains(&index));
+        let group = job.groups.iter().find(|group| (group.start..group.start + group.len).contains(&index));
         let Some(group) = group.filter(|_| extent == Extent::Prefix) else {
             self.handled(context, job.assignment, call.place, offset);
             self.done(context, job.assignment, call.place, offset);
@@ -195,22 +171,12 @@ impl Handler {
     }
 
     fn handled(&self, context: &mut Context<'_>, assignment: AssignmentId, place: Place, offset: i64) {
-        let owner = Owner {
-            process: self.process,
-            assignment,
-        };
-        context
-            .history
-            .add(context.queue.now, Event::Handled { owner, place, offset });
+        let owner = Owner { process: self.process, assignment };
+        context.history.add(context.queue.now, Event::Handled { owner, place, offset });
     }
 
     fn done(&self, context: &mut Context<'_>, assignment: AssignmentId, place: Place, offset: i64) {
-        let owner = Owner {
-            process: self.process,
-            assignment,
-        };
-        context
-            .history
-            .add(context.queue.now, Event::Done { owner, place, offset });
+        let owner = Owner { process: self.process, assignment };
+        context.history.add(context.queue.now, Event::Done { owner, place, offset });
     }
 }

@@ -36,19 +36,9 @@ pub struct Part {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A partition was given to a process, which resumes at `start` and knows that `done` is done beyond it.
-    Assigned {
-        owner: Owner,
-        place: Place,
-        start: i64,
-        done: Vec<Range<i64>>,
-    },
+    Assigned { owner: Owner, place: Place, start: i64, done: Vec<Range<i64>> },
     /// A handler was called.
-    Started {
-        call: u64,
-        owner: Owner,
-        place: Place,
-        parts: Vec<Part>,
-    },
+    Started { call: u64, owner: Owner, place: Place, parts: Vec<Part> },
     /// A handler is through with a message, so this owner must not get it again.
     Handled { owner: Owner, place: Place, offset: i64 },
     /// The engine accepted a message as done.
@@ -56,11 +46,7 @@ pub enum Event {
     /// A handler returned or failed.
     Finished { call: u64 },
     /// The broker accepted a commit that says that `done` is done beyond `position`.
-    Committed {
-        place: Place,
-        position: i64,
-        done: Vec<Range<i64>>,
-    },
+    Committed { place: Place, position: i64, done: Vec<Range<i64>> },
     /// Something the engine must never let happen was seen while running.
     Defect { process: u32, problem: String },
 }

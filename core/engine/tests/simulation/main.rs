@@ -23,11 +23,7 @@ use std::ops::Range;
 const SEEDS: Range<u64> = 0..300;
 
 fn seeds() -> Range<u64> {
-    let number = |text: &str| {
-        text.trim()
-            .parse::<u64>()
-            .unwrap_or_else(|_| panic!("not a seed: {text:?}"))
-    };
+    let number = |text: &str| text.trim().parse::<u64>().unwrap_or_else(|_| panic!("not a seed: {text:?}"));
     if let Ok(seed) = std::env::var("SIM_SEED") {
         return number(&seed)..number(&seed) + 1;
     }
@@ -55,12 +51,7 @@ fn every_schedule_keeps_the_guarantees() {
             failed.push(seed);
         }
     }
-    assert!(
-        failed.is_empty(),
-        "{} seeds failed, the first is SIM_SEED={}",
-        failed.len(),
-        failed[0]
-    );
+    assert!(failed.is_empty(), "{} seeds failed, the first is SIM_SEED={}", failed.len(), failed[0]);
 }
 
 #[test]

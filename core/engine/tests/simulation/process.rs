@@ -47,12 +47,7 @@ impl Process {
         let mut engine = Engine::new(scenario.engine);
         let add = |&(seats, lookahead): &(u32, u32)| {
             let id = engine.add_pool(seats, lookahead);
-            Pool {
-                id,
-                seats,
-                busy: 0,
-                waiting: VecDeque::new(),
-            }
+            Pool { id, seats, busy: 0, waiting: VecDeque::new() }
         };
         let pools: Vec<Pool> = scenario.pools.iter().map(add).collect();
         let mut topics = Vec::new();
@@ -81,12 +76,7 @@ impl Process {
         let now = context.queue.now;
         match event {
             ProcessEvent::Wake => self.wakes_at = None,
-            ProcessEvent::Assign {
-                place,
-                generation,
-                start,
-                metadata,
-            } => {
+            ProcessEvent::Assign { place, generation, start, metadata } => {
                 self.assign(place, generation, start, &metadata, context);
             }
             ProcessEvent::Revoke { place, generation } => {
@@ -124,9 +114,7 @@ impl Process {
     /// A fault that a user or operator may bring about.
     pub fn disturb(&mut self, fault: Fault, context: &mut Context<'_>) {
         let now = context.queue.now;
-        let after = context
-            .random
-            .duration(Duration::from_millis(1), Duration::from_secs(3));
+        let after = context.random.duration(Duration::from_millis(1), Duration::from_secs(3));
         let places: Vec<AssignmentId> = self.held.values().map(|held| held.id).collect();
         let place = (!places.is_empty()).then(|| context.random.pick(&places));
         match (fault, place) {
@@ -141,15 +129,11 @@ impl Process {
             (Fault::Pause, Some(id)) => {
                 let timed = context.random.chance(50);
                 self.engine.pause(id, timed.then(|| now + after));
-                context
-                    .queue
-                    .plan(after * 2, Happening::Process(self.number, ProcessEvent::Resume));
+                context.queue.plan(after * 2, Happening::Process(self.number, ProcessEvent::Resume));
             }
             (Fault::Quiet, _) => {
                 self.engine.quiet();
-                context
-                    .queue
-                    .plan(after, Happening::Process(self.number, ProcessEvent::Resume));
+                context.queue.plan(after, Happening::Process(self.number, ProcessEvent::Resume));
             }
             (Fault::Resize, _) => {
                 let pool = context.random.below(self.pools.len() as u64) as usize;
@@ -161,8 +145,7 @@ impl Process {
             }
             (Fault::UserMetadata, Some(id)) => {
                 let text = context.random.next().to_string();
-                self.engine
-                    .set_offset_metadata(id, context.random.chance(80).then_some(text));
+                self.engine.set_offset_metadata(id, context.random.chance(80).then_some(text));
             }
             _ => {}
         }
@@ -185,22 +168,12 @@ impl Process {
             .held
             .iter()
             .map(|(place, held)| {
-                let (room, queued, running) = (
-                    self.engine.room(held.id),
-                    self.engine.queued(held.id),
-                    self.engine.running(held.id),
-                );
-                format!(
-                    "{place:?}: next {}, {room:?}, {queued} queued, {running} running",
-                    held.position
-                )
+                let (room, queued, running) =
+                    (self.engine.room(held.id), self.engine.queued(held.id), self.engine.running(held.id));
+                format!("{place:?}: next {}, {room:?}, {queued} queued, {running} running", held.position)
             })
             .collect();
-        format!(
-            "process {}{stopping}: {:?}, {held:#?}",
-            self.number,
-            self.engine.totals()
-        )
+        format!("process {}{stopping}: {:?}, {held:#?}", self.number, self.engine.totals())
     }
 
     pub fn is_stopping(&self) -> bool {
@@ -217,54 +190,23 @@ impl Process {
     }
 
     fn held(&self, place: Place, generation: u32) -> Option<AssignmentId> {
-        self.held
-            .get(&place)
-            .filter(|held| held.generation == generation)
-            .map(|held| held.id)
+        self.held.get(&place).filter(|held| held.generation == generation).map(|held| held.id)
     }
 
     fn assign(&mut self, place: Place, generation: u32, start: Option<i64>, metadata: &str, context: &mut Context<'_>) {
         if self.stopping {
-            context.ask(
-                self.number,
-                GroupEvent::Released {
-                    process: self.number,
-                    place,
-                    generation,
-                },
-            );
+            context.ask(self.number, GroupEvent::Released { process: self.number, place, generation });
             return;
         }
         let now = context.queue.now;
-        let resumes = Start {
-            offset: start,
-            metadata: Some(metadata),
-        };
-        let id = self
-            .engine
-            .assign(now, self.topics[place.topic], place.partition, resumes);
+        let resumes = Start { offset: start, metadata: Some(metadata) };
+        let id = self.engine.assign(now, self.topics[place.topic], place.partition, resumes);
         self.assigned += 1;
         let position = start.unwrap_or(0);
-        self.held.insert(
-            place,
-            Held {
-                id,
-                generation,
-                start: position,
-                position,
-            },
-        );
+        self.held.insert(place, Held { id, generation, start: position, position });
         let done = start.map(|start| karafka_engine::metadata::decode(start, metadata).done.runs().to_vec());
-        let owner = Owner {
-            process: self.number,
-            assignment: id,
-        };
-        let event = Event::Assigned {
-            owner,
-            place,
-            start: position,
-            done: done.unwrap_or_default(),
-        };
+        let owner = Owner { process: self.number, assignment: id };
+        let event = Event::Assigned { owner, place, start: position, done: done.unwrap_or_default() };
         context.history.add(now, event);
     }
 
@@ -274,12 +216,7 @@ impl Process {
         self.engine.revoke(now, id, deadline);
         // The runtime may call back what no seat has begun; what it does not is run.
         let waits = |call: &Call| call.job.assignment == id && !call.started;
-        let waiting: Vec<u64> = self
-            .calls
-            .iter()
-            .filter(|(_, call)| waits(call))
-            .map(|(&call, _)| call)
-            .collect();
+        let waiting: Vec<u64> = self.calls.iter().filter(|(_, call)| waits(call)).map(|(&call, _)| call).collect();
         for call in waiting {
             if context.random.chance(50) {
                 self.return_unstarted(call, context);
@@ -292,12 +229,7 @@ impl Process {
             return;
         };
         self.pools[returned.pool].waiting.retain(|&waiting| waiting != call);
-        self.engine.complete(
-            context.queue.now,
-            returned.job.id,
-            Outcome::NotStarted,
-            returned.job.messages,
-        );
+        self.engine.complete(context.queue.now, returned.job.id, Outcome::NotStarted, returned.job.messages);
     }
 
     fn leave_when_empty(&mut self, context: &mut Context<'_>) {
@@ -327,9 +259,7 @@ impl Process {
             let late = context.random.chance(5).then(|| context.latency());
             let at = due + late.unwrap_or_default();
             self.wakes_at = Some(at);
-            context
-                .queue
-                .plan_at(at, Happening::Process(self.number, ProcessEvent::Wake));
+            context.queue.plan_at(at, Happening::Process(self.number, ProcessEvent::Wake));
         }
     }
 
@@ -338,26 +268,12 @@ impl Process {
         while let Some(action) = self.engine.next_action() {
             acted = true;
             match action {
-                Action::Commit {
-                    assignment,
-                    id,
-                    position,
-                    metadata,
-                    ..
-                } => {
+                Action::Commit { assignment, id, position, metadata, .. } => {
                     let place = self.held.iter().find(|(_, held)| held.id == assignment);
                     let Some((&place, held)) = place else { continue };
                     let generation = held.generation;
                     let process = self.number;
-                    let commit = GroupEvent::Commit {
-                        process,
-                        place,
-                        generation,
-                        assignment,
-                        id,
-                        position,
-                        metadata,
-                    };
+                    let commit = GroupEvent::Commit { process, place, generation, assignment, id, position, metadata };
                     context.ask(process, commit);
                 }
                 Action::Release { assignment } => {
@@ -365,14 +281,7 @@ impl Process {
                     let Some((&place, held)) = place else { continue };
                     let generation = held.generation;
                     self.held.remove(&place);
-                    context.ask(
-                        self.number,
-                        GroupEvent::Released {
-                            process: self.number,
-                            place,
-                            generation,
-                        },
-                    );
+                    context.ask(self.number, GroupEvent::Released { process: self.number, place, generation });
                     self.leave_when_empty(context);
                 }
                 Action::Dropped(messages) => self.engine.recycle(messages),
@@ -393,11 +302,7 @@ impl Process {
                 continue;
             }
             let count = u64::from(messages).min(context.random.between(1, 40));
-            let back = if context.random.chance(context.scenario.repeated_fetches) {
-                3
-            } else {
-                0
-            };
+            let back = if context.random.chance(context.scenario.repeated_fetches) { 3 } else { 0 };
             let from = (held.position - back).max(held.start);
             let batch = context.broker.fetch(place, from, count as usize, bytes);
             let Some(last) = batch.last() else { continue };
@@ -415,24 +320,9 @@ impl Process {
             while let Some(job) = self.engine.next_job(context.queue.now, self.pools[pool].id) {
                 called = true;
                 self.called += 1;
-                let topic = self
-                    .topics
-                    .iter()
-                    .position(|topic| *topic == job.topic)
-                    .unwrap_or_default();
-                let place = Place {
-                    topic,
-                    partition: job.partition,
-                };
-                self.calls.insert(
-                    self.called,
-                    Call {
-                        job,
-                        place,
-                        pool,
-                        started: false,
-                    },
-                );
+                let topic = self.topics.iter().position(|topic| *topic == job.topic).unwrap_or_default();
+                let place = Place { topic, partition: job.partition };
+                self.calls.insert(self.called, Call { job, place, pool, started: false });
                 self.pools[pool].waiting.push_back(self.called);
             }
             while self.pools[pool].busy < self.pools[pool].seats
@@ -456,10 +346,7 @@ impl Process {
         call.started = true;
         self.pools[call.pool].busy += 1;
         let takes = Handler::duration(call, context);
-        context.queue.plan(
-            takes,
-            Happening::Process(self.number, ProcessEvent::CallEnds { call: number }),
-        );
+        context.queue.plan(takes, Happening::Process(self.number, ProcessEvent::CallEnds { call: number }));
         if call.job.kind == JobKind::Key {
             return;
         }
@@ -472,19 +359,8 @@ impl Process {
             offsets: offsets(group.start, group.len),
         };
         let parts = call.job.groups.iter().map(part).collect();
-        let owner = Owner {
-            process: self.number,
-            assignment: call.job.assignment,
-        };
-        context.history.add(
-            context.queue.now,
-            Event::Started {
-                call: number,
-                owner,
-                place: call.place,
-                parts,
-            },
-        );
+        let owner = Owner { process: self.number, assignment: call.job.assignment };
+        context.history.add(context.queue.now, Event::Started { call: number, owner, place: call.place, parts });
         if context.random.chance(20) {
             let midway = ProcessEvent::Midway { call: number };
             context.queue.plan(takes / 2, Happening::Process(self.number, midway));
@@ -512,12 +388,8 @@ impl Process {
     }
 
     fn plan_late_marks(&self, context: &mut Context<'_>) {
-        let after = context
-            .random
-            .duration(Duration::from_millis(1), Duration::from_secs(2));
-        context
-            .queue
-            .plan(after, Happening::Process(self.number, ProcessEvent::LateMarks));
+        let after = context.random.duration(Duration::from_millis(1), Duration::from_secs(2));
+        context.queue.plan(after, Happening::Process(self.number, ProcessEvent::LateMarks));
     }
 
     /// What must hold after every round.
@@ -539,12 +411,6 @@ impl Process {
     }
 
     fn defect(&self, problem: String, context: &mut Context<'_>) {
-        context.history.add(
-            context.queue.now,
-            Event::Defect {
-                process: self.number,
-                problem,
-            },
-        );
+        context.history.add(context.queue.now, Event::Defect { process: self.number, problem });
     }
 }

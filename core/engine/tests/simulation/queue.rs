@@ -132,11 +132,7 @@ impl Queue {
 
     pub fn plan_at(&mut self, at: Instant, happening: Happening) {
         self.planned += 1;
-        self.heap.push(Reverse(Planned {
-            at: at.max(self.now),
-            number: self.planned,
-            happening,
-        }));
+        self.heap.push(Reverse(Planned { at: at.max(self.now), number: self.planned, happening }));
     }
 
     /// What a process hears from its coordinator comes in the order it was said, as on any connection.

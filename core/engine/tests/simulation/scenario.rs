@@ -91,24 +91,14 @@ impl Scenario {
         Self {
             processes: random.between(1, 4) as u32,
             engine: EngineOptions {
-                memory_budget_bytes: if small_budget {
-                    random.between(1, 3_000)
-                } else {
-                    1 << 20
-                },
-                memory_budget_messages: if random.chance(30) {
-                    random.between(1, 40)
-                } else {
-                    100_000
-                },
+                memory_budget_bytes: if small_budget { random.between(1, 3_000) } else { 1 << 20 },
+                memory_budget_messages: if random.chance(30) { random.between(1, 40) } else { 100_000 },
                 commit_interval: random.duration(5 * MILLISECOND, 2_000 * MILLISECOND),
                 metadata_limit: random.pick(&[0, 60, 4096, 4096]),
                 hash_seed: random.next(),
             },
             topics: (0..random.between(1, 2)).map(|_| Topic::any(random)).collect(),
-            pools: (0..random.between(1, 2))
-                .map(|_| (random.between(1, 6) as u32, random.below(4) as u32))
-                .collect(),
+            pools: (0..random.between(1, 2)).map(|_| (random.between(1, 6) as u32, random.below(4) as u32)).collect(),
             eager: random.chance(40),
             session_timeout: random.duration(500 * MILLISECOND, 4_000 * MILLISECOND),
             rebalance_timeout: random.duration(200 * MILLISECOND, 6_000 * MILLISECOND),
@@ -145,11 +135,7 @@ impl Topic {
         options.manual_offset_management = random.chance(40);
         options.long_running_job = random.chance(25);
         options.window = random.pick(&[1, 3, 10, 100, 16_384]);
-        options.partition_budget_bytes = if random.chance(25) {
-            random.between(1, 1_000)
-        } else {
-            1 << 20
-        };
+        options.partition_budget_bytes = if random.chance(25) { random.between(1, 1_000) } else { 1 << 20 };
         options.retry = Backoff {
             first: random.duration(MILLISECOND, 300 * MILLISECOND),
             longest: random.duration(50 * MILLISECOND, 3_000 * MILLISECOND),

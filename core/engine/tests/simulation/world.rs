@@ -90,11 +90,7 @@ impl World {
         while left > 0 {
             let records = left.min(self.random.between(1, 60) as u32);
             left -= records;
-            let after = Duration::from_millis(if self.random.chance(40) {
-                0
-            } else {
-                self.random.below(10_000)
-            });
+            let after = Duration::from_millis(if self.random.chance(40) { 0 } else { self.random.below(10_000) });
             self.queue.plan(after, Happening::Produce { place, records });
         }
     }
@@ -102,8 +98,7 @@ impl World {
     fn plan_start(&mut self, after: Duration) {
         self.started += 1;
         self.starting.insert(self.started, self.queue.now + after);
-        self.queue
-            .plan(after, Happening::Group(GroupEvent::Joins { process: self.started }));
+        self.queue.plan(after, Happening::Group(GroupEvent::Joins { process: self.started }));
     }
 
     fn happen(&mut self, happening: Happening) {
@@ -114,8 +109,7 @@ impl World {
                     self.broker.append(place, topic, &mut self.random, &mut self.history);
                 }
                 for &process in self.processes.keys() {
-                    self.queue
-                        .plan(Duration::ZERO, Happening::Process(process, ProcessEvent::Wake));
+                    self.queue.plan(Duration::ZERO, Happening::Process(process, ProcessEvent::Wake));
                 }
             }
             Happening::Process(number, event) => self.tell(number, event),
@@ -264,9 +258,7 @@ impl World {
     fn report_unfinished(&mut self) {
         self.history.unfinished = self.unfinished().collect();
         if !self.history.unfinished.is_empty() {
-            self.history
-                .unfinished
-                .push(format!("at {:?}, {:?}", self.queue.now, self.group));
+            self.history.unfinished.push(format!("at {:?}, {:?}", self.queue.now, self.group));
             let processes = self.processes.values().map(Process::describe);
             self.history.unfinished.extend(processes);
         }

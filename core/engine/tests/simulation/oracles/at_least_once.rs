@@ -13,13 +13,9 @@ pub fn judge(history: &History) -> Vec<String> {
             _ => None,
         })
         .collect();
-    let records = history
-        .logs
-        .iter()
-        .flat_map(|(place, log)| log.iter().map(|record| (*place, record.offset)));
+    let records = history.logs.iter().flat_map(|(place, log)| log.iter().map(|record| (*place, record.offset)));
     let lost = records.filter(|record| !done.contains(record));
-    lost.map(|(place, offset)| format!("lost: {place:?}, offset {offset}, was never done"))
-        .collect()
+    lost.map(|(place, offset)| format!("lost: {place:?}, offset {offset}, was never done")).collect()
 }
 
 #[test]
@@ -28,13 +24,6 @@ fn a_record_nobody_handled_is_red() {
     assert_eq!(judge(&example::history(example::honest())), [""; 0]);
     let owner = example::owner(1);
     let mut events = example::honest();
-    events.retain(|event| {
-        *event
-            != Event::Done {
-                owner,
-                place: example::PLACE,
-                offset: 3,
-            }
-    });
+    events.retain(|event| *event != Event::Done { owner, place: example::PLACE, offset: 3 });
     assert_eq!(judge(&example::history(events)).len(), 1);
 }

@@ -13,26 +13,18 @@ pub fn judge(history: &History) -> Vec<String> {
             Event::Done { place, offset, .. } => {
                 done.entry(*place).or_default().insert(*offset);
             }
-            Event::Committed {
-                place,
-                position,
-                done: beyond,
-            } => {
+            Event::Committed { place, position, done: beyond } => {
                 let before = committed.insert(*place, *position).unwrap_or(i64::MIN);
                 if *position < before {
-                    problems.push(format!(
-                        "commit: {now:?} {place:?} goes back from {before} to {position}"
-                    ));
+                    problems.push(format!("commit: {now:?} {place:?} goes back from {before} to {position}"));
                 }
                 // What earlier commits said was looked at then.
                 let runs = std::iter::once(before.min(*position)..*position).chain(beyond.iter().cloned());
                 let log = history.logs.get(place).map_or(&[][..], Vec::as_slice);
                 for run in runs {
                     let first = log.partition_point(|record| record.offset < run.start);
-                    let claimed = log[first..]
-                        .iter()
-                        .map(|record| record.offset)
-                        .take_while(|offset| *offset < run.end);
+                    let claimed =
+                        log[first..].iter().map(|record| record.offset).take_while(|offset| *offset < run.end);
                     let is_done = |offset: &i64| done.get(place).is_some_and(|done| done.contains(offset));
                     for offset in claimed.filter(|offset| !is_done(offset)) {
                         problems.push(format!("commit: {now:?} {place:?} claims {offset}, which is not done"));
@@ -63,15 +55,7 @@ fn commits_that_claim_too_much_or_go_back_are_red() {
     };
     assert_eq!(before(honest.clone()), 1, "past a record that runs");
     let mut events = honest;
-    let beyond = Event::Committed {
-        place: example::PLACE,
-        position: 0,
-        done: std::iter::once(2..4).collect(),
-    };
+    let beyond = Event::Committed { place: example::PLACE, position: 0, done: std::iter::once(2..4).collect() };
     events.insert(3, beyond);
-    assert_eq!(
-        judge(&example::history(events)).len(),
-        2,
-        "done beyond the position, but not done"
-    );
+    assert_eq!(judge(&example::history(events)).len(), 2, "done beyond the position, but not done");
 }

@@ -10,13 +10,7 @@ use crate::history::History;
 
 /// Everything wrong with a history, in words.
 pub fn violations(history: &History) -> Vec<String> {
-    let oracles = [
-        at_least_once::judge,
-        order::judge,
-        overlap::judge,
-        commits::judge,
-        stall::judge,
-    ];
+    let oracles = [at_least_once::judge, order::judge, overlap::judge, commits::judge, stall::judge];
     oracles.iter().flat_map(|judge| judge(history)).collect()
 }
 
@@ -30,68 +24,31 @@ pub mod example {
     pub const PLACE: Place = Place { topic: 0, partition: 0 };
 
     pub fn owner(process: u32) -> Owner {
-        Owner {
-            process,
-            assignment: AssignmentId::default(),
-        }
+        Owner { process, assignment: AssignmentId::default() }
     }
 
     pub fn assigned(process: u32, start: i64) -> Event {
-        Event::Assigned {
-            owner: owner(process),
-            place: PLACE,
-            start,
-            done: Vec::new(),
-        }
+        Event::Assigned { owner: owner(process), place: PLACE, start, done: Vec::new() }
     }
 
     pub fn started(call: u64, process: u32, virtual_partition: u64, offsets: &[i64]) -> Event {
-        let parts = vec![Part {
-            virtual_partition,
-            offsets: offsets.to_vec(),
-        }];
-        Event::Started {
-            call,
-            owner: owner(process),
-            place: PLACE,
-            parts,
-        }
+        let parts = vec![Part { virtual_partition, offsets: offsets.to_vec() }];
+        Event::Started { call, owner: owner(process), place: PLACE, parts }
     }
 
     pub fn done(process: u32, offset: i64) -> [Event; 2] {
         let owner = owner(process);
-        [
-            Event::Handled {
-                owner,
-                place: PLACE,
-                offset,
-            },
-            Event::Done {
-                owner,
-                place: PLACE,
-                offset,
-            },
-        ]
+        [Event::Handled { owner, place: PLACE, offset }, Event::Done { owner, place: PLACE, offset }]
     }
 
     pub fn committed(position: i64) -> Event {
-        Event::Committed {
-            place: PLACE,
-            position,
-            done: Vec::new(),
-        }
+        Event::Committed { place: PLACE, position, done: Vec::new() }
     }
 
     /// Offsets 0, 2, 5 of order 1 and 3 of order 2.
     pub fn history(events: impl IntoIterator<Item = Event>) -> History {
         let log = [(0, 1), (2, 1), (3, 2), (5, 1)];
-        let log = log
-            .into_iter()
-            .map(|(offset, order)| Logged {
-                offset,
-                order: Some(order),
-            })
-            .collect();
+        let log = log.into_iter().map(|(offset, order)| Logged { offset, order: Some(order) }).collect();
         let mut history = History::default();
         history.logs.insert(PLACE, log);
         for (second, event) in events.into_iter().enumerate() {

@@ -41,36 +41,17 @@ pub fn judge(history: &History) -> Vec<String> {
     let mut owned: BTreeMap<(Owner, Place), Owned<'_>> = BTreeMap::new();
     for (now, event) in &history.events {
         match event {
-            Event::Assigned {
-                owner,
-                place,
-                start,
-                done,
-            } => {
+            Event::Assigned { owner, place, start, done } => {
                 let log = history.logs.get(place).map_or(&[][..], Vec::as_slice);
                 let (handled, settled) = (BTreeSet::new(), BTreeMap::new());
-                owned.insert(
-                    (*owner, *place),
-                    Owned {
-                        log,
-                        start: *start,
-                        done,
-                        handled,
-                        settled,
-                    },
-                );
+                owned.insert((*owner, *place), Owned { log, start: *start, done, handled, settled });
             }
             Event::Handled { owner, place, offset } => {
                 if let Some(owned) = owned.get_mut(&(*owner, *place)) {
                     owned.handled.insert(*offset);
                 }
             }
-            Event::Started {
-                call,
-                owner,
-                place,
-                parts,
-            } => {
+            Event::Started { call, owner, place, parts } => {
                 let Some(owned) = owned.get_mut(&(*owner, *place)) else {
                     problems.push(format!("order: {now:?} call {call} in {place:?} without an owner"));
                     continue;
@@ -83,16 +64,12 @@ pub fn judge(history: &History) -> Vec<String> {
                         continue;
                     };
                     if owned.is_through(offset) {
-                        problems.push(format!(
-                            "order: {now:?} call {call} in {place:?} repeats offset {offset}"
-                        ));
+                        problems.push(format!("order: {now:?} call {call} in {place:?} repeats offset {offset}"));
                     } else if let Some(order) = record.order {
                         let expected = owned.next(order, latest.get(&order).copied());
                         if expected != Some(offset) {
                             let what = format!("got offset {offset} before {expected:?}");
-                            problems.push(format!(
-                                "order: {now:?} call {call} in {place:?} of order {order} {what}"
-                            ));
+                            problems.push(format!("order: {now:?} call {call} in {place:?} of order {order} {what}"));
                         }
                         latest.insert(order, offset);
                     }
@@ -114,21 +91,13 @@ fn records_out_of_order_skipped_or_repeated_are_red() {
         events[index] = event;
         judge(&example::history(events)).len()
     };
-    assert!(
-        with(1, example::started(1, 1, 11, &[2, 0])) > 0,
-        "out of order in a call"
-    );
+    assert!(with(1, example::started(1, 1, 11, &[2, 0])) > 0, "out of order in a call");
     assert!(with(1, example::started(1, 1, 11, &[0, 5])) > 0, "one skipped");
     assert!(with(2, example::started(2, 1, 12, &[7])) > 0, "not in the log");
     assert!(with(0, example::assigned(1, 2)) > 0, "below the start");
     let last = honest.len() - 1;
     assert!(with(last, example::started(4, 1, 11, &[5])) > 0, "handled before");
     let known = std::iter::once(2..3).collect();
-    let done = Event::Assigned {
-        owner: example::owner(1),
-        place: example::PLACE,
-        start: 0,
-        done: known,
-    };
+    let done = Event::Assigned { owner: example::owner(1), place: example::PLACE, start: 0, done: known };
     assert!(with(0, done) > 0, "done in an earlier life");
 }

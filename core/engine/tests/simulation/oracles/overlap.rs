@@ -16,12 +16,7 @@ pub fn judge(history: &History) -> Vec<String> {
     let mut running: BTreeMap<(u32, Place, Alone), u64> = BTreeMap::new();
     for (now, event) in &history.events {
         match event {
-            Event::Started {
-                call,
-                owner,
-                place,
-                parts,
-            } => {
+            Event::Started { call, owner, place, parts } => {
                 let log = history.logs.get(place).map_or(&[][..], Vec::as_slice);
                 let order = |offset: &i64| {
                     let index = log.binary_search_by_key(offset, |record| record.offset).ok()?;
@@ -33,9 +28,7 @@ pub fn judge(history: &History) -> Vec<String> {
                     if let Some(other) = running.insert((owner.process, *place, alone), *call)
                         && other != *call
                     {
-                        problems.push(format!(
-                            "overlap: {now:?} calls {other} and {call} in {place:?} of {alone:?}"
-                        ));
+                        problems.push(format!("overlap: {now:?} calls {other} and {call} in {place:?} of {alone:?}"));
                     }
                 }
             }

@@ -1,0 +1,74 @@
+//! What behaviours share: records to produce, and members of a group in this process and in others.
+
+use karafka::{App, AppConfig, Failure, TopicConfig, VirtualPartitions, handler_fn};
+use libkarafka_tests::process::Program;
+use libkarafka_tests::record::{Place, Record as Seen};
+use libkarafka_tests::topics::{self, Message, Record};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long an effect may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Produces `count` records over this many keys, in order per key.
+pub fn produce_keyed(bootstrap: &str, topic: &str, keys: usize, count: usize) -> Vec<Message> {
+    let records: Vec<_> =
+        (0..count).map(|number| Record::keyed(format!("key-{}", number % keys), number.to_string())).collect();
+    topics::produce(bootstrap, topic, &records)
+}
+
+/// An app of this process for one topic by key, whose handler calls `work` between begin and end of each record.
+pub fn app(
+    bootstrap: &str,
+    group: &str,
+    topic: &str,
+    seen: &Arc<Seen>,
+    work: impl Fn(&Place, Option<&[u8]>) -> Result<(), Failure> + Send + Sync + 'static,
+) -> App {
+    let config = AppConfig {
+        bootstrap_servers: bootstrap.to_owned(),
+        group: group.to_owned(),
+        concurrency: 10,
+        ..AppConfig::default()
+    };
+    let app = App::new(config).unwrap();
+    let seen = Arc::clone(seen);
+    let handler = handler_fn(move |batch, _| {
+        for message in batch.iter() {
+            let place =
+                Place { topic: message.topic().to_owned(), partition: message.partition(), offset: message.offset() };
+            seen.began(place.clone(), message.key());
+            match work(&place, message.key()) {
+                Ok(()) => seen.finished(place),
+                Err(failure) => {
+                    seen.failed(place);
+                    return Err(failure);
+                }
+            }
+        }
+        Ok(())
+    });
+    let config = TopicConfig { virtual_partitions: VirtualPartitions::ByKey, ..TopicConfig::default() };
+    app.topic(topic, config, handler).unwrap();
+    app
+}
+
+/// Stops an app and waits until it has ended as it should.
+pub fn stop(app: &App) {
+    app.stop();
+    assert!(app.join(Some(PATIENCE)).unwrap(), "the app did not stop in {PATIENCE:?}");
+}
+
+/// A member of a group in a process of its own; `more` are its options.
+pub fn member(bootstrap: &str, group: &str, topic: &str, more: &[&str]) -> Program {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_member"));
+    command.arg(format!("brokers={bootstrap}")).arg(format!("group={group}")).arg(format!("topic={topic}"));
+    command.arg("topic.virtual_partitions=by_key").args(more);
+    Program::start(&mut command)
+}
+
+/// How many records the members have finished, as far as their lines tell.
+pub fn finished(members: &[&Program]) -> usize {
+    members.iter().flat_map(|member| member.lines()).filter(|line| line.contains("\tfinished\t")).count()
+}

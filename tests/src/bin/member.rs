@@ -1,0 +1,84 @@
+//! `member OPTIONS...` is a member of a consumer group that tells what its handler sees, line by line.
+//!
+//! Options are `name=value`: `brokers`, `topic`, `group`, `work_us` (what each record takes), `workers`, and any option of an
+//! app (`app.NAME`), of the topic (`topic.NAME`) or of librdkafka (`kafka.NAME`). Begins and ends are printed as
+//! [`libkarafka_tests::record::Event`], events of the app as `app NAME ...`. The line `stop`, or the end of the input, stops it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use karafka::{App, AppConfig, Failure, NoEvent, TopicConfig, Value, handler_fn};
+use libkarafka_tests::record::{Event, Place, What};
+use std::io::BufRead;
+use std::time::Duration;
+
+#[derive(Default)]
+struct Options {
+    topic: String,
+    work: Duration,
+    app: Vec<(String, Value)>,
+    of_topic: Vec<(String, Value)>,
+    kafka: Vec<(String, Value)>,
+}
+
+fn options() -> Options {
+    let mut options = Options::default();
+    for argument in std::env::args().skip(1) {
+        let (name, text) = argument.split_once('=').expect("options are name=value");
+        let value = text.parse().map_or_else(|_| Value::from(text), Value::Integer);
+        match name.split_once('.') {
+            Some(("app", name)) => options.app.push((name.to_owned(), value)),
+            Some(("topic", name)) => options.of_topic.push((name.to_owned(), value)),
+            Some(("kafka", name)) => options.kafka.push((name.to_owned(), Value::from(text))),
+            _ => match name {
+                "brokers" => options.app.push(("bootstrap_servers".to_owned(), Value::from(text))),
+                "group" => options.app.push(("group".to_owned(), Value::from(text))),
+                "workers" => options.app.push(("concurrency".to_owned(), value)),
+                "topic" => options.topic = text.to_owned(),
+                "work_us" => options.work = Duration::from_micros(text.parse().expect("work_us is a number")),
+                other => panic!("unknown option {other}"),
+            },
+        }
+    }
+    if !options.kafka.is_empty() {
+        options.app.push(("kafka".to_owned(), Value::Map(std::mem::take(&mut options.kafka))));
+    }
+    options
+}
+
+fn main() {
+    let options = options();
+    let app = App::new(AppConfig::from_settings(&options.app).unwrap()).unwrap();
+    let work = options.work;
+    let handler = handler_fn(move |batch, _| {
+        for message in batch.iter() {
+            let place =
+                Place { topic: message.topic().to_owned(), partition: message.partition(), offset: message.offset() };
+            Event::now(What::Began(place.clone(), message.key().map(<[u8]>::to_vec))).print();
+            std::thread::sleep(work);
+            Event::now(What::Finished(place)).print();
+        }
+        Ok::<(), Failure>(())
+    });
+    app.topic(&options.topic, TopicConfig::from_settings(&options.of_topic).unwrap(), handler).unwrap();
+    let events = app.events();
+    app.start().unwrap();
+    let stopping = app.clone();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines() {
+            if line.is_ok_and(|line| line == "stop") {
+                break;
+            }
+        }
+        stopping.stop();
+    });
+    loop {
+        match events.next(Duration::from_secs(3600)) {
+            Ok(event) => println!("app {event}"),
+            Err(NoEvent::Timeout) => {}
+            Err(NoEvent::Ended) => break,
+        }
+    }
+    if let Err(error) = app.join(None) {
+        eprintln!("{error}");
+        std::process::exit(2);
+    }
+}
