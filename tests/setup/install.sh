@@ -18,6 +18,8 @@ has() { command -v "$1" >/dev/null 2>&1; }
 
 # ---- what can be missing: a check each ------------------------------------------------------------------------------
 
+has_rust() { has cargo && printf '1.88\n%s\n' "$(cargo --version | cut -d' ' -f2)" | sort --version-sort --check=quiet; }
+has_rust_tools() { cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1; }
 has_ruby() { has ruby && ruby -e 'exit RUBY_VERSION.split(".").first(2).map(&:to_i).<=>([3, 1]) >= 0' 2>/dev/null; }
 has_ruby_headers() { has_ruby && ruby -rrbconfig -e 'exit File.exist?(RbConfig::CONFIG["rubyhdrdir"] + "/ruby.h")'; }
 has_minitest() { has_ruby && ruby -e 'require "minitest"' 2>/dev/null; }
@@ -36,17 +38,15 @@ has_java() {
     [ "${version:-0}" -ge 17 ]
 }
 
-# need PACKAGES WHAT CHECK...: remembers the Debian packages, and what they are for, when the check fails.
+# need PACKAGE WHAT CHECK...: remembers WHAT and the Debian package that has it (if one does), when the check fails.
 packages=()
 missing=()
 need() {
     local package=$1 what=$2
     shift 2
-    if ! "$@"; then
-        # shellcheck disable=SC2206 # several packages in one word, on purpose
-        packages+=($package)
-        missing+=("$what")
-    fi
+    "$@" && return
+    missing+=("$what")
+    [ -z "$package" ] || packages+=("$package")
 }
 
 look_for() {
@@ -56,6 +56,7 @@ look_for() {
     for one in "$@"; do
         case $one in
         build)
+            need '' 'Rust 1.88 or newer (cargo), from rustup' has_rust
             need build-essential 'a C compiler (cc)' has cc
             need build-essential 'a C++ compiler (c++)' has c++
             need build-essential 'make' has make
@@ -69,6 +70,7 @@ look_for() {
             ;;
         demo) need python3-venv 'the Python module venv' has_venv ;;
         test)
+            need '' 'rustfmt and clippy: rustup component add rustfmt clippy' has_rust_tools
             need python3-venv 'the Python module venv' has_venv
             need ruby-minitest 'minitest, for the Ruby suite' has_minitest
             need valgrind 'valgrind' has valgrind
@@ -90,46 +92,35 @@ look_for() {
 
 install_packages() {
     look_for "$@"
-    [ ${#missing[@]} -eq 0 ] && return
-    local as_root=()
-    if [ "$(id -u)" -ne 0 ]; then as_root=(sudo -n); fi
-    if has apt-get && { [ "$(id -u)" -eq 0 ] || sudo -n true 2>/dev/null; }; then
+    if [ ${#packages[@]} -gt 0 ] && may_install; then
         say "installing ${packages[*]}"
-        local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
         mkdir -p "$deps"
-        if ! { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends "${packages[@]}"; } >"$deps/apt.log" 2>&1; then
+        if ! { apt update && apt install -y --no-install-recommends "${packages[@]}"; } >"$deps/apt.log" 2>&1; then
             tail -n 20 "$deps/apt.log" >&2
         fi
         look_for "$@"
-        [ ${#missing[@]} -eq 0 ] && return
     fi
+    [ ${#missing[@]} -eq 0 ] && return
     {
         echo 'libkarafka needs these, and cannot install them here by itself:'
         printf '  - %s\n' "${missing[@]}"
-        echo 'On Debian or Ubuntu:'
-        echo "  sudo apt-get update && sudo apt-get install --no-install-recommends $(printf '%s\n' "${packages[@]}" | sort -u | tr '\n' ' ')"
+        if [ ${#packages[@]} -gt 0 ]; then
+            echo 'On Debian or Ubuntu:'
+            echo "  sudo apt-get update && sudo apt-get install --no-install-recommends $(each_once "${packages[@]}")"
+        fi
     } >&2
     exit 1
 }
 
-check_rust() {
-    local wanted=1.88 found
-    if ! has cargo; then
-        echo "libkarafka needs Rust $wanted or newer (cargo), from rustup or your system." >&2
-        exit 1
-    fi
-    found=$(cargo --version | cut -d' ' -f2)
-    if [ "$(printf '%s\n%s\n' "$wanted" "$found" | sort -V | head -n 1)" != "$wanted" ]; then
-        echo "libkarafka needs Rust $wanted or newer; cargo is $found. With rustup: rustup update stable" >&2
-        exit 1
-    fi
-}
+is_root() { [ "$(id -u)" -eq 0 ]; }
+may_install() { has apt-get && { is_root || sudo -n true 2>/dev/null; }; }
+each_once() { printf '%s\n' "$@" | sort -u | paste -s -d ' '; }
 
-check_rust_tools() {
-    if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
-        echo 'The tests need rustfmt and clippy. With rustup: rustup component add rustfmt clippy' >&2
-        exit 1
-    fi
+apt() {
+    local as_root=()
+    is_root || as_root=(sudo -n)
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get -q -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 "$@"
 }
 
 # ---- .deps ----------------------------------------------------------------------------------------------------------
@@ -170,15 +161,11 @@ fetch_kafka() {
 
 # ---------------------------------------------------------------------------------------------------------------------
 
-check_rust
 install_packages "$@"
 for one in "$@"; do
     case $one in
     demo) install_requirements demo ;;
-    test)
-        check_rust_tools
-        install_requirements test
-        ;;
+    test) install_requirements test ;;
     kafka) fetch_kafka ;;
     esac
 done

@@ -76,7 +76,7 @@ step python 'Python, on the embedded broker' bindings/python/tests/run.sh
 step parity 'one scenario table in every language' tests/parity/run.sh
 step behaviour 'behaviour on a real Apache Kafka' \
     cargo run --locked --quiet -p libkarafka-tests --bin with-broker "${cargo_flags[@]}" -- \
-    cargo test --locked -p libkarafka-tests --tests "${cargo_flags[@]}"
+    cargo test --locked -p libkarafka-tests --test '*' "${cargo_flags[@]}"
 
 printf '\n==== %d s in all\n' $((SECONDS - began))
 summary
