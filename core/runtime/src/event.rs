@@ -5,7 +5,8 @@
 //! nobody subscribed to go to the standard error stream, so that no app is silently idle.
 
 use crate::{Error, Failure};
-use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam::select;
 use parking_lot::Mutex;
 use std::fmt;
 use std::sync::Arc;
@@ -172,7 +173,7 @@ impl Event {
     }
 
     /// Whether a person should see this even when no program asked for it.
-    fn is_urgent(&self) -> bool {
+    pub fn is_urgent(&self) -> bool {
         matches!(self, Self::Error { .. } | Self::HandlerFailed { .. } | Self::Warning { .. })
     }
 }
@@ -206,7 +207,8 @@ impl Publisher {
         let (sender, receiver) = bounded(QUEUE);
         let missed = Arc::new(AtomicU64::new(0));
         self.subscribers.lock().push(Subscriber { sender, missed: Arc::clone(&missed) });
-        Events { receiver, missed }
+        let (interrupt, interrupts) = bounded(1);
+        Events { receiver, missed, interrupt, interrupts }
     }
 
     pub(crate) fn publish(&self, event: &Event) {
@@ -242,12 +244,26 @@ impl Publisher {
 pub struct Events {
     receiver: Receiver<Event>,
     missed: Arc<AtomicU64>,
+    interrupt: Sender<()>,
+    interrupts: Receiver<()>,
+}
+
+/// Interrupts the wait of one subscription, from any thread. Never blocks.
+#[derive(Debug, Clone)]
+pub struct EventsInterrupter(Sender<()>);
+
+impl EventsInterrupter {
+    /// Makes the running wait, or else the next one, end with [`NoEvent::Timeout`].
+    pub fn interrupt(&self) {
+        // A full channel is an interrupt that nobody has noticed yet.
+        let _ = self.0.try_send(());
+    }
 }
 
 /// Why [`Events::next`] gave no event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoEvent {
-    /// None came in time.
+    /// None came in time, or somebody interrupted the wait.
     Timeout,
     /// The app has stopped, and every event was read.
     Ended,
@@ -263,9 +279,15 @@ impl Events {
         if missed > 0 {
             return Ok(Event::Missed(missed));
         }
-        self.receiver.recv_timeout(timeout).map_err(|error| match error {
-            RecvTimeoutError::Timeout => NoEvent::Timeout,
-            RecvTimeoutError::Disconnected => NoEvent::Ended,
-        })
+        select! {
+            recv(self.receiver) -> event => event.map_err(|_| NoEvent::Ended),
+            recv(self.interrupts) -> _ => Err(NoEvent::Timeout),
+            default(timeout) => Err(NoEvent::Timeout),
+        }
+    }
+
+    /// A handle by which another thread ends a wait early.
+    pub fn interrupter(&self) -> EventsInterrupter {
+        EventsInterrupter(self.interrupt.clone())
     }
 }

@@ -59,7 +59,7 @@ pub use config::{
 pub use context::Context;
 pub use embedded::EmbeddedBroker;
 pub use error::{Error, ErrorKind, Result, Status};
-pub use event::{Event, Events, NoEvent, Phase};
+pub use event::{Event, Events, EventsInterrupter, NoEvent, Phase};
 pub use handler::{Handler, handler_fn, partitioned_handler_fn};
 pub use job::{Failure, Job, JobKind};
 pub use message::{Header, Message, Timestamp, TimestampKind};
