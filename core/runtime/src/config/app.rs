@@ -9,13 +9,16 @@ use super::defaults::consumer_defaults;
 use super::field::milliseconds;
 use super::kafka;
 use super::problem::Problems;
-use super::table::AppConfig;
+use super::table::{AppConfig, ProducerConfig};
 
 /// librdkafka's default of `max.poll.interval.ms`.
 const MAX_POLL_INTERVAL: u64 = 300_000;
 
 /// librdkafka's default of `session.timeout.ms`.
 const SESSION_TIMEOUT: u64 = 45_000;
+
+/// Beginnings of the settings that every client of the same brokers needs.
+const SECURITY: [&str; 5] = ["security.", "sasl.", "ssl.", "enable.sasl.", "enable.ssl."];
 
 impl AppConfig {
     pub(super) fn relate(&self, problems: &mut Problems) {
@@ -37,6 +40,18 @@ impl AppConfig {
             options.push(("partition.assignment.strategy", self.assignment_strategy.clone()));
         }
         kafka::compose(consumer_defaults().iter().copied(), options, &self.kafka)
+    }
+
+    /// A producer for the same brokers: their addresses, the client's name and what `kafka` says about security.
+    pub fn producer_config(&self) -> ProducerConfig {
+        let is_shared = |name: &str| SECURITY.iter().any(|beginning| name.starts_with(beginning));
+        let shared = self.kafka.iter().filter(|(name, _)| is_shared(name));
+        ProducerConfig {
+            bootstrap_servers: self.bootstrap_servers.clone(),
+            client_id: self.client_id.clone(),
+            kafka: shared.map(|(name, value)| (name.clone(), value.clone())).collect(),
+            ..ProducerConfig::default()
+        }
     }
 
     /// Dangerous settings that are allowed all the same: one sentence each, to be logged at every start.

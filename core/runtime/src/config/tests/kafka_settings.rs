@@ -142,3 +142,18 @@ fn names_suggested_for_librdkafka_exist_there() {
         assert!(exists(name), "{name}");
     }
 }
+
+#[test]
+fn a_producer_for_the_same_brokers_gets_what_security_needs_and_nothing_else() {
+    let kafka = [("security.protocol", "ssl"), ("ssl.ca.location", "/ca.pem"), ("fetch.wait.max.ms", "10")];
+    let settings = [
+        ("bootstrap_servers".to_owned(), Value::from("kafka:9092")),
+        ("client_id".to_owned(), Value::from("billing")),
+        ("kafka".to_owned(), raw(&kafka)),
+    ];
+    let producer = AppConfig::from_settings(&settings).unwrap().producer_config();
+    assert_eq!((producer.bootstrap_servers.as_str(), producer.client_id.as_str()), ("kafka:9092", "billing"));
+    let names: Vec<_> = producer.kafka.keys().map(String::as_str).collect();
+    assert_eq!(names, ["security.protocol", "ssl.ca.location"]);
+    producer.validate().unwrap();
+}
