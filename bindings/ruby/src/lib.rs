@@ -1,1 +1,36 @@
-//! libkarafka.
+//! libkarafka's Ruby extension: converts, calls the core, converts back.
+//!
+//! Loaded by `lib/libkarafka.rb`, which adds what is better said in Ruby: classes, the routing language, keyword arguments.
+//! Everything here runs on Ruby threads that hold Ruby's global lock (the GVL), except what `gvl` runs without it. Two rules
+//! hold throughout: no Rust lock is held over a call of Ruby, and nothing that waits holds the GVL.
+
+#![allow(missing_docs, reason = "the only public item is the function that magnus makes for Ruby to find")]
+
+mod app;
+mod config;
+mod embedded;
+mod error;
+mod event;
+mod gvl;
+mod handle;
+mod message;
+mod producer;
+mod wait;
+mod worker;
+
+use magnus::{Error, Module, Object, RModule, Ruby, function};
+
+#[magnus::init]
+fn init(ruby: &Ruby) -> Result<(), Error> {
+    let module = ruby.define_module("LibKarafka")?;
+    let native: RModule = module.define_module("Native")?;
+    module.const_set("VERSION", karafka::VERSION)?;
+    module.define_singleton_method("librdkafka_version", function!(karafka::librdkafka_version, 0))?;
+    error::define(ruby, module)?;
+    config::define(native)?;
+    event::define(ruby, native)?;
+    app::define(ruby, native)?;
+    message::define(ruby, module, native)?;
+    producer::define(ruby, module, native)?;
+    embedded::define(ruby, module)
+}

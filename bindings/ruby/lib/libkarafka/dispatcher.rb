@@ -1,0 +1,65 @@
+# frozen_string_literal: true
+
+module LibKarafka
+  # Calls user code for the native worker loop, on the thread that runs it. Several threads use one dispatcher.
+  class Dispatcher # :nodoc:
+    # A topic's consumers. Those that stay are kept by partition and virtual partition until the partition goes.
+    class Route
+      attr_reader :partitioner
+
+      def initialize(consumer_class, partitioner, stays)
+        @consumer_class = consumer_class
+        @partitioner = partitioner
+        @stays = stays
+        @kept = {}
+        @lock = Mutex.new
+      end
+
+      def consumer_for(messages)
+        part = messages.virtual_partition if @stays
+        return @consumer_class.new unless part
+
+        key = [messages.partition, part]
+        kept = @lock.synchronize { @kept[key] }
+        return kept.first if kept && !kept.last.revoked?
+
+        # The core runs one job of a virtual partition at a time, so nobody else makes this one meanwhile.
+        consumer = @consumer_class.new
+        ownership = messages.ownership
+        @lock.synchronize do
+          @kept.delete_if { |_, (_, other)| other.revoked? }
+          @kept[key] = [consumer, ownership]
+        end
+        consumer
+      end
+    end
+
+    # Why the process should end, if a handler said so.
+    attr_reader :verdict
+
+    def initialize(native)
+      @native = native
+      @routes = []
+    end
+
+    def add(index, topic, stays)
+      @routes[index] = Route.new(topic.consumer_class, topic.partitioner, stays)
+    end
+
+    def handle(index, messages)
+      @routes[index].consumer_for(messages).receive(messages)
+    end
+
+    def partition(index, messages)
+      partitioner = @routes[index].partitioner
+      messages.map { |message| partitioner.call(message).to_s }
+    end
+
+    # A handler raised what concerns the whole process.
+    def critical(exception)
+      @verdict ||= exception
+      @native.stop(nil)
+    end
+  end
+  private_constant :Dispatcher
+end

@@ -1,0 +1,48 @@
+# frozen_string_literal: true
+
+module LibKarafka
+  # Ends what still runs when the process ends: apps leave their groups, producers deliver what they were given.
+  module Exit
+    # Seconds that running handlers get when nobody stopped their app.
+    GRACE = 2
+
+    @running = ObjectSpace::WeakMap.new
+    @process = nil
+    @exiting = false
+
+    class << self
+      # Whether the process is ending: no thread is replaced any more.
+      def exiting?
+        @exiting
+      end
+
+      # Has +object+ asked to +finish+ when this process ends. In a forked child, the parent's objects are not asked.
+      def watch(object)
+        unless @process == Process.pid
+          @process = Process.pid
+          @exiting = false
+          @running = ObjectSpace::WeakMap.new
+          at_exit { finish(@process) }
+        end
+        @running[object] = true
+      end
+
+      def ignore(object)
+        # A WeakMap of Ruby 3.1 cannot delete; nil is what a lost entry gives too.
+        @running[object] = nil if @running.key?(object)
+      end
+
+      private
+
+      def finish(process)
+        return unless process == Process.pid
+
+        @exiting = true
+        objects = @running.keys.select { |object| @running[object] }
+        objects.each(&:ask_to_finish)
+        objects.each(&:finish)
+      end
+    end
+  end
+  private_constant :Exit
+end

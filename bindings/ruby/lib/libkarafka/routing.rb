@@ -1,0 +1,99 @@
+# frozen_string_literal: true
+
+module LibKarafka
+  # Which topics an app reads, and what it does with their messages.
+  #
+  #   routes.draw do
+  #     consumer_group :billing do
+  #       topic "orders" do
+  #         consumer OrdersConsumer
+  #         virtual_partitions partitioner: ->(message) { message.key }
+  #         max_messages 100
+  #       end
+  #     end
+  #     topic("payments", max_messages: 10) { |messages| messages.each { |message| p message.payload } }
+  #   end
+  class Routing
+    # A topic and what is done with its messages.
+    class Topic
+      attr_reader :name, :consumer_class, :partitioner, :options
+
+      # A block that takes messages is the body of +consume+; one that takes nothing sets options by calling them.
+      def initialize(name, consumer: nil, partitioner: nil, **options, &block)
+        @name = name.to_s
+        @consumer_class = consumer
+        @options = {}
+        options.each { |option, value| @options[option] = value unless value.nil? }
+        self.partitioner = partitioner if partitioner
+        virtual_partitions(@options.delete(:virtual_partitions)) if @options.key?(:virtual_partitions)
+        if block&.arity&.zero?
+          instance_exec(&block)
+        elsif block
+          consumer(BaseConsumer.of(&block))
+        end
+      end
+
+      Native.options(:topic).each do |option|
+        name = option[:name]
+        define_method(name) { |value| @options[name] = value } unless name == :virtual_partitions
+      end
+
+      # The consumer's class.
+      def consumer(consumer_class)
+        @consumer_class = consumer_class
+      end
+
+      # How partitions are split: +:by_key+ (the default), a number of virtual partitions, +:round_robin+, +:off+, or a
+      # callable whose value takes the place of the key.
+      def virtual_partitions(mode = nil, partitioner: nil, max: nil)
+        mode, partitioner = nil, mode if mode.respond_to?(:call)
+        given = [mode, partitioner, max].compact
+        raise ConfigError.new(ONE_SPLIT, kind: :config) if given.size > 1
+        return self.partitioner = partitioner if partitioner
+
+        @options[:virtual_partitions] = given.empty? ? :by_key : given.first
+      end
+
+      ONE_SPLIT = "virtual_partitions takes one of: a mode, partitioner:, max:"
+      private_constant :ONE_SPLIT
+
+      private
+
+      def partitioner=(partitioner)
+        @partitioner = partitioner
+        @options[:virtual_partitions] = :callback
+      end
+    end
+
+    attr_reader :topics
+
+    def initialize
+      @topics = []
+      @group = nil
+    end
+
+    # Adds what the block says.
+    def draw(&block)
+      instance_exec(&block)
+      self
+    end
+
+    # The topics in the block are read by this group.
+    def consumer_group(name)
+      @group = name.to_s
+      yield
+    ensure
+      @group = nil
+    end
+
+    # Adds a topic; a name that begins with +^+ is a pattern.
+    def topic(name, **options, &block)
+      topics << Topic.new(name, group: @group, **options, &block)
+    end
+
+    def initialize_copy(other)
+      super
+      @topics = @topics.dup
+    end
+  end
+end

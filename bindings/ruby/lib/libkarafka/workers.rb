@@ -1,0 +1,49 @@
+# frozen_string_literal: true
+
+module LibKarafka
+  # The Ruby threads that an app lends to the core. One that is killed is replaced.
+  class Workers # :nodoc:
+    def initialize(native, dispatcher)
+      @native = native
+      @dispatcher = dispatcher
+      @threads = {}
+      @number = 0
+    end
+
+    def add(count)
+      count.times { add_one }
+    end
+
+    def include?(thread)
+      @threads.key?(thread)
+    end
+
+    # Waits until all but the calling thread have ended.
+    def join
+      @threads.keys.each { |thread| thread.join unless thread == Thread.current }
+    end
+
+    private
+
+    def add_one
+      thread = Thread.new { work }
+      thread.name = "karafka-work-#{@number += 1}"
+    end
+
+    def work
+      @threads[Thread.current] = true
+      @native.work(@dispatcher)
+      over = true
+    ensure
+      @threads.delete(Thread.current)
+      add_one if !over && wanted?
+    end
+
+    def wanted?
+      !Exit.exiting? && %i[running quieting quiet].include?(@native.phase)
+    rescue ForkedError
+      false
+    end
+  end
+  private_constant :Workers
+end

@@ -1,0 +1,113 @@
+//! The loop of a Ruby thread that lends itself to the core.
+//!
+//! 1. Wait for a job without the GVL.
+//! 2. With the GVL, call the Ruby side of the app (`handle` or `partition`), which calls user code.
+//! 3. Whatever comes out of it, a value, an exception of any class or a thread that is being killed, end the job: it is on
+//!    this stack, so it is never forgotten.
+//!
+//! An exception that concerns the process puts the job back and is given to the app, which stops. A thread that is being
+//! killed fails its job and goes on dying; its Ruby side puts another thread in its place.
+
+use crate::error::{Caught, Raise, caught};
+use crate::gvl;
+use crate::handle::Handle;
+use crate::message::{Messages, bytes};
+use karafka::{App, Job, JobKind, Next, SeatKind};
+use magnus::value::Id;
+use magnus::{Error, RArray, RString, Ruby, TryConvert, Value, prelude::*};
+
+/// The methods of the Ruby side, looked up once a thread.
+struct Names {
+    handle: Id,
+    partition: Id,
+    critical: Id,
+}
+
+/// Runs jobs until the app needs this thread no more.
+pub fn work(ruby: &Ruby, app: &Handle<App>, host: Value) -> Result<(), Error> {
+    let seat = app.get("take a seat").and_then(|app| app.seat(SeatKind::Thread)).or_raise(ruby)?;
+    let interrupter = seat.interrupter();
+    let mut seat = Seat { process: std::process::id(), seat: Some(seat) };
+    let names =
+        Names { handle: ruby.intern("handle"), partition: ruby.intern("partition"), critical: ruby.intern("critical") };
+    loop {
+        let Some(next) = seat.next_job(|seat| gvl::without_gvl(|| seat.next(), &|| interrupter.interrupt())) else {
+            return Ok(());
+        };
+        match next {
+            None | Some(Next::Interrupted) => ruby.thread_check_ints()?,
+            Some(Next::Closed) => return Ok(()),
+            Some(Next::Job(job)) => run(ruby, app, job, host, &names)?,
+        }
+    }
+}
+
+/// A seat that a forked child, which may have been born in a handler on this very thread, leaks.
+struct Seat {
+    process: u32,
+    seat: Option<karafka::Seat>,
+}
+
+impl Seat {
+    fn is_foreign(&self) -> bool {
+        self.process != std::process::id()
+    }
+
+    fn next_job<T>(&mut self, wait: impl FnOnce(&mut karafka::Seat) -> T) -> Option<T> {
+        if self.is_foreign() { None } else { self.seat.as_mut().map(wait) }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if self.is_foreign() {
+            std::mem::forget(self.seat.take());
+        }
+    }
+}
+
+fn run(ruby: &Ruby, app: &Handle<App>, job: Job, host: Value, names: &Names) -> Result<(), Error> {
+    let messages = ruby.obj_wrap(Messages::new(ruby, job.batch().clone(), job.context().clone()));
+    let method = match job.kind() {
+        JobKind::Handle => names.handle,
+        JobKind::Key => names.partition,
+    };
+    let result = host.funcall::<_, _, Value>(method, (job.topic_index(), messages));
+    if app.is_foreign() {
+        // The handler forked, and this is the child: the job is the parent's.
+        std::mem::forget(job);
+        return result.map(drop);
+    }
+    let error = match (result, job.kind()) {
+        (Ok(_), JobKind::Handle) => {
+            job.done();
+            return Ok(());
+        }
+        (Ok(keys), JobKind::Key) => match RArray::try_convert(keys).and_then(keys_of) {
+            Ok(keys) => {
+                job.complete_keys(&keys);
+                return Ok(());
+            }
+            Err(error) => error,
+        },
+        (Err(error), _) => error,
+    };
+    match caught(ruby, error) {
+        Caught::Failure(failure) => {
+            job.fail(failure);
+            Ok(())
+        }
+        Caught::Unwinding(failure, error) => {
+            job.fail(failure);
+            Err(error)
+        }
+        Caught::Critical(exception) => {
+            job.put_back();
+            host.funcall::<_, _, Value>(names.critical, (exception,)).map(drop)
+        }
+    }
+}
+
+fn keys_of(keys: RArray) -> Result<Vec<Vec<u8>>, Error> {
+    keys.into_iter().map(|key| RString::try_convert(key).map(bytes)).collect()
+}
