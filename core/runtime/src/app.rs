@@ -4,80 +4,19 @@
 //! `run` and `join`, which wait). Nothing native exists before the start, so that a process may fork until then.
 
 use crate::config::{AppConfig, TopicConfig};
-use crate::event::{Event, Events, Phase, Publisher};
+use crate::event::{Events, Phase};
 use crate::handler::Handler;
 use crate::poller::{self, Poller};
 use crate::report::{Control, Report};
 use crate::seat::{Next, Pool, Seat};
+use crate::shared::Shared;
 use crate::wake::Waker;
 use crate::{Error, ErrorKind, Result};
-use crossbeam::queue::SegQueue;
 use crossbeam::sync::Parker;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
-
-/// What the app's threads share: queues and flags, no state of a partition.
-pub(crate) struct Shared {
-    process: u32,
-    pub(crate) waker: Arc<Waker>,
-    pub(crate) reports: SegQueue<Report>,
-    pub(crate) publisher: Publisher,
-    phase: AtomicU8,
-    phase_lock: Mutex<Option<Error>>,
-    phase_changed: Condvar,
-}
-
-impl std::fmt::Debug for Shared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("phase", &self.phase()).finish_non_exhaustive()
-    }
-}
-
-impl Shared {
-    pub(crate) fn report(&self, report: Report) {
-        self.reports.push(report);
-    }
-
-    pub(crate) fn phase(&self) -> Phase {
-        Phase::from_number(self.phase.load(Ordering::SeqCst))
-    }
-
-    pub(crate) fn is_stopping(&self) -> bool {
-        matches!(self.phase(), Phase::Stopping | Phase::Stopped)
-    }
-
-    pub(crate) fn enter(&self, phase: Phase) {
-        let before = {
-            let _lock = self.phase_lock.lock();
-            self.phase.swap(phase.number(), Ordering::SeqCst)
-        };
-        if before != phase.number() {
-            self.publisher.publish(&Event::Phase(phase));
-            self.phase_changed.notify_all();
-        }
-    }
-
-    /// Keeps the first error that the app ends with.
-    pub(crate) fn fail(&self, error: Error) {
-        self.phase_lock.lock().get_or_insert(error);
-    }
-
-    pub(crate) fn owns(&self, operation: &'static str) -> Result<()> {
-        same_process(self.process, operation)
-    }
-}
-
-pub(crate) fn same_process(process: u32, operation: &'static str) -> Result<()> {
-    if process == std::process::id() {
-        return Ok(());
-    }
-    let message =
-        "the handle was made in the parent process and does not work after a fork; make a new one in this process";
-    Err(Error::new(ErrorKind::Forked, operation, message))
-}
+use std::time::Duration;
 
 /// Who handles a topic's records.
 #[derive(Clone)]
@@ -137,15 +76,7 @@ impl App {
         config.validate()?;
         let parker = Parker::new();
         let waker = Arc::new(Waker::new(&parker));
-        let shared = Arc::new(Shared {
-            process: std::process::id(),
-            waker: Arc::clone(&waker),
-            reports: SegQueue::new(),
-            publisher: Publisher::default(),
-            phase: AtomicU8::new(Phase::Initialized.number()),
-            phase_lock: Mutex::new(None),
-            phase_changed: Condvar::new(),
-        });
+        let shared = Arc::new(Shared::new(&waker));
         let inner = Inner {
             threads: Pool::new(config.concurrency as usize, Arc::clone(&waker)),
             slots: Pool::new(config.async_concurrency as usize, waker),
@@ -369,6 +300,7 @@ impl App {
             self.0.shared.publisher.close();
             return;
         }
+        self.0.shared.ask_to_stop();
         self.control(Control::Stop { within: timeout });
     }
 
@@ -384,21 +316,12 @@ impl App {
     /// client.
     pub fn join(&self, timeout: Option<Duration>) -> Result<bool> {
         self.0.shared.owns("join")?;
-        let deadline = timeout.map(|timeout| Instant::now() + timeout);
-        let mut lock = self.0.shared.phase_lock.lock();
-        while self.phase() != Phase::Stopped {
-            match deadline {
-                None => self.0.shared.phase_changed.wait(&mut lock),
-                Some(deadline) => {
-                    if self.0.shared.phase_changed.wait_until(&mut lock, deadline).timed_out() {
-                        return Ok(self.phase() == Phase::Stopped);
-                    }
-                }
-            }
+        if !self.0.shared.wait_stopped(timeout) {
+            return Ok(false);
         }
-        let failure = lock.take();
-        drop(lock);
-        if let Some(error) = failure {
+        if let Some(error) = self.0.shared.take_failure() {
+            // Threads that were left behind in user code cannot be waited for.
+            self.0.handles.lock().clear();
             return Err(error);
         }
         let handles = std::mem::take(&mut *self.0.handles.lock());
@@ -426,6 +349,7 @@ impl Drop for Inner {
     /// An app that nobody holds any more stops by itself; in a forked child nothing native is touched.
     fn drop(&mut self) {
         if self.shared.owns("drop").is_ok() {
+            self.shared.ask_to_stop();
             self.shared.report(Report::Control(Control::Stop { within: poller::ABANDONED }));
             self.shared.waker.wake();
         }

@@ -2,9 +2,9 @@
 //!
 //! Cloned and used on any thread, also after the call. Ownership is one atomic read; marks are messages to the poller.
 
-use crate::app::Shared;
 use crate::message::Message;
 use crate::report::Report;
+use crate::shared::Shared;
 use crate::{Error, ErrorKind, Result};
 use crossbeam::channel::bounded;
 use karafka_engine::{AssignmentId, Extent, JobId};

@@ -78,7 +78,7 @@ impl EmbeddedBroker {
     /// # Errors
     /// `Config` for a count below 1, `Broker` when the topic exists.
     pub fn create_topic(&self, name: &str, partitions: i32) -> Result<()> {
-        crate::app::same_process(self.0.process, "create a topic")?;
+        crate::shared::same_process(self.0.process, "create a topic")?;
         crate::config::validate_topic_name(name)?;
         if partitions < 1 {
             let message = format!("a topic has at least 1 partition, not {partitions}");

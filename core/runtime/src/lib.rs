@@ -49,6 +49,7 @@ mod poller;
 mod producer;
 mod report;
 mod seat;
+mod shared;
 mod wake;
 
 pub use app::{App, SeatKind, SeatRunner, Work};

@@ -3,11 +3,11 @@
 //! Sending is called from any thread and copies the record into librdkafka's queue. One thread of the producer's own sleeps
 //! until deliveries are reported, and completes their handles: user code never runs on librdkafka's threads.
 
-use crate::app::same_process;
 use crate::config::{self, ProducerConfig};
 use crate::embedded;
 use crate::message::Header;
 use crate::native::{DeliveryOutcome, NativeProducer, Outgoing, ProducerEvent, Ready, code, describe, kind_of};
+use crate::shared::same_process;
 use crate::wake::{self, Waker};
 use crate::{Error, ErrorKind, Result};
 use crossbeam::sync::Parker;

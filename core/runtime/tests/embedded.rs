@@ -183,3 +183,230 @@ fn a_failed_record_is_tried_again_and_others_go_on() {
     assert_in_order_per_key(&records, 4);
     assert_eq!(attempts.load(Ordering::SeqCst), 2);
 }
+
+#[test]
+fn an_unreachable_broker_is_told_within_three_seconds_and_a_stop_is_prompt() {
+    let config = AppConfig {
+        // Nobody listens on port 1.
+        bootstrap_servers: "127.0.0.1:1".to_owned(),
+        ..AppConfig::default()
+    };
+    let app = App::new(config).unwrap();
+    app.topic("orders", TopicConfig::default(), handler_fn(|_, _| Ok::<(), Failure>(()))).unwrap();
+    let events = app.events();
+    let began = Instant::now();
+    app.start().unwrap();
+    let error = loop {
+        match events.next(PATIENCE).unwrap() {
+            karafka::Event::Error { error, recoverable } => {
+                assert!(recoverable);
+                break error;
+            }
+            _ => {}
+        }
+    };
+    assert!(began.elapsed() < Duration::from_secs(3), "told after {:?}", began.elapsed());
+    assert!(error.to_string().contains("127.0.0.1:1"), "{error}");
+    let asked = Instant::now();
+    app.stop();
+    assert!(app.join(Some(PATIENCE)).unwrap());
+    assert!(asked.elapsed() < Duration::from_secs(5), "stopped after {:?}", asked.elapsed());
+}
+
+#[test]
+fn a_handler_that_hangs_is_named_by_the_forced_stop() {
+    let topic = topic(1);
+    produce(&topic, &keyed(1, 1));
+    let app = app(&unique("group"));
+    let (entered, gate) = (Arc::new(Seen::default()), Arc::new((Mutex::new(false), Condvar::new())));
+    let (enter, closed) = (Arc::clone(&entered), Arc::clone(&gate));
+    let handler = handler_fn(move |batch, _| {
+        enter.add(batch.get(0).unwrap().key().unwrap(), b"0");
+        let _open = closed.1.wait_while(closed.0.lock().unwrap(), |open| !*open).unwrap();
+        Ok::<(), Failure>(())
+    });
+    app.topic(&topic, TopicConfig::default(), handler).unwrap();
+    app.start().unwrap();
+    entered.wait(1);
+    app.stop_within(Duration::from_millis(300));
+    let error = app.join(Some(PATIENCE)).unwrap_err();
+    assert_eq!(error.kind(), karafka::ErrorKind::Timeout);
+    assert!(error.message().contains(&format!("{topic}/0 from offset 0")), "{error}");
+    *gate.0.lock().unwrap() = true;
+    gate.1.notify_all();
+}
+
+#[test]
+fn quiet_starts_no_handler_and_resume_goes_on() {
+    let topic = topic(1);
+    let app = app(&unique("group"));
+    let seen = Arc::new(Seen::default());
+    let record = Arc::clone(&seen);
+    let handler = handler_fn(move |batch, _| {
+        for message in batch.iter() {
+            record.add(message.key().unwrap(), message.payload().unwrap());
+        }
+        Ok::<(), Failure>(())
+    });
+    app.topic(&topic, TopicConfig::default(), handler).unwrap();
+    let events = app.events();
+    app.start().unwrap();
+    produce(&topic, &keyed(1, 1));
+    seen.wait(1);
+    app.quiet().unwrap();
+    let quiet = |event: &karafka::Event| matches!(event, karafka::Event::Phase(karafka::Phase::Quiet));
+    while !quiet(&events.next(PATIENCE).unwrap()) {}
+    produce(&topic, &keyed(1, 1));
+    assert_eq!(seen.records.lock().unwrap().len(), 1);
+    app.resume().unwrap();
+    seen.wait(2);
+    app.stop();
+    assert!(app.join(Some(PATIENCE)).unwrap());
+    assert_eq!(app.quiet().unwrap_err().kind(), karafka::ErrorKind::Stopped);
+}
+
+#[test]
+fn marks_and_commits_tell_whether_the_partition_is_owned() {
+    let topic = topic(1);
+    produce(&topic, &keyed(1, 3));
+    let group = unique("group");
+    let seen = Arc::new(Seen::default());
+    let kept = Arc::new(Mutex::new(None));
+    let first = app(&group);
+    let (record, keep) = (Arc::clone(&seen), Arc::clone(&kept));
+    let handler = handler_fn(move |batch, context| {
+        let message = batch.get(1).unwrap();
+        assert!(context.mark_as_consumed_and_commit(&message, PATIENCE).unwrap());
+        *keep.lock().unwrap() = Some((batch.clone(), context.clone()));
+        record.add(b"marked", b"1");
+        Ok::<(), Failure>(())
+    });
+    let manual = TopicConfig { manual_offset_management: true, ..TopicConfig::default() };
+    first.topic(&topic, manual.clone(), handler).unwrap();
+    first.start().unwrap();
+    seen.wait(1);
+    first.stop();
+    assert!(first.join(Some(PATIENCE)).unwrap());
+    let (batch, context) = kept.lock().unwrap().take().unwrap();
+    assert!(context.is_revoked());
+    assert!(!context.mark_as_consumed(&batch.get(2).unwrap()));
+    assert!(!context.commit(PATIENCE).unwrap());
+
+    let second = app(&group);
+    let again = Arc::new(Seen::default());
+    let record = Arc::clone(&again);
+    let handler = handler_fn(move |batch, _| {
+        for message in batch.iter() {
+            record.add(message.key().unwrap(), message.payload().unwrap());
+        }
+        Ok::<(), Failure>(())
+    });
+    second.topic(&topic, manual, handler).unwrap();
+    second.start().unwrap();
+    assert_eq!(again.wait(1), [("key-0".to_owned(), "2".to_owned())]);
+    second.stop();
+    assert!(second.join(Some(PATIENCE)).unwrap());
+}
+
+#[test]
+fn jobs_can_be_completed_later_and_dropped_ones_fail() {
+    struct Later(Mutex<std::sync::mpsc::Sender<karafka::Job>>);
+    impl karafka::Handler for Later {
+        fn handle(&self, job: karafka::Job) {
+            self.0.lock().unwrap().send(job).unwrap();
+        }
+    }
+    let topic = topic(1);
+    produce(&topic, &keyed(3, 1));
+    let app = app(&unique("group"));
+    let (sender, jobs) = std::sync::mpsc::channel();
+    let config = TopicConfig {
+        virtual_partitions: VirtualPartitions::ByKey,
+        retry_backoff: Duration::from_millis(10),
+        ..TopicConfig::default()
+    };
+    app.add_topic(&topic, config, karafka::Work::Handler(Arc::new(Later(Mutex::new(sender)))), karafka::SeatKind::Slot)
+        .unwrap();
+    app.start().unwrap();
+    let mut held: Vec<_> = (0..3).map(|_| jobs.recv_timeout(PATIENCE).unwrap()).collect();
+    let dropped = held.pop().unwrap();
+    let key = dropped.batch().get(0).unwrap().key().unwrap().to_vec();
+    drop(dropped);
+    let again = jobs.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(again.batch().get(0).unwrap().key().unwrap(), key);
+    assert_eq!(again.context().attempt(), 2);
+    std::thread::spawn(move || {
+        held.into_iter().for_each(karafka::Job::done);
+        again.done();
+    })
+    .join()
+    .unwrap();
+    app.stop();
+    assert!(app.join(Some(PATIENCE)).unwrap());
+}
+
+#[test]
+fn workers_come_and_go_while_running() {
+    let topic = topic(1);
+    produce(&topic, &keyed(64, 1));
+    let app = app(&unique("group"));
+    let (running, most) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let gate = Arc::new((Mutex::new(()), Condvar::new()));
+    let seen = Arc::new(Seen::default());
+    let (now, peak, record) = (Arc::clone(&running), Arc::clone(&most), Arc::clone(&seen));
+    let open = Arc::clone(&gate);
+    let handler = handler_fn(move |_, _| {
+        peak.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        open.1.notify_all();
+        record.add(b"job", b"0");
+        // Stays until as many run as there are workers for it, or long enough for them to have come.
+        let lock = open.0.lock().unwrap();
+        let enough = |now: &AtomicU32| now.load(Ordering::SeqCst) < 12;
+        let _lock = open.1.wait_timeout_while(lock, Duration::from_millis(300), |()| enough(&now)).unwrap();
+        now.fetch_sub(1, Ordering::SeqCst);
+        Ok::<(), Failure>(())
+    });
+    let config = TopicConfig { virtual_partitions: VirtualPartitions::ByKey, ..TopicConfig::default() };
+    app.topic(&topic, config, handler).unwrap();
+    app.start().unwrap();
+    seen.wait(1);
+    assert_eq!(app.resize(12).unwrap(), 0);
+    assert_eq!(app.resize(0).unwrap_err().kind(), karafka::ErrorKind::Config);
+    seen.wait(64);
+    assert_eq!(most.load(Ordering::SeqCst), 12);
+    app.resize(2).unwrap();
+    app.stop();
+    assert!(app.join(Some(PATIENCE)).unwrap());
+}
+
+#[test]
+fn a_callback_partitioner_keeps_order_by_its_own_key() {
+    let topic = topic(1);
+    let records: Vec<_> = (0..60).map(|number| (format!("key-{number}"), number.to_string())).collect();
+    produce(&topic, &records);
+    let app = app(&unique("group"));
+    let seen = Arc::new(Seen::default());
+    let record = Arc::clone(&seen);
+    let by_digit = |message: karafka::Message<'_>| message.key().map_or(0, |key| key[key.len() - 1]).to_le_bytes();
+    let handler = karafka::partitioned_handler_fn(by_digit, move |batch, _| {
+        for message in batch.iter() {
+            let key = message.key().unwrap();
+            record.add(&key[key.len() - 1..], message.payload().unwrap());
+        }
+        Ok::<(), Failure>(())
+    });
+    let config = TopicConfig { virtual_partitions: VirtualPartitions::Callback, ..TopicConfig::default() };
+    app.topic(&topic, config, handler).unwrap();
+    app.start().unwrap();
+    let records = seen.wait(60);
+    app.stop();
+    assert!(app.join(Some(PATIENCE)).unwrap());
+    for digit in 0..10 {
+        let of_digit: Vec<usize> = records
+            .iter()
+            .filter(|(key, _)| *key == digit.to_string())
+            .map(|(_, payload)| payload.parse().unwrap())
+            .collect();
+        assert_eq!(of_digit, (0..6).map(|ten| ten * 10 + digit).collect::<Vec<_>>());
+    }
+}

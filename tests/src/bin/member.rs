@@ -32,7 +32,7 @@ fn options() -> Options {
                 "brokers" => options.app.push(("bootstrap_servers".to_owned(), Value::from(text))),
                 "group" => options.app.push(("group".to_owned(), Value::from(text))),
                 "workers" => options.app.push(("concurrency".to_owned(), value)),
-                "topic" => options.topic = text.to_owned(),
+                "topic" => text.clone_into(&mut options.topic),
                 "work_us" => options.work = Duration::from_micros(text.parse().expect("work_us is a number")),
                 other => panic!("unknown option {other}"),
             },

@@ -2,11 +2,12 @@
 
 use super::member::Member;
 use super::{Poller, Route, Source};
-use crate::app::{Shared, TopicEntry};
+use crate::app::TopicEntry;
 use crate::config::{self, AppConfig, InitialOffset};
 use crate::embedded;
 use crate::native::{Consumer, Ready};
 use crate::seat::Pool;
+use crate::shared::Shared;
 use crate::{Error, ErrorKind, Result};
 use crossbeam::sync::Parker;
 use karafka_engine::{Backoff, Engine, EngineOptions, TopicOptions};
@@ -15,7 +16,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a first look at the cluster may take before the app says that no broker answers.
-const FIRST_LOOK: Duration = Duration::from_millis(2_500);
+const FIRST_LOOK: Duration = Duration::from_millis(2_200);
+const LOOK_SLICE_MS: i32 = 250;
 /// Partitions that the prefetch budget is divided by: it is a setting of the client, which is made before it knows them.
 const PARTITIONS_ASSUMED: u64 = 16;
 /// Half of the memory budget is for what librdkafka fetched ahead, half for what the engine holds.
@@ -135,10 +137,7 @@ impl Poller {
         for member in 0..self.members.len() {
             let names: Vec<String> = self.members[member].topics.keys().cloned().collect();
             for name in &names {
-                let left = deadline.saturating_duration_since(Instant::now()).as_millis();
-                let left = i32::try_from(left).unwrap_or(i32::MAX).max(1);
-                let looked = self.members[member].consumer().and_then(|consumer| consumer.partition_count(name, left));
-                if let Err(error) = looked {
+                if let Err(error) = self.look_at(member, name, deadline) {
                     self.first_look_failed(&error, name);
                     break;
                 }
@@ -146,6 +145,22 @@ impl Poller {
             let joined = self.members[member].consumer().and_then(|consumer| consumer.subscribe(&names));
             if let Err(error) = joined {
                 self.publish_error(error, true);
+            }
+        }
+    }
+
+    /// Asks for a topic in slices, so that a stop is never late by more than one of them.
+    fn look_at(&self, member: usize, name: &str, deadline: Instant) -> Result<()> {
+        loop {
+            let looked =
+                self.members[member].consumer().and_then(|consumer| consumer.partition_count(name, LOOK_SLICE_MS));
+            match looked {
+                Err(error) if error.kafka().is_some_and(|number| number < 0) && Instant::now() < deadline => {
+                    if self.shared.is_stop_asked() {
+                        return Ok(());
+                    }
+                }
+                other => return other.map(|_| ()),
             }
         }
     }

@@ -90,6 +90,13 @@ impl Member {
         self.assigned.insert((topic.to_owned(), partition), (id, token));
     }
 
+    /// Another assignment takes the place of a partition's; returns the token of its queue.
+    pub(super) fn reopened(&mut self, topic: &str, partition: i32, id: AssignmentId) -> Option<u64> {
+        let entry = self.assigned.get_mut(&(topic.to_owned(), partition))?;
+        entry.0 = id;
+        Some(entry.1)
+    }
+
     pub(super) fn closed_partition(&mut self, key: &(String, i32)) -> Option<u64> {
         self.assigned.remove(key).map(|(_, token)| token)
     }
@@ -215,7 +222,8 @@ impl Poller {
     // ---- partitions that come
 
     fn begin_assign(&mut self, now: Instant, member: usize, partitions: Vec<PartitionOffset>) {
-        if partitions.is_empty() {
+        if partitions.is_empty() || self.shutdown.is_some() {
+            // An app that ends takes nothing over any more.
             self.answer(member, RebalanceKind::Assign, &[]);
             return;
         }
@@ -263,7 +271,7 @@ impl Poller {
             }
             return;
         }
-        let partitions = std::mem::take(partitions);
+        let partitions = if self.shutdown.is_some() { Vec::new() } else { std::mem::take(partitions) };
         self.members[member].change = Change::None;
         let offsets: HashMap<_, _> = result
             .unwrap_or_default()

@@ -13,20 +13,22 @@
 mod boot;
 mod member;
 mod notice;
+mod reader;
 mod shutdown;
 
 pub(crate) use member::log;
 
-use crate::app::{SeatKind, Shared, TopicEntry, Work};
+use crate::app::{SeatKind, TopicEntry, Work};
 use crate::batch::{Batch, BatchInner, Group};
 use crate::config::AppConfig;
 use crate::context::{Assignment, Context};
 use crate::event::{Event, Phase};
 use crate::job::{Failure, Job};
-use crate::message::{MessageInner, Stored};
-use crate::native::{NativeMessage, PartitionQueue, Ready, code};
+use crate::message::MessageInner;
+use crate::native::{NativeMessage, PartitionQueue, Ready};
 use crate::report::{Control, Report};
 use crate::seat::Pool;
+use crate::shared::Shared;
 use crate::wake;
 use crate::{Error, ErrorKind, Result};
 use crossbeam::channel::Sender;
@@ -61,6 +63,8 @@ struct Partition {
     member: usize,
     route: usize,
     queue: PartitionQueue,
+    /// The lowest offset that may come next: the log is read forwards.
+    next_offset: i64,
     /// A running mean of a message's size, to turn a byte budget into a count.
     mean_bytes: u64,
 }
@@ -277,85 +281,6 @@ impl Poller {
         self.serve_due_members(now);
     }
 
-    fn mark_readable(&mut self, assignment: AssignmentId) {
-        if self.readable_set.insert(assignment) {
-            self.readable.push(assignment);
-        }
-    }
-
-    /// Reads what there is and what the engine has room for. Returns whether there may be more of both.
-    fn read_partitions(&mut self, now: Instant) -> bool {
-        let mut more = false;
-        let readable = std::mem::take(&mut self.readable);
-        for assignment in readable {
-            let room = self.engine.room(assignment);
-            let Some(partition) = self.partitions.get_mut(&assignment) else {
-                self.readable_set.remove(&assignment);
-                continue;
-            };
-            let by_bytes = usize::try_from(room.bytes / partition.mean_bytes.max(1)).unwrap_or(usize::MAX);
-            let most = (room.messages as usize).min(by_bytes.max(1)).min(ROUND);
-            if room.messages == 0 {
-                // Stays readable: looked at again when the engine made room.
-                self.readable.push(assignment);
-                continue;
-            }
-            partition.queue.ready().lower();
-            let count = partition.queue.read(&mut self.scratch, most);
-            if count < most {
-                self.readable_set.remove(&assignment);
-            } else {
-                self.readable.push(assignment);
-                more = true;
-            }
-            self.deliver(now, assignment);
-        }
-        more
-    }
-
-    fn deliver(&mut self, now: Instant, assignment: AssignmentId) {
-        let messages = std::mem::take(&mut self.scratch);
-        let mut bytes = 0;
-        let mut failed = Vec::new();
-        let count = messages.len() as u64;
-        let records: Vec<MessageInner> = messages
-            .into_iter()
-            .filter_map(|message| {
-                if message.code() == code::NO_ERROR {
-                    let record = MessageInner(Stored::Native(message));
-                    bytes += u64::from(karafka_engine::Record::bytes(&record));
-                    Some(record)
-                } else {
-                    failed.push((message.code(), message.error_text(), message.offset()));
-                    None
-                }
-            })
-            .collect();
-        if let Some(partition) = self.partitions.get_mut(&assignment)
-            && count > 0
-        {
-            partition.mean_bytes = (partition.mean_bytes * 7 + bytes / count) / 8 + 1;
-        }
-        for (number, text, _offset) in failed {
-            self.partition_error(assignment, number, text);
-        }
-        if !records.is_empty() {
-            self.engine.deliver(self.at(now), assignment, records);
-        }
-    }
-
-    fn partition_error(&self, assignment: AssignmentId, number: i32, text: String) {
-        if number == code::PARTITION_EOF {
-            return;
-        }
-        let Some(partition) = self.partitions.get(&assignment) else { return };
-        let error = Error::new(crate::native::kind_of(number), "fetch", text)
-            .kafka_code(number)
-            .with("topic", &partition.assignment.topic)
-            .with("partition", partition.assignment.partition);
-        self.publish_error(error, true);
-    }
-
     pub(crate) fn publish_error(&self, error: Error, recoverable: bool) {
         self.shared.publisher.publish(&Event::Error { error: Arc::new(error), recoverable });
     }
@@ -471,7 +396,8 @@ impl Poller {
             owned: AtomicBool::new(true),
         };
         self.sources.insert(token, Source::Partition(id));
-        let partition = Partition { assignment: Arc::new(assignment), member, route, queue, mean_bytes: 1024 };
+        let partition =
+            Partition { assignment: Arc::new(assignment), member, route, queue, next_offset: 0, mean_bytes: 1024 };
         self.partitions.insert(id, partition);
         self.members[member].opened(&offset.topic, offset.partition, id, token);
         self.mark_readable(id);

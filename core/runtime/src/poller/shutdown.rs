@@ -15,8 +15,10 @@ use crate::{Error, ErrorKind};
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-/// How long commits and leaving may take when every job has ended but no broker answers.
+/// How long leaving a group may take, and last commits that are due when the time is over.
 const FAREWELL: Duration = Duration::from_millis(1_500);
+/// How long last commits may take inside the deadline. Where nothing is left to commit, nothing is waited for.
+const LAST_COMMITS: Duration = Duration::from_secs(10);
 const DESTROY: Duration = Duration::from_secs(2);
 /// How often a closing client is looked at although none of its queues was filled.
 const CLOSING_LOOK: Duration = Duration::from_millis(20);
@@ -76,7 +78,7 @@ impl Poller {
                     if busy {
                         self.leave_jobs_behind();
                     }
-                    let until = (now + FAREWELL).max(deadline.min(now + FAREWELL));
+                    let until = (now + FAREWELL).max(deadline.min(now + LAST_COMMITS));
                     self.enter_step(Step::Committing, until);
                     let all: HashSet<_> = self.members.iter().flat_map(super::Member::assignments).collect();
                     self.give_up(now, &all, until);

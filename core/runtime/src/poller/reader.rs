@@ -1,0 +1,138 @@
+//! Reading partitions: as much as the engine has room for, a round at a time, so that all partitions have their turn.
+//!
+//! A partition that is over its budget is simply not read: its queue in librdkafka fills up and fetching stops by itself,
+//! without a pause that would throw away what was fetched.
+
+use super::{Poller, ROUND, Source};
+use crate::Error;
+use crate::context::Assignment;
+use crate::event::Event;
+use crate::message::{MessageInner, Stored};
+use crate::native::code;
+use karafka_engine::{AssignmentId, Record};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+impl Poller {
+    pub(super) fn mark_readable(&mut self, assignment: AssignmentId) {
+        if self.readable_set.insert(assignment) {
+            self.readable.push(assignment);
+        }
+    }
+
+    /// Reads what there is and what the engine has room for. Returns whether there may be more of both.
+    pub(super) fn read_partitions(&mut self, now: Instant) -> bool {
+        let mut more = false;
+        let readable = std::mem::take(&mut self.readable);
+        for assignment in readable {
+            let room = self.engine.room(assignment);
+            let Some(partition) = self.partitions.get_mut(&assignment) else {
+                self.readable_set.remove(&assignment);
+                continue;
+            };
+            let by_bytes = usize::try_from(room.bytes / partition.mean_bytes.max(1)).unwrap_or(usize::MAX);
+            let most = (room.messages as usize).min(by_bytes.max(1)).min(ROUND);
+            if room.messages == 0 {
+                // Stays readable: looked at again when the engine made room.
+                self.readable.push(assignment);
+                continue;
+            }
+            partition.queue.ready().lower();
+            let count = partition.queue.read(&mut self.scratch, most);
+            if count < most {
+                self.readable_set.remove(&assignment);
+            } else {
+                self.readable.push(assignment);
+                more = true;
+            }
+            self.deliver(now, assignment);
+        }
+        more
+    }
+
+    fn deliver(&mut self, now: Instant, assignment: AssignmentId) {
+        let messages = std::mem::take(&mut self.scratch);
+        let mut bytes = 0;
+        let mut failed = Vec::new();
+        let count = messages.len() as u64;
+        let records: Vec<MessageInner> = messages
+            .into_iter()
+            .filter_map(|message| {
+                if message.code() == code::NO_ERROR {
+                    let record = MessageInner(Stored::Native(message));
+                    bytes += u64::from(record.bytes());
+                    Some(record)
+                } else {
+                    failed.push((message.code(), message.error_text(), message.offset()));
+                    None
+                }
+            })
+            .collect();
+        if let Some(partition) = self.partitions.get_mut(&assignment)
+            && count > 0
+        {
+            partition.mean_bytes = (partition.mean_bytes * 7 + bytes / count) / 8 + 1;
+        }
+        for (number, text, _offset) in failed {
+            self.partition_error(assignment, number, text);
+        }
+        let Some((first, last)) = records.first().map(Record::offset).zip(records.last().map(Record::offset)) else {
+            return;
+        };
+        let assignment = self.follow(now, assignment, first, last);
+        self.engine.deliver(self.at(now), assignment, records);
+    }
+
+    /// Notices that the log was cut and offsets begin anew below what was read: what is known of the old ones must not be
+    /// taken for the new ones, so the partition gets another assignment.
+    fn follow(&mut self, now: Instant, id: AssignmentId, first: i64, last: i64) -> AssignmentId {
+        let Some(partition) = self.partitions.get_mut(&id) else { return id };
+        let expected = std::mem::replace(&mut partition.next_offset, last.saturating_add(1));
+        if first >= expected {
+            return id;
+        }
+        let Some(mut partition) = self.partitions.remove(&id) else { return id };
+        let old = Arc::clone(&partition.assignment);
+        old.owned.store(false, Ordering::SeqCst);
+        self.engine.lose(self.at(now), id);
+        self.put_back(|job| job.context.assignment.id == id);
+        self.answer_waiters(id, None, false);
+        let start = karafka_engine::Start { offset: None, metadata: None };
+        let topic = self.routes[partition.route].topic;
+        let new = self.engine.assign(self.at(now), topic, old.partition, start);
+        partition.assignment = Arc::new(Assignment {
+            id: new,
+            topic: Arc::clone(&old.topic),
+            partition: old.partition,
+            group: Arc::clone(&old.group),
+            owned: AtomicBool::new(true),
+        });
+        if let Some(token) = self.members[partition.member].reopened(&old.topic, old.partition, new) {
+            self.sources.insert(token, Source::Partition(new));
+        }
+        self.partitions.insert(new, partition);
+        if self.readable_set.remove(&id) {
+            self.readable.retain(|other| *other != id);
+            self.mark_readable(new);
+        }
+        let message = format!(
+            "the log of {}/{} begins anew at offset {first} where {expected} was expected: its records are handled from there",
+            old.topic, old.partition
+        );
+        self.shared.publisher.publish(&Event::Warning { message });
+        new
+    }
+
+    pub(super) fn partition_error(&self, assignment: AssignmentId, number: i32, text: String) {
+        if number == code::PARTITION_EOF {
+            return;
+        }
+        let Some(partition) = self.partitions.get(&assignment) else { return };
+        let error = Error::new(crate::native::kind_of(number), "fetch", text)
+            .kafka_code(number)
+            .with("topic", &partition.assignment.topic)
+            .with("partition", partition.assignment.partition);
+        self.publish_error(error, true);
+    }
+}
