@@ -93,7 +93,7 @@ look_for() {
 install_packages() {
     look_for "$@"
     if [ ${#packages[@]} -gt 0 ] && may_install; then
-        say "installing ${packages[*]}"
+        say "installing $(each_once "${packages[@]}")"
         mkdir -p "$deps"
         if ! { apt update && apt install -y --no-install-recommends "${packages[@]}"; } >"$deps/apt.log" 2>&1; then
             tail -n 20 "$deps/apt.log" >&2
@@ -145,7 +145,7 @@ install_requirements() {
     make_venv
     is_current "$stamp" "$list" && return
     say "installing $list"
-    "$deps/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --requirement "$list"
+    "$deps/venv/bin/python" -m pip install --quiet --disable-pip-version-check --use-pep517 --no-deps --requirement "$list"
     cp "$list" "$stamp"
 }
 

@@ -1,7 +1,7 @@
 //! A real Apache Kafka of one node (broker and controller in one) on free loopback ports.
 //!
 //! Called by tests and by `with-broker`, from any thread. Its data lies in a temporary directory and is removed with it.
-//! It ends with this process, however this process ends. The jars are those that `tests/setup/kafka.sh` has fetched.
+//! It ends with this process, however this process ends. The jars are those that `tests/setup/install.sh kafka` has fetched.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
