@@ -126,7 +126,7 @@ fn a_last_commit_without_an_answer_is_not_awaited_for_ever() {
     driver.deliver(id, [message(0, "a")]);
     driver.run_all();
     driver.revoke(id, SECOND);
-    driver.wait(SECOND - Duration::from_nanos(1));
+    driver.wait(Duration::from_nanos(999_999_999));
     assert!(driver.released.is_empty());
     driver.wait(Duration::from_nanos(1));
     assert_eq!(driver.released, [id]);
@@ -232,7 +232,7 @@ fn a_pause_holds_messages_until_it_ends() {
     assert_eq!(driver.engine.room(id), Room::default());
     assert!(driver.next().is_none());
     driver.complete(running, Outcome::Done);
-    driver.wait(SECOND - Duration::from_nanos(1));
+    driver.wait(Duration::from_nanos(999_999_999));
     assert!(driver.next().is_none());
     driver.wait(Duration::from_nanos(1));
     assert_eq!(driver.run_all(), [1]);
