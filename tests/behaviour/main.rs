@@ -8,6 +8,7 @@ mod support;
 
 mod a_process_killed_and_started_again_loses_nothing;
 mod kcat_reads_what_we_produce;
+mod members_that_come_go_and_die_lose_nothing;
 mod one_slow_key_holds_up_nobody_else;
 mod order_holds_per_key_with_virtual_partitions;
 mod the_commit_is_exact_after_a_clean_stop;

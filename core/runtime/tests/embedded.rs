@@ -197,12 +197,9 @@ fn an_unreachable_broker_is_told_within_three_seconds_and_a_stop_is_prompt() {
     let began = Instant::now();
     app.start().unwrap();
     let error = loop {
-        match events.next(PATIENCE).unwrap() {
-            karafka::Event::Error { error, recoverable } => {
-                assert!(recoverable);
-                break error;
-            }
-            _ => {}
+        if let karafka::Event::Error { error, recoverable } = events.next(PATIENCE).unwrap() {
+            assert!(recoverable);
+            break error;
         }
     };
     assert!(began.elapsed() < Duration::from_secs(3), "told after {:?}", began.elapsed());

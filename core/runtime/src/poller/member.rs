@@ -336,8 +336,9 @@ impl Poller {
             self.finish_revoke(member, &partitions, true);
             return;
         }
+        // The drain is known before it begins: a partition without running work is released in the midst of it.
+        self.members[member].change = Change::Draining { partitions, pending: pending.clone() };
         self.give_up(now, &pending, now + self.config.revoke_timeout);
-        self.members[member].change = Change::Draining { partitions, pending };
         self.act(now);
         self.finish_revoke_if_drained(member);
     }
