@@ -1,1 +1,61 @@
-//! libkarafka.
+//! libkarafka for Python: the private module `libkarafka._native`.
+//!
+//! Converts, calls the core, converts back; decides nothing. The package around it (`libkarafka/*.py`) gives it Python's
+//! shape: decorators, event loops, context managers. Called by Python on any thread that holds the interpreter; the core's
+//! worker threads come in through [`attach`]. What crosses the interpreter's lock or hands out memory is in [`attach`]
+//! and [`buffer`]; nothing else is unsafe.
+
+mod app;
+mod attach;
+mod batch;
+mod buffer;
+mod context;
+mod delivery;
+mod embedded;
+mod error;
+mod event;
+mod failure;
+mod handler;
+mod job;
+mod message;
+mod producer;
+mod record;
+mod settings;
+mod slots;
+
+use pyo3::prelude::*;
+
+/// The native half of libkarafka; use the package `libkarafka`.
+#[pymodule]
+mod _native {
+    #[pymodule_export]
+    use super::app::App;
+    #[pymodule_export]
+    use super::attach::{close, interrupt_left_behind};
+    #[pymodule_export]
+    use super::batch::{Batch, BatchIterator};
+    #[pymodule_export]
+    use super::buffer::Payload;
+    #[pymodule_export]
+    use super::context::Context;
+    #[pymodule_export]
+    use super::delivery::{Delivery, DeliveryReport};
+    #[pymodule_export]
+    use super::embedded::EmbeddedBroker;
+    #[pymodule_export]
+    use super::event::Events;
+    #[pymodule_export]
+    use super::job::Job;
+    #[pymodule_export]
+    use super::message::Message;
+    #[pymodule_export]
+    use super::producer::Producer;
+
+    use pyo3::prelude::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("VERSION", karafka::VERSION)?;
+        module.add("LIBRDKAFKA_VERSION", karafka::librdkafka_version())
+    }
+}

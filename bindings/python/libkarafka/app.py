@@ -1,0 +1,310 @@
+"""An app: topics, their handlers, and their life.
+
+Set up on one thread, then run; every method may be called from any thread, also from inside a handler (but for ``run``
+and ``join``, which wait). A thread of the app's own, its host, hands out events and sees the app to its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from types import FrameType, TracebackType
+from typing import Any, NoReturn, TypeVar, overload
+
+from . import _native
+from .errors import ConfigError, Error, ForkedError, StoppedError
+from .event import Event, Listener, Listeners
+from .handler import Handler, examine
+from .latch import Latch
+from .loop import Bridge, on_open
+
+_log = logging.getLogger("libkarafka")
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class App:
+    """Reads topics as a member of consumer groups, and has their records handled.
+
+    Options are keywords: ``bootstrap_servers``, ``group``, ``concurrency`` and all others of ``docs/configuration.md``;
+    ``kafka={...}`` holds librdkafka's own settings. Times are milliseconds, text with a unit (``"10s"``) or ``timedelta``.
+    Every problem is reported at once, by one ``ConfigError``. Nothing is started or connected to before ``run``.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self._native = _native.App(options)
+        self._handlers: list[Handler] = []
+        self._listeners = Listeners()
+        self._latch = Latch()
+        self._outcome: BaseException | None = None
+        self._process = os.getpid()
+        self._is_started = False
+
+    def consumer(
+        self, topic: str, *, virtual_partitions: Any = None, **options: Any
+    ) -> Callable[[Function], Function]:
+        """Registers the decorated function as the handler of a topic (or, with a leading ``^``, of a pattern of topics).
+
+        It takes ``(batch)`` or ``(batch, context)``, and is a plain function, called on the app's threads, or ``async def``,
+        run in its event loop. What it returns is ignored; what it raises has the batch tried again.
+
+        ``virtual_partitions`` is ``"by_key"``, a number, ``"round_robin"``, ``"off"``, or a function that gets a message
+        and returns what takes the place of its key (bytes, str or int). Other options are those of a topic, such as
+        ``group`` and ``max_messages``.
+        """
+
+        def register(function: Function) -> Function:
+            partitioner, split = None, virtual_partitions
+            if callable(virtual_partitions):
+                partitioner, split = virtual_partitions, "callback"
+            elif virtual_partitions == "callback":
+                raise ConfigError("virtual_partitions = \"callback\": give the function itself")
+            handler = examine(function, partitioner)
+            number = self._native.add_topic(topic, {"virtual_partitions": split, **options}, handler.is_async)
+            self._handlers.insert(number, handler)
+            return function
+
+        return register
+
+    @overload
+    def on(self, name: str, function: None = None) -> Callable[[Function], Function]: ...
+    @overload
+    def on(self, name: str, function: Listener) -> Listener: ...
+
+    def on(self, name: str, function: Any = None) -> Any:
+        """Has a function called with every event of this name, such as ``error.occurred``; also a decorator.
+
+        It runs on the app's host thread and should be short. Events that nobody listens to are logged by the logger
+        ``libkarafka``.
+        """
+        if function is None:
+            return lambda decorated: self.on(name, decorated)
+        self._listeners.add(name, function)
+        return function
+
+    def events(self) -> Iterator[Event]:
+        """Iterates over what happens from now on; ends when the app has stopped. ``next`` waits."""
+        return self._listeners.subscribe()
+
+    @property
+    def phase(self) -> str:
+        """Where the app is in its life: initialized, running, quieting, quiet, stopping or stopped."""
+        return self._native.phase
+
+    @property
+    def options(self) -> dict[str, str]:
+        """Every option with its value as text; secrets are replaced."""
+        return dict(self._native.options())
+
+    def run(self) -> None:
+        """Starts, and returns when the app has stopped.
+
+        Ctrl-C stops it gracefully (running handlers may finish within ``shutdown_timeout``) and then raises
+        KeyboardInterrupt; a second Ctrl-C waits no longer. So does any other exception of a signal handler. On the main
+        thread SIGTERM stops it gracefully too, unless the program handles that signal itself. What a handler ended the
+        program with (SystemExit, KeyboardInterrupt, MemoryError) is raised here.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            pass
+        else:
+            raise RuntimeError("run() would block the running event loop; use `async with app.running():`")
+        with self._stopped_by_sigterm():
+            self.start()
+            interruption = self._wait_out()
+        if interruption is not None:
+            raise interruption
+        self._raise_outcome()
+
+    def start(self) -> None:
+        """Starts, and returns at once. The interpreter's end stops what is still running, as ``stop`` does."""
+        self._launch(None)
+
+    def running(self) -> Running:
+        """Runs while the block of ``async with app.running():`` does, with ``async def`` handlers in the running loop."""
+        return Running(self)
+
+    def stop(self, timeout: float | timedelta | None = None) -> None:
+        """Asks the app to stop, and returns at once. Running handlers may finish within ``timeout`` seconds, by default the
+        app's ``shutdown_timeout``; called again, a shorter time counts. May be called in any phase and in a handler."""
+        if timeout is not None and not isinstance(timeout, timedelta):
+            timeout = timedelta(seconds=timeout)
+        self._native.stop(timeout)
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Waits until the app has stopped, at most ``timeout`` seconds. Returns whether it has.
+
+        Raises what the app ended with: ``TimeoutError`` when handlers had to be left behind, the fatal error of a client,
+        or what a handler ended the program with.
+        """
+        if os.getpid() != self._process:
+            raise ForkedError("join: the app was made in the parent process and does not work after a fork")
+        if not self._is_started:
+            raise StoppedError("join: the app was not started")
+        if threading.current_thread() is self._host:
+            raise RuntimeError("join() in a listener would wait for itself")
+        if not self._latch.wait(timeout):
+            return False
+        self._raise_outcome()
+        return True
+
+    def quiet(self) -> None:
+        """Starts no more calls of handlers; those that run go on, partitions are kept. ``resume`` undoes it."""
+        self._native.quiet()
+
+    def resume(self) -> None:
+        """Handles again after ``quiet``."""
+        self._native.resume()
+
+    def resize(self, concurrency: int) -> None:
+        """Changes how many calls of plain handlers run at once, while running."""
+        self._native.resize(concurrency)
+
+    def __repr__(self) -> str:
+        options = self.options
+        where = f"group={options['group']!r} bootstrap_servers={options['bootstrap_servers']!r}"
+        return f"<libkarafka.App {where}, {self.phase}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("cannot pickle an App; make one in each process")
+
+    def _launch(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        handlers = tuple(self._handlers)
+        events = self._native.events()
+        bridge = None
+        if any(handler.is_async for handler in handlers):
+            bridge = Bridge(self._native, handlers, loop)
+        try:
+            self._native.start(list(handlers), None if bridge is None else bridge.wake)
+        except BaseException:
+            if bridge is not None:
+                bridge.close()
+            raise
+        # The interpreter waits for threads that are no daemons before it runs what stops the app.
+        self._host = threading.Thread(target=self._serve, args=(events, bridge), name="karafka-host", daemon=True)
+        self._is_started = True
+        try:
+            self._host.start()
+        except BaseException:
+            self._native.stop(timedelta(0))
+            raise
+        # Registered at the start: what the program registered before it is still there while handlers finish.
+        atexit.register(self._close)
+
+    def _serve(self, events: _native.Events, bridge: Bridge | None) -> None:
+        """The host thread: events until there are no more, then the end."""
+        try:
+            while (event := events.next()) is not None:
+                self._listeners.publish(Event(*event))
+            self._native.join()
+        except BaseException as error:
+            self._outcome = error
+        if bridge is not None:
+            bridge.close()
+        ending = self._native.take_ending()
+        if ending is not None:
+            self._outcome = ending
+        self._native.clear()
+        self._listeners.end()
+        atexit.unregister(self._close)
+        self._latch.open()
+
+    def _wait_out(self) -> BaseException | None:
+        """Waits for the end; an exception that a signal handler raises stops the app and is returned after it."""
+        first: BaseException | None = None
+        while True:
+            try:
+                self._latch.wait()
+                return first
+            except BaseException as raised:
+                if first is None:
+                    first = raised
+                    self.stop()
+                else:
+                    self.stop(0)
+
+    def _raise_outcome(self) -> None:
+        outcome, self._outcome = self._outcome, None
+        if outcome is not None:
+            raise outcome
+
+    @contextmanager
+    def _stopped_by_sigterm(self) -> Iterator[None]:
+        is_main = threading.current_thread() is threading.main_thread()
+        if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+            yield
+            return
+
+        def terminate(_number: int, _frame: FrameType | None) -> None:
+            self.stop()
+
+        signal.signal(signal.SIGTERM, terminate)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def _close(self) -> None:
+        """The interpreter ends while the app runs: stop, and wait without its lock."""
+        if os.getpid() != self._process:
+            return
+        self.stop()
+        self._wait_out()
+        outcome = self._outcome
+        if isinstance(outcome, Error):
+            _log.error("the app ended with the program: %s", outcome)
+            _native.interrupt_left_behind()
+
+
+class Running:
+    """An app that runs while a block does: ``async with app.running() as run:``."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __aenter__(self) -> Running:
+        self._app._launch(asyncio.get_running_loop())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._app.stop()
+        cancelled = await self._ended()
+        if error is None:
+            if cancelled is not None:
+                raise cancelled
+            self._app._raise_outcome()
+
+    async def wait(self) -> None:
+        """Waits until the app has stopped by itself, for example by ``app.stop()`` in a handler."""
+        await self._end()
+
+    def stop(self, timeout: float | timedelta | None = None) -> None:
+        """Asks the app to stop, as ``App.stop``."""
+        self._app.stop(timeout)
+
+    async def _ended(self) -> asyncio.CancelledError | None:
+        """Waits for the end also when cancelled; then running handlers are not waited for."""
+        cancelled = None
+        while True:
+            try:
+                await self._end()
+                return cancelled
+            except asyncio.CancelledError as error:
+                cancelled = error
+                self._app.stop(0)
+
+    async def _end(self) -> None:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        self._app._latch.call(on_open(loop, future))
+        await future

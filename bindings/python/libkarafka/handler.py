@@ -1,0 +1,60 @@
+"""What a function has to be to handle a topic.
+
+Looked at once, when it is registered, so that what cannot work is said at once and not in the first call.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """A function, and how it is to be called."""
+
+    function: Callable[..., Any]
+    takes_context: bool
+    is_async: bool
+    partitioner: Callable[..., Any] | None
+
+
+def examine(function: Any, partitioner: Any) -> Handler:
+    """Says how a function is called, or raises TypeError for one that cannot handle batches."""
+    if not callable(function):
+        raise TypeError(f"a handler must be a function, not {type(function).__name__}")
+    if partitioner is not None and _is(inspect.iscoroutinefunction, partitioner):
+        raise TypeError("a partitioner must be a plain function: it is asked before any call can be planned")
+    if _is(inspect.isgeneratorfunction, function) or _is(inspect.isasyncgenfunction, function):
+        raise TypeError(f"{_name(function)} is a generator: calling it runs nothing; leave `yield` out")
+    return Handler(
+        function=function,
+        takes_context=_takes_context(function),
+        is_async=_is(inspect.iscoroutinefunction, function),
+        partitioner=partitioner,
+    )
+
+
+def _is(kind: Callable[[Any], bool], function: Any) -> bool:
+    return kind(function) or kind(getattr(function, "__call__", None))
+
+
+def _takes_context(function: Any) -> bool:
+    try:
+        signature = inspect.signature(function)
+    except ValueError:
+        # Some builtins do not tell: a batch is what everything takes.
+        return False
+    for arguments in (("batch", "context"), ("batch",)):
+        try:
+            signature.bind(*arguments)
+        except TypeError:
+            continue
+        return len(arguments) == 2
+    raise TypeError(f"{_name(function)}{signature} must take (batch) or (batch, context)")
+
+
+def _name(function: Any) -> str:
+    return str(getattr(function, "__qualname__", type(function).__qualname__))

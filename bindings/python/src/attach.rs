@@ -1,0 +1,183 @@
+//! Crossing the interpreter's lock: the core's threads come in, Python's threads go out to wait.
+//!
+//! A worker thread attaches once and gives the lock back only to wait for its next job: attaching costs as much as sixty
+//! such waits. Every wait of a Python thread in the core goes through here too, so that signals are seen, and so that at
+//! the interpreter's end no thread comes back from the core into an interpreter that is gone, which would abort the
+//! process.
+
+use crate::error;
+use crate::handler::{self, Handlers};
+use crate::slots::Slots;
+use crate::{delivery, producer};
+use karafka::{ErrorKind, JobKind, Next, Seat};
+use parking_lot::{Condvar, Mutex};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyType;
+use std::ffi::c_long;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long a wait may last before signals are looked at.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// How long the interpreter's end waits for threads that it has told to end.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+static CLOSING: AtomicBool = AtomicBool::new(false);
+
+/// Python threads that wait in the core and will come back for the interpreter's lock.
+static GUESTS: AtomicUsize = AtomicUsize::new(0);
+
+/// Threads of the core that run handlers, by Python's number for them.
+static WORKERS: Mutex<Vec<c_long>> = Mutex::new(Vec::new());
+static WORKER_LEFT: Condvar = Condvar::new();
+
+struct Guest;
+
+impl Guest {
+    fn enter() -> Self {
+        GUESTS.fetch_add(1, Ordering::SeqCst);
+        Self
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        GUESTS.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Runs something that may block, without the interpreter's lock.
+pub(crate) fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> T {
+    let _guest = Guest::enter();
+    py.detach(work)
+}
+
+/// Waits without the interpreter's lock until `look` has something, in slices between which signals are handled.
+/// `None` when `timeout` has passed.
+///
+/// # Errors
+/// What a signal handler raised; `StoppedError` when the interpreter ends.
+pub(crate) fn wait<T: Send>(
+    py: Python<'_>,
+    timeout: Option<Duration>,
+    mut look: impl FnMut(Duration) -> Option<T> + Send,
+) -> PyResult<Option<T>> {
+    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    loop {
+        let left = deadline.map_or(SLICE, |deadline| deadline.saturating_duration_since(Instant::now()));
+        if let Some(found) = detached(py, || look(left.min(SLICE))) {
+            return Ok(Some(found));
+        }
+        py.check_signals()?;
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Ok(None);
+        }
+        if CLOSING.load(Ordering::SeqCst) {
+            return Err(error::raise(py, ErrorKind::Stopped, "wait", "the interpreter ends"));
+        }
+    }
+}
+
+/// A worker thread's time with its seat: attached once, detached to wait. Called on the core's own threads.
+pub(crate) fn serve(mut seat: Seat, handlers: &Handlers, slots: &Slots) {
+    let attached = Python::try_attach(|py| {
+        let _worker = Worker::enter(py);
+        while let Some(job) = next(py, &mut seat, slots) {
+            handler::run(py, job, handlers);
+        }
+    });
+    if attached.is_none() {
+        // The interpreter is gone; what was handed out comes back when the job is dropped.
+        drop(seat);
+    }
+}
+
+/// The next job that this thread runs itself. Jobs of `async def` handlers go to the event loop meanwhile, which is woken
+/// once for all that gather until it looks.
+fn next(py: Python<'_>, seat: &mut Seat, slots: &Slots) -> Option<karafka::Job> {
+    enum Found {
+        Run(karafka::Job),
+        Wake,
+        Closed,
+    }
+    loop {
+        let found = py.detach(|| {
+            loop {
+                match seat.next() {
+                    Next::Job(job) if job.kind() == JobKind::Handle && slots.takes(job.topic_index()) => {
+                        if slots.push(job) {
+                            return Found::Wake;
+                        }
+                    }
+                    Next::Job(job) => return Found::Run(job),
+                    Next::Interrupted => {}
+                    Next::Closed => return Found::Closed,
+                }
+            }
+        });
+        match found {
+            Found::Run(job) => return Some(job),
+            Found::Wake => slots.wake(py),
+            Found::Closed => return None,
+        }
+    }
+}
+
+struct Worker(Option<c_long>);
+
+impl Worker {
+    fn enter(py: Python<'_>) -> Self {
+        let number = py.import("_thread").and_then(|module| module.call_method0("get_ident")?.extract());
+        let number = number.ok();
+        WORKERS.lock().extend(number);
+        Self(number)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let mut workers = WORKERS.lock();
+        workers.retain(|number| Some(*number) != self.0);
+        WORKER_LEFT.notify_all();
+    }
+}
+
+/// Raises `SystemExit` in handlers that an app had to leave behind, and waits a moment for them. Returns how many are
+/// left: they sit in a call that does not come back to Python.
+#[pyfunction]
+pub(crate) fn interrupt_left_behind(py: Python<'_>) -> usize {
+    let exit = py.get_type::<pyo3::exceptions::PySystemExit>();
+    let numbers = WORKERS.lock().clone();
+    for number in numbers {
+        raise_in(number, &exit);
+    }
+    detached(py, || {
+        let deadline = Instant::now() + PATIENCE;
+        let mut workers = WORKERS.lock();
+        while !workers.is_empty() && !WORKER_LEFT.wait_until(&mut workers, deadline).timed_out() {}
+        workers.len()
+    })
+}
+
+fn raise_in(thread: c_long, class: &Bound<'_, PyType>) {
+    // SAFETY: the interpreter's lock is held (`class` proves it) and `class` is an exception class. A number that is no
+    // thread's any more is allowed, and does nothing.
+    unsafe { ffi::PyThreadState_SetAsyncExc(thread as _, class.as_ptr()) };
+}
+
+/// The interpreter ends: closes what still delivers, ends every wait, and returns once no thread is out in the core.
+#[pyfunction]
+pub(crate) fn close(py: Python<'_>) {
+    CLOSING.store(true, Ordering::SeqCst);
+    py.detach(|| {
+        producer::close_all();
+        delivery::close();
+        let deadline = Instant::now() + PATIENCE;
+        // The guests need the interpreter's lock to leave; this is the last thing that the process does.
+        while GUESTS.load(Ordering::SeqCst) > 0 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+}

@@ -1,0 +1,146 @@
+//! Calling handlers that are plain functions.
+//!
+//! Called on the core's worker threads with the interpreter's lock. Whatever the function does, its job is completed once:
+//! it returned, it raised, or it asked the program to end.
+
+use crate::batch::Batch;
+use crate::context::Context;
+use crate::failure;
+use karafka::{App, JobKind};
+use parking_lot::Mutex;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// The handler of one topic: `libkarafka/handler.py` found out what it takes.
+#[derive(FromPyObject)]
+pub(crate) struct Handler {
+    function: Py<PyAny>,
+    takes_context: bool,
+    pub(crate) is_async: bool,
+    partitioner: Option<Py<PyAny>>,
+}
+
+/// The handlers of one app by their topics' numbers, and what one of them may have ended the app with.
+pub(crate) struct Handlers {
+    /// Let go of together with the functions: the app holds its runner, which holds this.
+    app: Mutex<Option<App>>,
+    list: Mutex<Arc<[Handler]>>,
+    ending: Mutex<Option<PyErr>>,
+}
+
+impl Handlers {
+    pub(crate) fn new(app: App, list: Vec<Handler>) -> Self {
+        Self { app: Mutex::new(Some(app)), list: Mutex::new(list.into()), ending: Mutex::new(None) }
+    }
+
+    /// Lets go of the functions once the app has stopped, so that they and what they hold can be freed.
+    pub(crate) fn clear(&self) {
+        let list = std::mem::take(&mut *self.list.lock());
+        let app = self.app.lock().take();
+        drop((list, app));
+    }
+
+    /// Asks the app to stop.
+    pub(crate) fn stop(&self) {
+        if let Some(app) = &*self.app.lock() {
+            app.stop();
+        }
+    }
+
+    pub(crate) fn take_ending(&self) -> Option<PyErr> {
+        self.ending.lock().take()
+    }
+
+    /// Ends the job after its handler raised: the job failed, or the program is to end.
+    pub(crate) fn raised(&self, py: Python<'_>, job: karafka::Job, error: PyErr) {
+        if failure::ends_the_program(py, &error) {
+            // Stop first: a job that is put back must not be handed out again.
+            self.stop();
+            self.ending.lock().get_or_insert(error);
+            job.put_back();
+        } else {
+            let failure = failure::describe(py, &error);
+            // The traceback holds the handler's frame and with it the batch, which the core wants back whole.
+            drop(error);
+            job.fail(failure);
+        }
+    }
+}
+
+/// Runs one job on this thread.
+pub(crate) fn run(py: Python<'_>, job: karafka::Job, handlers: &Handlers) {
+    let list = Arc::clone(&handlers.list.lock());
+    let Some(handler) = list.get(job.topic_index()) else {
+        job.put_back();
+        return;
+    };
+    let ended = catch_unwind(AssertUnwindSafe(|| match job.kind() {
+        JobKind::Handle => match call(py, &job, handler) {
+            Ok(()) => job.done(),
+            Err(error) => handlers.raised(py, job, error),
+        },
+        JobKind::Key => match keys(py, &job, handler) {
+            Ok(keys) => job.complete_keys(&keys),
+            Err(error) => handlers.raised(py, job, error),
+        },
+    }));
+    if ended.is_err() {
+        // The job was dropped on the way, which is a failure of it; the thread goes on.
+        PyTypeError::new_err("libkarafka panicked while it called a handler; please report it")
+            .write_unraisable(py, None);
+    }
+}
+
+fn call(py: Python<'_>, job: &karafka::Job, handler: &Handler) -> PyResult<()> {
+    let batch = Batch::new(job.batch().clone());
+    let returned = if handler.takes_context {
+        handler.function.bind(py).call1((batch, Context::new(job)))?
+    } else {
+        handler.function.bind(py).call1((batch,))?
+    };
+    if returned.is_none() { Ok(()) } else { refuse_unfinished(&returned) }
+}
+
+/// A coroutine or generator that was returned has not run: taking it for success would lose the batch.
+fn refuse_unfinished(returned: &Bound<'_, PyAny>) -> PyResult<()> {
+    let is_coroutine = returned.hasattr("__await__")?;
+    if !is_coroutine && !returned.hasattr("send")? {
+        return Ok(());
+    }
+    if returned.hasattr("close")? {
+        returned.call_method0("close")?;
+    }
+    let what = returned.get_type().name()?;
+    Err(PyTypeError::new_err(format!(
+        "the handler returned a {what} that has not run; declare the handler itself `async def`, or return None"
+    )))
+}
+
+fn keys(py: Python<'_>, job: &karafka::Job, handler: &Handler) -> PyResult<Vec<Vec<u8>>> {
+    let Some(partitioner) = &handler.partitioner else {
+        return Err(PyTypeError::new_err("the topic asks for a partitioner, and its handler has none"));
+    };
+    let batch = Batch::new(job.batch().clone());
+    let mut keys = Vec::with_capacity(job.batch().len());
+    for index in 0..job.batch().len() {
+        keys.push(key(&partitioner.bind(py).call1((batch.message(index),))?)?);
+    }
+    Ok(keys)
+}
+
+fn key(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    if let Ok(bytes) = value.cast::<PyBytes>() {
+        return Ok(bytes.as_bytes().to_vec());
+    }
+    if let Ok(text) = value.cast::<PyString>() {
+        return Ok(text.to_cow()?.as_bytes().to_vec());
+    }
+    if let Ok(number) = value.extract::<i64>() {
+        return Ok(number.to_string().into_bytes());
+    }
+    let class = value.get_type().name()?;
+    Err(PyTypeError::new_err(format!("a partitioner must return bytes, str or int, not {class}")))
+}
