@@ -1,0 +1,49 @@
+/* What the C programs share: settings from the environment (named in ../rust/reading.rs), a clock, and the end of a run. */
+#ifndef BENCH_H
+#define BENCH_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static const char *text(const char *name) {
+    const char *value = getenv(name);
+    if (!value || !*value) {
+        fprintf(stderr, "%s is not set\n", name);
+        exit(2);
+    }
+    return value;
+}
+
+static long number(const char *name) {
+    char *end;
+    const char *value = text(name);
+    long result = strtol(value, &end, 10);
+    if (*end) {
+        fprintf(stderr, "%s=%s is not a number\n", name, value);
+        exit(2);
+    }
+    return result;
+}
+
+static int64_t now_ns(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
+}
+
+static inline void pause_us(long microseconds) {
+    struct timespec time = {microseconds / 1000000, microseconds % 1000000 * 1000};
+    nanosleep(&time, NULL);
+}
+
+static void print_run(long messages, int64_t began, int64_t ended, long handled, long bytes) {
+    printf("{\"messages\":%ld,\"seconds\":%.6f,\"handled\":%ld,\"bytes\":%ld}\n", messages, (ended - began) / 1e9, handled,
+           bytes);
+    fflush(stdout);
+}
+
+#endif

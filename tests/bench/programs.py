@@ -1,0 +1,193 @@
+"""The programs that are measured, built for release: the cargo packages first, then what is linked against them.
+
+A program that cannot be built is in the answer all the same, with the reason in place of its command."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+
+# What each program of ours needs from cargo.
+PACKAGES = {"rust": "libkarafka-tests", "c": "karafka-ffi", "ruby": "libkarafka", "python": "libkarafka-python"}
+
+# Where librdkafka's own libraries come from.
+LINKED = ("rdkafka-sys", "zstd-sys", "openssl-sys", "libz-sys")
+
+
+class NotBuilt(Exception):
+    """Why a program is missing."""
+
+
+@dataclasses.dataclass
+class Program:
+    command: list[str] = dataclasses.field(default_factory=list)
+    environment: dict[str, str] = dataclasses.field(default_factory=dict)
+    missing: str = ""
+
+
+@dataclasses.dataclass
+class Cargo:
+    """What a build by cargo left behind."""
+
+    executables: dict[str, pathlib.Path] = dataclasses.field(default_factory=dict)
+    libraries: dict[str, pathlib.Path] = dataclasses.field(default_factory=dict)
+    # By package: what its build script asks the linker for.
+    scripts: dict[str, dict] = dataclasses.field(default_factory=dict)
+
+
+def target() -> pathlib.Path:
+    text = run(["cargo", "metadata", "--format-version=1", "--no-deps", "--offline"])
+    return pathlib.Path(json.loads(text)["target_directory"])
+
+
+def run(command: list, **options) -> str:
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+    if done.returncode != 0:
+        raise NotBuilt(f"{' '.join(map(str, command[:4]))} ... ended with {done.returncode}:\n{done.stderr[-1500:]}")
+    return done.stdout
+
+
+def package_name(package_id: str) -> str:
+    """`path+file:///x/core#karafka@0.1.0`, or `registry+https://...#openssl-sys@0.9` or `path+file:///x/name#0.1.0`."""
+    place, _, fragment = package_id.partition("#")
+    return fragment.partition("@")[0] if "@" in fragment else place.rsplit("/", 1)[-1]
+
+
+def build_cargo(packages: list[str]) -> Cargo:
+    """Builds what can be built; what cannot is missing in the answer, and its errors are on the terminal."""
+    flags = os.environ.get("CARGO_FLAGS", "--no-default-features --features system-ssl").split()
+    command = ["cargo", "build", "--release", "--keep-going", "--message-format=json-render-diagnostics", *flags]
+    for package in packages:
+        command += ["-p", package]
+    print("building for release:", *packages, flush=True)
+    environment = os.environ | {"PYO3_BUILD_EXTENSION_MODULE": "1", "CARGO_TERM_PROGRESS_WHEN": "never"}
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment)
+    cargo = Cargo()
+    for line in done.stdout.splitlines():
+        message = json.loads(line)
+        name = package_name(message.get("package_id", ""))
+        if message["reason"] == "build-script-executed":
+            cargo.scripts[name] = message
+        elif message["reason"] == "compiler-artifact" and name in packages:
+            if message.get("executable"):
+                cargo.executables[message["target"]["name"]] = pathlib.Path(message["executable"])
+            for file in message["filenames"]:
+                if file.endswith((".so", ".dylib")):
+                    cargo.libraries[name] = pathlib.Path(file)
+    return cargo
+
+
+def build_all(wanted: set[str], out: pathlib.Path) -> dict[str, Program]:
+    """Builds the named programs. The Rust package is always among them: it makes the topic and says how it reads."""
+    out.mkdir(parents=True, exist_ok=True)
+    packages = [package for program, package in PACKAGES.items() if program in wanted or program == "rust"]
+    cargo = build_cargo(packages)
+    makers = {
+        "fill": lambda: Program([executable(cargo, "bench-fill")]),
+        "settings": lambda: Program([executable(cargo, "bench-reading"), "--settings"]),
+        "measure": lambda: Program([compile_c(out, "measure")]),
+        "rust": lambda: Program([executable(cargo, "bench-reading")]),
+        "raw-same": lambda: raw(cargo, out),
+        "raw-defaults": lambda: raw(cargo, out),
+        "sleeping-c": lambda: Program([compile_c(out, "sleeping")]),
+        "sleeping-ruby": lambda: Program([tool("ruby"), str(HERE / "ruby/sleeping.rb")]),
+        "sleeping-python": lambda: Program([sys.executable, str(HERE / "python/sleeping.py")]),
+        "c": lambda: c(cargo, out),
+        "ruby": lambda: ruby(cargo, out),
+        "python": lambda: python(cargo, out),
+    }
+    programs = {}
+    for name in ["fill", "settings", "measure", *sorted(wanted)]:
+        try:
+            programs[name] = makers[name]()
+        except NotBuilt as reason:
+            programs[name] = Program(missing=str(reason))
+    return programs
+
+
+def executable(cargo: Cargo, name: str) -> str:
+    if name not in cargo.executables:
+        raise NotBuilt(f"cargo did not build {name}; its errors are above")
+    return str(cargo.executables[name])
+
+
+def library(cargo: Cargo, program: str) -> pathlib.Path:
+    package = PACKAGES[program]
+    if package not in cargo.libraries:
+        raise NotBuilt(f"cargo did not build the library of {package}; its errors are above")
+    return cargo.libraries[package]
+
+
+def tool(name: str) -> str:
+    path = shutil.which(name)
+    if not path:
+        raise NotBuilt(f"there is no {name}")
+    return path
+
+
+def compile_c(out: pathlib.Path, name: str, *more) -> str:
+    program = out / name
+    source = HERE / "c" / f"{name}.c"
+    run([os.environ.get("CC", "cc"), "-std=gnu11", "-O2", "-Wall", "-pthread", source, *more, "-o", program])
+    return str(program)
+
+
+def raw(cargo: Cargo, out: pathlib.Path) -> Program:
+    """The reference is linked against the very librdkafka that is inside the libraries it is compared with."""
+    libraries, folders = [], []
+    for package in LINKED:
+        script = cargo.scripts.get(package, {"linked_libs": [], "linked_paths": []})
+        libraries += script["linked_libs"]
+        folders += [pathlib.Path(path.partition("=")[2]) for path in script["linked_paths"]]
+    link = []
+    for entry in libraries:
+        kind, _, name = entry.rpartition("=")
+        if kind == "static":
+            found = [folder / f"lib{name}.a" for folder in folders if (folder / f"lib{name}.a").exists()]
+            if not found:
+                raise NotBuilt(f"there is no lib{name}.a in {folders}")
+            link.append(found[0])
+        else:
+            link.append(f"-l{name}")
+    header = [folder for folder in folders if (folder / "rdkafka.h").exists()]
+    if not header:
+        raise NotBuilt(f"there is no rdkafka.h in {folders}")
+    group = ["-Wl,--start-group", *link, "-Wl,--end-group"]
+    return Program([compile_c(out, "raw", "-isystem", header[0], *group, "-lm", "-ldl")])
+
+
+def c(cargo: Cargo, out: pathlib.Path) -> Program:
+    built = library(cargo, "c")
+    if not (ROOT / "include/karafka.h").exists():
+        raise NotBuilt("there is no include/karafka.h")
+    link = ["-I", ROOT / "include", f"-L{built.parent}", "-lkarafka", f"-Wl,-rpath,{built.parent}"]
+    return Program([compile_c(out, "reading", *link)])
+
+
+def ruby(cargo: Cargo, out: pathlib.Path) -> Program:
+    interpreter = tool("ruby")
+    folder = out / "ruby"
+    folder.mkdir(exist_ok=True)
+    shutil.copyfile(library(cargo, "ruby"), folder / "libkarafka.so")
+    paths = os.pathsep.join([str(folder), str(ROOT / "bindings/ruby/lib")])
+    run([interpreter, "-e", "require 'libkarafka'"], env=os.environ | {"RUBYLIB": paths})
+    return Program([interpreter, str(HERE / "ruby/reading.rb")], {"RUBYLIB": paths})
+
+
+def python(cargo: Cargo, out: pathlib.Path) -> Program:
+    folder = out / "python"
+    shutil.rmtree(folder, ignore_errors=True)
+    source = ROOT / "bindings/python/libkarafka"
+    built = library(cargo, "python")
+    if not source.exists():
+        raise NotBuilt(f"there is no {source.relative_to(ROOT)}")
+    shutil.copytree(source, folder / "libkarafka", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copyfile(built, folder / "libkarafka/_native.abi3.so")
+    run([sys.executable, "-c", "import libkarafka"], env=os.environ | {"PYTHONPATH": str(folder)})
+    return Program([sys.executable, str(HERE / "python/reading.py")], {"PYTHONPATH": str(folder)})

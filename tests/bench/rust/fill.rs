@@ -1,0 +1,67 @@
+//! `bench-fill COUNT [PARTITIONS]` makes a topic on the Kafka at `BENCH_BROKERS`, fills it with records of 100 bytes under
+//! 1,000 keys, and prints its name. `bench-fill --delete TOPIC` removes it again.
+//!
+//! Called once a run by the benchmark's driver. Records go through crate `karafka`'s producer, from one thread.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::env;
+use std::process::exit;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use karafka::{Producer, ProducerConfig, Record};
+use libkarafka_tests::topics;
+
+const KEYS: u64 = 1_000;
+const PAYLOAD: usize = 100;
+const PARTITIONS: i32 = 5;
+
+fn main() {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let brokers = env::var("BENCH_BROKERS").unwrap_or_else(|_| usage());
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["--delete", topic] => topics::delete(&brokers, topic),
+        [count] => fill(&brokers, number(count), PARTITIONS),
+        [count, partitions] => fill(&brokers, number(count), number(partitions)),
+        _ => usage(),
+    }
+}
+
+fn usage() -> ! {
+    eprintln!("usage: BENCH_BROKERS=host:port bench-fill COUNT [PARTITIONS] | bench-fill --delete TOPIC");
+    exit(2)
+}
+
+fn number<T: std::str::FromStr>(word: &str) -> T {
+    word.parse().unwrap_or_else(|_| usage())
+}
+
+fn fill(brokers: &str, count: u64, partitions: i32) {
+    let topic = topics::create(brokers, partitions);
+    let config = ProducerConfig {
+        bootstrap_servers: brokers.to_owned(),
+        linger: Duration::from_millis(50),
+        queue_full_timeout: Duration::from_secs(60),
+        ..ProducerConfig::default()
+    };
+    let producer = Producer::new(config).expect("cannot make a producer");
+    let failed = Arc::new(AtomicU64::new(0));
+    let mut payload = [0_u8; PAYLOAD];
+    for record in 0..count {
+        payload[..8].copy_from_slice(&record.to_le_bytes());
+        // A step that shares no factor with the number of keys: neighbours in the topic have different keys.
+        let key = format!("key-{:04}", record * 387 % KEYS);
+        let record = Record { topic: &topic, key: Some(key.as_bytes()), payload: Some(&payload), ..Record::default() };
+        let failed = Arc::clone(&failed);
+        let note = move |report: karafka::Result<_>| {
+            if report.is_err() {
+                failed.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        producer.produce_with(&record, Box::new(note)).expect("cannot produce");
+    }
+    producer.close().expect("not everything was acknowledged");
+    assert_eq!(failed.load(Ordering::Relaxed), 0, "records were not delivered");
+    println!("{topic}");
+}
