@@ -1,1 +1,29 @@
-//! libkarafka.
+//! libkarafka's C ABI: converts, calls the core, converts back.
+//!
+//! Every exported function is declared in include/karafka.h, which is made from these files and carries their documentation:
+//! comments on exported items are written for C programmers. What a program hands in is checked before it is used: handles
+//! are numbers that a registry knows (`handle`, `registry`), texts and places for results are checked in `text`, and every
+//! body runs inside `boundary`. Nothing is decided here; decisions are the core's.
+
+#![allow(non_camel_case_types, reason = "types carry the names that they have in C")]
+#![allow(clippy::doc_markdown, reason = "comments on exported items are Doxygen's, for C")]
+
+mod app;
+mod batch;
+mod boundary;
+mod completion;
+mod config;
+mod context;
+mod embedded;
+mod error;
+mod event;
+mod fork;
+mod handle;
+mod handler;
+mod message;
+mod producer;
+mod registry;
+mod signals;
+mod text;
+mod topic;
+mod version;

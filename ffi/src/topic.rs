@@ -1,0 +1,129 @@
+//! Topics of an app and the functions that serve them.
+//!
+//! Owns `karafka_topic_t`. Called on any thread before the app's start.
+
+use crate::app::karafka_app_t;
+use crate::boundary::fallible;
+use crate::config::{self, karafka_config_t};
+use crate::error::{Fault, karafka_error_t};
+use crate::handle::{self, handle};
+use crate::handler::{Route, karafka_destructor_t, karafka_handler_t, karafka_partitioner_t};
+use crate::text::{Out, UserData, text};
+use runtime::{App, Phase, SeatKind, TopicConfig};
+use std::ffi::{c_char, c_void};
+use std::sync::Arc;
+
+/// A topic of an app. Belongs to the app and is freed with it.
+pub struct karafka_topic_t(());
+
+handle!(karafka_topic_t, Topic, TopicObject);
+
+pub(crate) struct TopicObject {
+    app: App,
+    route: Arc<Route>,
+}
+
+struct Arguments {
+    app: *mut karafka_app_t,
+    name: *const c_char,
+    name_length: usize,
+    config: *const karafka_config_t,
+    handler: karafka_handler_t,
+    topic: *mut *mut karafka_topic_t,
+}
+
+/// # Safety
+/// As the header asks of `karafka_app_topic`.
+unsafe fn add(arguments: &Arguments, seats: SeatKind, user: UserData) -> Result<(), Fault> {
+    // SAFETY: the caller's promise is the same.
+    let (out, name) = unsafe {
+        let out = Out::optional(arguments.topic, "topic")?;
+        (out, text(arguments.name, arguments.name_length, "the topic's name")?)
+    };
+    let Some(handler) = arguments.handler else { return Err(Fault::argument("the handler is NULL")) };
+    let app = handle::get(arguments.app.cast_const())?;
+    let config = TopicConfig::from_settings(&config::settings(arguments.config)?)?;
+    let route = Arc::new(Route::new(handler, user));
+    let open = |route| handle::open(TopicObject { app: app.app.clone(), route });
+    out.write(app.add_topic(name, config, seats, route, open)?);
+    Ok(())
+}
+
+/// Registers a topic and the handler of its messages, before the app is started.
+///
+/// @param name The topic's name or, with "^" before it, a pattern of names. UTF-8.
+/// @param config The topic's options; NULL for defaults. Read, not kept.
+/// @param handler Called on the app's worker threads; see `karafka_handler_t`.
+/// @param user_data Handed to the handler. Belongs to the app from now on, also when this call fails.
+/// @param destructor Frees `user_data`, once; may be NULL.
+/// @param topic Gets the topic, which belongs to the app. May be NULL.
+/// Errors: `CONFIG` with every problem of name and options, or when the group reads the topic already; `STOPPED` once the app
+/// was started; `ARGUMENT`, `FORKED`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn karafka_app_topic(
+    app: *mut karafka_app_t,
+    name: *const c_char,
+    name_length: usize,
+    config: *const karafka_config_t,
+    handler: karafka_handler_t,
+    user_data: *mut c_void,
+    destructor: karafka_destructor_t,
+    topic: *mut *mut karafka_topic_t,
+) -> *mut karafka_error_t {
+    fallible("karafka_app_topic", || {
+        let arguments = Arguments { app, name, name_length, config, handler, topic };
+        // SAFETY: the header asks for what both functions need.
+        unsafe { add(&arguments, SeatKind::Thread, UserData::new(user_data, destructor)) }
+    })
+}
+
+/// Registers a topic whose handler takes a completion and returns at once, such as one that hands its messages to an event
+/// loop. All its calls come on one thread, one after another, and up to `async_concurrency` jobs are open at once; no thread waits
+/// for them. Otherwise as `karafka_app_topic`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn karafka_app_topic_asynchronous(
+    app: *mut karafka_app_t,
+    name: *const c_char,
+    name_length: usize,
+    config: *const karafka_config_t,
+    handler: karafka_handler_t,
+    user_data: *mut c_void,
+    destructor: karafka_destructor_t,
+    topic: *mut *mut karafka_topic_t,
+) -> *mut karafka_error_t {
+    fallible("karafka_app_topic_asynchronous", || {
+        let arguments = Arguments { app, name, name_length, config, handler, topic };
+        // SAFETY: the header asks for what both functions need.
+        unsafe { add(&arguments, SeatKind::Slot, UserData::new(user_data, destructor)) }
+    })
+}
+
+/// Gives a topic its partitioner, before the app is started: for topics with `virtual_partitions` set to "callback".
+///
+/// @param partitioner Called on the app's worker threads; see `karafka_partitioner_t`.
+/// @param user_data Handed to the partitioner. Belongs to the app from now on, also when this call fails.
+/// @param destructor Frees `user_data`, once; may be NULL.
+/// Errors: `STOPPED` once the app was started; `ARGUMENT`, also when there is a partitioner already; `FORKED`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn karafka_topic_set_partitioner(
+    topic: *mut karafka_topic_t,
+    partitioner: karafka_partitioner_t,
+    user_data: *mut c_void,
+    destructor: karafka_destructor_t,
+) -> *mut karafka_error_t {
+    fallible("karafka_topic_set_partitioner", || {
+        // SAFETY: the header asks for a destructor that may be called with the data once.
+        let user = unsafe { UserData::new(user_data, destructor) };
+        let Some(partitioner) = partitioner else { return Err(Fault::argument("the partitioner is NULL")) };
+        let topic = handle::get(topic.cast_const())?;
+        if topic.app.phase() != Phase::Initialized {
+            let message = "the app was started already; give topics their partitioners before";
+            return Err(Fault::stopped("set a partitioner", message));
+        }
+        if topic.route.set_partitioner(partitioner, user) {
+            Ok(())
+        } else {
+            Err(Fault::argument("the topic has a partitioner already"))
+        }
+    })
+}

@@ -1,0 +1,1286 @@
+/*
+ * libkarafka 0.1.0: process Apache Kafka topics in parallel, in order per key, losing nothing.
+ *
+ * This file is generated from ffi/src; change it there.
+ *
+ *
+ * The life of a program
+ * ---------------------
+ * 1. `karafka_config_new` and `karafka_config_set_...` gather options, by the names of docs/configuration.md.
+ * 2. `karafka_app_new` checks them, all at once, and makes an app. Nothing is started yet.
+ * 3. `karafka_app_topic` registers a topic, its options and the handler of its messages; once for each topic.
+ * 4. `karafka_app_run` starts the threads and waits until the app has stopped; or `karafka_app_start`, and later
+ *    `karafka_app_join`.
+ * 5. Handlers get batches of messages and return `KARAFKA_DONE`, `KARAFKA_FAILED` or, with a completion, `KARAFKA_LATER`.
+ * 6. `karafka_app_stop`, from anywhere, lets running handlers finish, commits what is done and leaves the groups.
+ * 7. `karafka_app_free` frees the app; `karafka_config_free` the options, at any time after step 3.
+ *
+ * At least once: a message is committed only after its handler succeeded or marked it. In order: messages of one virtual
+ * partition are handled one after another. Owned: nothing is marked or committed for a partition that went elsewhere.
+ *
+ *
+ * Strings
+ * -------
+ * Strings that go in are a pointer and a length in bytes, UTF-8, without NUL at their end; NULL is a string of length 0.
+ * `KARAFKA_STRING(text)` makes both arguments of a C string. They are copied before the call returns. Strings that come out as
+ * `const char *` end with NUL. Payloads, keys and headers are bytes with lengths; NULL there means that there is none, which is
+ * not the same as an empty one.
+ *
+ *
+ * Ownership
+ * ---------
+ * A `_new` or another function that says so gives a handle to be freed by the `_free` of its type, once; every `_free` takes
+ * NULL. Handles look like pointers and are numbers: never follow one. A handle that is NULL, was freed, is of another type or
+ * was never a handle is found out, and the call fails with `KARAFKA_ERROR_ARGUMENT`; so is a handle freed twice. Leak checkers
+ * therefore do not see handles that were not freed: `karafka_handle_count` does.
+ *
+ * `const karafka_message_t *` and the other structs and texts are views: real pointers into memory that belongs to the handle
+ * that gave them, gone when that is gone. Views of a batch live as long as the job, longer with `karafka_batch_ref`. A view that
+ * outlived its batch cannot be found out.
+ *
+ * `user_data` belongs to the library from the call that takes it on, also if that call fails. Its destructor runs exactly once.
+ *
+ *
+ * Threads
+ * -------
+ * Every function may be called on any thread, on the same handle by several at once. A handle that is freed while another
+ * thread uses it lives until that call returns.
+ *
+ *   thread             | how many                       | calls the program
+ *   -------------------|--------------------------------|------------------------------------
+ *   karafka-poll       | one an app                     | never
+ *   karafka-work-n     | the option `concurrency`       | handlers and partitioners
+ *   karafka-slots      | one, for asynchronous topics   | their handlers and partitioners
+ *   karafka-produce    | one a producer                 | delivery callbacks
+ *   karafka-signals    | one, in `karafka_app_run`      | never
+ *   librdkafka's own   | several a client               | never
+ *
+ * Functions that block say so. What may be called inside a callback is said where its type is declared; what would wait there
+ * for its own thread is refused with `KARAFKA_ERROR_STOPPED`. Polling never depends on handlers: one may run for an hour.
+ *
+ *
+ * Errors
+ * ------
+ * Calls that can fail return `karafka_error_t *`: NULL is success, anything else is to be freed by `karafka_error_free`. It has a
+ * code for programs, a message for people, and says whether to try again. Results go where the last parameters say, and are
+ * written only on success. A place for a result must be a valid address or, where the function says so, NULL.
+ *
+ * Functions that return something else fail only when they are misused: they return what their comment says, and a line on the
+ * standard error stream tells what was wrong.
+ *
+ * No panic of the library leaves it; nothing of the program may unwind into it: no C++ exception and no longjmp may leave a
+ * callback.
+ *
+ *
+ * Fork
+ * ----
+ * An app does nothing before its start, producers and embedded brokers from the beginning on: fork before. Handles of the parent
+ * are refused in the child with `KARAFKA_ERROR_FORKED`; their `_free` does nothing there; their destructors do not run there.
+ * New handles work in the child, also beside inherited ones.
+ *
+ *
+ * Versioning
+ * ----------
+ * The library's file name carries the number of the ABI, `libkarafka.so.0`. While it is the same, functions, numbers and the
+ * layout of structs stay as they are; new functions may come. New fields of `karafka_record_t` come at its end, which
+ * `struct_size` tells apart. Numbers of enums are never used again for something else, and new ones may come: expect unknown
+ * ones. Before version 1.0 the number may change with each minor version.
+ */
+
+
+#ifndef KARAFKA_H
+#define KARAFKA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/** The version of this header. */
+#define KARAFKA_VERSION "0.1.0"
+#define KARAFKA_VERSION_MAJOR 0
+#define KARAFKA_VERSION_MINOR 1
+#define KARAFKA_VERSION_PATCH 0
+
+/** The two arguments, pointer and length, of a string that ends with NUL. Looks at `text` twice. */
+#define KARAFKA_STRING(text) (text), strlen(text)
+
+/** A record for nowhere, to begin with: `karafka_record_t record = KARAFKA_RECORD_INIT;` */
+#define KARAFKA_RECORD_INIT {sizeof(karafka_record_t), NULL, 0, NULL, 0, NULL, 0, NULL, 0, -1, -1, 0}
+
+/**
+ * The number of the ABI, as in the file name libkarafka.so.0. Programs work with every library of the same number that is
+ * not older than the header they were compiled with.
+ */
+#define KARAFKA_ABI_VERSION 0
+
+/**
+ * For `karafka_app_run`: SIGTERM, SIGINT and SIGQUIT stop the app; a second one ends the wait for running handlers.
+ */
+#define KARAFKA_RUN_WITH_SIGNALS 1
+
+/**
+ * What went wrong. The numbers never change and are never used again. The same words name Ruby's and Python's errors.
+ */
+enum karafka_error_code_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /**
+     * Nothing: the code of NULL.
+     */
+    KARAFKA_OK = 0,
+    /**
+     * A setting is unknown, out of range or contradicts another; the message lists every problem. Nothing was started.
+     */
+    KARAFKA_ERROR_CONFIG = 1,
+    /**
+     * A broker answered with an error, or none could be reached.
+     */
+    KARAFKA_ERROR_BROKER = 2,
+    /**
+     * Authentication or authorisation failed.
+     */
+    KARAFKA_ERROR_AUTH = 3,
+    /**
+     * Something did not happen within its time.
+     */
+    KARAFKA_ERROR_TIMEOUT = 4,
+    /**
+     * Another member or producer has taken this one's place.
+     */
+    KARAFKA_ERROR_FENCED = 5,
+    /**
+     * The partition is no longer assigned to this process.
+     */
+    KARAFKA_ERROR_NOT_OWNED = 6,
+    /**
+     * User code failed.
+     */
+    KARAFKA_ERROR_HANDLER = 7,
+    /**
+     * Bytes could not be turned into a value.
+     */
+    KARAFKA_ERROR_DESERIALIZE = 8,
+    /**
+     * A transaction could not be begun, committed or aborted.
+     */
+    KARAFKA_ERROR_TRANSACTION = 9,
+    /**
+     * A local queue is full.
+     */
+    KARAFKA_ERROR_QUEUE_FULL = 10,
+    /**
+     * The app or producer is stopped, or is not in a state that allows the call.
+     */
+    KARAFKA_ERROR_STOPPED = 11,
+    /**
+     * The handle belongs to the parent of this forked process.
+     */
+    KARAFKA_ERROR_FORKED = 12,
+    /**
+     * The broker or the build cannot do this.
+     */
+    KARAFKA_ERROR_UNSUPPORTED = 13,
+    /**
+     * A defect of libkarafka. Please report it.
+     */
+    KARAFKA_ERROR_INTERNAL = 14,
+    /**
+     * Only in C: an argument is NULL, a freed or foreign handle, not UTF-8, or out of range. A defect of the calling
+     * program; the call did nothing.
+     */
+    KARAFKA_ERROR_ARGUMENT = 100,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum karafka_error_code_t karafka_error_code_t;
+#else
+typedef uint32_t karafka_error_code_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * Who set a message's timestamp.
+ */
+enum karafka_timestamp_kind_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /**
+     * Nobody: the topic is of a very old broker.
+     */
+    KARAFKA_TIMESTAMP_NONE = 0,
+    /**
+     * The producer.
+     */
+    KARAFKA_TIMESTAMP_CREATE_TIME = 1,
+    /**
+     * The broker, when it appended the message.
+     */
+    KARAFKA_TIMESTAMP_LOG_APPEND_TIME = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum karafka_timestamp_kind_t karafka_timestamp_kind_t;
+#else
+typedef uint32_t karafka_timestamp_kind_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * Where an app is in its life.
+ */
+enum karafka_phase_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /**
+     * Configured, nothing started.
+     */
+    KARAFKA_PHASE_INITIALIZED = 0,
+    /**
+     * Polling and handling.
+     */
+    KARAFKA_PHASE_RUNNING = 1,
+    /**
+     * No new calls of handlers; some still run.
+     */
+    KARAFKA_PHASE_QUIETING = 2,
+    /**
+     * No handler runs; partitions are kept; `karafka_app_resume` goes on.
+     */
+    KARAFKA_PHASE_QUIET = 3,
+    /**
+     * Ending: handlers finish, offsets are committed, the groups are left.
+     */
+    KARAFKA_PHASE_STOPPING = 4,
+    /**
+     * Ended. An app does not start again.
+     */
+    KARAFKA_PHASE_STOPPED = 5,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum karafka_phase_t karafka_phase_t;
+#else
+typedef uint32_t karafka_phase_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * What a handler returns.
+ */
+enum karafka_result_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /**
+     * The messages are handled: they are marked as consumed, unless the topic's offsets are managed by hand.
+     */
+    KARAFKA_DONE = 0,
+    /**
+     * The handler failed: what it did not mark is tried again after the back-off. So does any value not listed here.
+     */
+    KARAFKA_FAILED = 1,
+    /**
+     * The completion that the handler took ends the job. Without one, the job has failed.
+     */
+    KARAFKA_LATER = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum karafka_result_t karafka_result_t;
+#else
+typedef uint32_t karafka_result_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * An app: topics with handlers, and the threads that serve them.
+ *
+ * Owned by whoever made it, freed by `karafka_app_free`. May be used on any thread.
+ */
+typedef struct karafka_app_t karafka_app_t;
+
+/**
+ * The messages of one call of a handler: of one partition, each virtual partition's in order.
+ *
+ * Belongs to the job: with the job's end it is gone, and with it everything that was read from it, unless
+ * `karafka_batch_ref` kept it. May be read on any thread.
+ */
+typedef struct karafka_batch_t karafka_batch_t;
+
+/**
+ * The duty to end a job, taken by `karafka_context_defer`.
+ *
+ * Owned by whoever took it; used once by `karafka_completion_done` or `karafka_completion_fail`, freed by
+ * `karafka_completion_free`. May be used on any thread.
+ */
+typedef struct karafka_completion_t karafka_completion_t;
+
+/**
+ * Options for an app, a topic or a producer, by the names of docs/configuration.md.
+ *
+ * Owned by whoever made it, freed by `karafka_config_free`. It is read, not kept, by the functions that take it: one may
+ * serve several times. May be used on any thread.
+ */
+typedef struct karafka_config_t karafka_config_t;
+
+/**
+ * What a handler may know and do beside its messages.
+ *
+ * Belongs to the job and is gone with its end: when the handler has returned or, if it took a completion, when that was
+ * used. May be used on any thread until then.
+ */
+typedef struct karafka_context_t karafka_context_t;
+
+/**
+ * A record on its way.
+ *
+ * Owned by whoever got it, freed by `karafka_delivery_free`, which neither waits nor takes the record back. May be used on
+ * any thread.
+ */
+typedef struct karafka_delivery_t karafka_delivery_t;
+
+/**
+ * A broker inside the process: in memory, for trying things out and for tests. It knows no transactions, no access control,
+ * no administration and no offsets by time, and keeps at most 5 MiB of each partition.
+ *
+ * Owned by whoever made it, freed by `karafka_embedded_broker_free`. May be used on any thread.
+ */
+typedef struct karafka_embedded_broker_t karafka_embedded_broker_t;
+
+/**
+ * Why a call failed.
+ *
+ * Owned by whoever got it, unless a function says otherwise; freed by `karafka_error_free`. May be read on any thread.
+ */
+typedef struct karafka_error_t karafka_error_t;
+
+/**
+ * One event: a dotted name, and fields of text.
+ *
+ * Owned by whoever got it, freed by `karafka_event_free`. May be read on any thread.
+ */
+typedef struct karafka_event_t karafka_event_t;
+
+/**
+ * A subscription to what happens in an app.
+ *
+ * Owned by whoever made it, freed by `karafka_events_free`, before or after the app. May be read on any thread.
+ */
+typedef struct karafka_events_t karafka_events_t;
+
+/**
+ * Sends records to topics.
+ *
+ * Owned by whoever made it, freed by `karafka_producer_free`. May be used on any thread, by several at once.
+ */
+typedef struct karafka_producer_t karafka_producer_t;
+
+/**
+ * A topic of an app. Belongs to the app and is freed with it.
+ */
+typedef struct karafka_topic_t karafka_topic_t;
+
+/**
+ * One message: a view that lives as long as its batch. The struct's layout never changes.
+ */
+typedef struct karafka_message_t {
+    /**
+     * The payload; NULL for a tombstone, which is not the same as an empty payload.
+     */
+    const uint8_t *payload;
+    /**
+     * The payload's length in bytes.
+     */
+    size_t payload_length;
+    /**
+     * The key; NULL for no key, which is not the same as an empty one.
+     */
+    const uint8_t *key;
+    /**
+     * The key's length in bytes.
+     */
+    size_t key_length;
+    /**
+     * The message's offset in its partition.
+     */
+    int64_t offset;
+    /**
+     * Milliseconds since 1970-01-01 UTC; -1 without a timestamp.
+     */
+    int64_t timestamp_ms;
+    /**
+     * The virtual partition: its number in fixed mode, the key's hash by key, 0 when off.
+     */
+    uint64_t virtual_partition;
+    /**
+     * The message's index in its batch, from 0.
+     */
+    uint32_t index;
+    /**
+     * Who set the timestamp.
+     */
+    karafka_timestamp_kind_t timestamp_kind;
+} karafka_message_t;
+
+/**
+ * A header of a message, read or to be produced. The struct's layout never changes.
+ */
+typedef struct karafka_header_t {
+    /**
+     * The name, without NUL at its end; any bytes but NUL.
+     */
+    const char *name;
+    /**
+     * The name's length in bytes.
+     */
+    size_t name_length;
+    /**
+     * The value; NULL for none, which is not the same as an empty one.
+     */
+    const uint8_t *value;
+    /**
+     * The value's length in bytes.
+     */
+    size_t value_length;
+} karafka_header_t;
+
+/**
+ * Handles the messages of one job.
+ *
+ * Thread: one of the app's worker threads, several at once; never two at once for the same virtual partition. Handlers of an
+ * asynchronous topic run one after another on one thread, and must not block.
+ *
+ * Inside: everything of batch, context, producers and other handles may be called; of the app `karafka_app_stop`, `_quiet`,
+ * `_resume`, `_resize` and `_phase`. `karafka_app_run` and `karafka_app_join` are refused there; `karafka_app_free` works,
+ * but does not wait. It must not unwind (no C++ exception, no longjmp) and must not end its thread.
+ *
+ * @param batch The messages; gone when the job ends, unless kept by `karafka_batch_ref`.
+ * @param context What else there is to know and to do; gone when the job ends.
+ * @param user_data As given with the handler.
+ */
+typedef karafka_result_t (*karafka_handler_t)(const struct karafka_batch_t *batch,
+                                              struct karafka_context_t *context,
+                                              void *user_data);
+
+/**
+ * Frees `user_data`. Runs exactly once, on any thread, after the last call of the function that the data was given for; also
+ * when the call that took it failed. It may call what a handler may call, and must not unwind. May be NULL.
+ */
+typedef void (*karafka_destructor_t)(void *user_data);
+
+/**
+ * Names the virtual partition of a message, for topics with `virtual_partitions` set to "callback": messages of one topic
+ * partition with equal keys are handled in order.
+ *
+ * Thread, and what may be called inside: as in handlers. A partitioner that fails sends the fetched messages to one virtual
+ * partition and is reported in an event.
+ *
+ * @param batch The batch of the message, for reading its headers.
+ * @param message The message.
+ * @param key Where to write the key's start: in the message, or in memory that stays as it is until the next call on the
+ *   same thread, or of static life. Without it the key is empty.
+ * @param key_length Where to write the key's length in bytes.
+ * @param user_data As given with the partitioner.
+ * Returns: `KARAFKA_DONE`; everything else is a failure.
+ */
+typedef karafka_result_t (*karafka_partitioner_t)(const struct karafka_batch_t *batch,
+                                                  const struct karafka_message_t *message,
+                                                  const uint8_t **key,
+                                                  size_t *key_length,
+                                                  void *user_data);
+
+/**
+ * A record to produce; begin with `KARAFKA_RECORD_INIT` and set what is wanted. Everything it points to is copied by the call.
+ */
+typedef struct karafka_record_t {
+    /**
+     * The struct's size, by which the library knows the header that the program was compiled with.
+     */
+    size_t struct_size;
+    /**
+     * The topic's name. UTF-8.
+     */
+    const char *topic;
+    /**
+     * The name's length in bytes.
+     */
+    size_t topic_length;
+    /**
+     * The key; NULL for no key, which is not the same as an empty one.
+     */
+    const uint8_t *key;
+    /**
+     * The key's length in bytes.
+     */
+    size_t key_length;
+    /**
+     * The payload; NULL for a tombstone, which is not the same as an empty payload.
+     */
+    const uint8_t *payload;
+    /**
+     * The payload's length in bytes.
+     */
+    size_t payload_length;
+    /**
+     * The headers, in their order; names may repeat. NULL for none.
+     */
+    const struct karafka_header_t *headers;
+    /**
+     * How many headers there are.
+     */
+    size_t header_count;
+    /**
+     * Milliseconds since 1970-01-01 UTC; -1 for now.
+     */
+    int64_t timestamp_ms;
+    /**
+     * The partition; -1 lets the key choose (murmur2, as Java's producer does).
+     */
+    int32_t partition;
+    /**
+     * Always 0.
+     */
+    uint32_t reserved;
+} karafka_record_t;
+
+/**
+ * Where a record was appended. The struct's layout never changes.
+ */
+typedef struct karafka_delivery_report_t {
+    /**
+     * The record's offset; -1 when the broker did not tell.
+     */
+    int64_t offset;
+    /**
+     * The record's timestamp in milliseconds since 1970-01-01 UTC; -1 when unknown.
+     */
+    int64_t timestamp_ms;
+    /**
+     * The partition's number.
+     */
+    int32_t partition;
+    /**
+     * Always 0.
+     */
+    uint32_t reserved;
+} karafka_delivery_report_t;
+
+/**
+ * Told once what became of a record.
+ *
+ * Thread: the producer's own, one call after another, so it must be short. Inside: everything but what waits
+ * (`karafka_producer_flush`, `_close`, `_produce_sync`, `_produce_many_sync`, `karafka_delivery_wait`, `karafka_app_run`,
+ * `karafka_app_join`), which is refused. It must not unwind and must not end its thread.
+ *
+ * @param error NULL when the record was acknowledged; else why it was given up. Belongs to the library, and is gone when the
+ *   callback returns: do not free it.
+ * @param report Where the record was appended; NULL with an error. Gone when the callback returns.
+ * @param user_data As given with the callback.
+ */
+typedef void (*karafka_delivery_callback_t)(const struct karafka_error_t *error,
+                                            const struct karafka_delivery_report_t *report,
+                                            void *user_data);
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * The version of the library that is loaded, such as "0.1.0"; `KARAFKA_VERSION` is that of the header.
+ *
+ * Returns: text that ends with NUL, is never freed and always valid.
+ */
+const char *karafka_version(void);
+
+/**
+ * The ABI number of the library that is loaded; `KARAFKA_ABI_VERSION` is that of the header.
+ */
+uint32_t karafka_abi_version(void);
+
+/**
+ * The version of librdkafka that is linked in, such as "2.12.1".
+ *
+ * Returns: text that ends with NUL, is never freed and always valid.
+ */
+const char *karafka_librdkafka_version(void);
+
+/**
+ * How many objects exist that the program has to free: for tests that look for leaks, which leak checkers cannot see, since
+ * handles are not addresses. Topics are not counted; batches are, while their jobs run or `karafka_batch_ref` keeps them.
+ */
+size_t karafka_handle_count(void);
+
+/**
+ * The kind of error, as a number for programs.
+ *
+ * Returns: the code; `KARAFKA_OK` for NULL, `KARAFKA_ERROR_ARGUMENT` for a value that is no error.
+ */
+karafka_error_code_t karafka_error_code(const struct karafka_error_t *error);
+
+/**
+ * The kind of error as a word, such as "Timeout": the same in every language.
+ *
+ * Returns: text that is never freed and always valid; "Ok" for NULL.
+ */
+const char *karafka_error_name(const struct karafka_error_t *error);
+
+/**
+ * What was tried, on what, what happened and what to do; for people. A configuration's problems are on lines of their own.
+ *
+ * Returns: UTF-8 text that ends with NUL and lives as long as the error; "success" for NULL.
+ */
+const char *karafka_error_message(const struct karafka_error_t *error);
+
+/**
+ * Whether the same call may succeed later.
+ *
+ * Returns: false for NULL and for a value that is no error.
+ */
+bool karafka_error_is_retriable(const struct karafka_error_t *error);
+
+/**
+ * Whether the handle that the call was made on cannot be used any more.
+ *
+ * Returns: false for NULL and for a value that is no error.
+ */
+bool karafka_error_is_fatal(const struct karafka_error_t *error);
+
+/**
+ * Kafka's own number of the error: positive as in the protocol, negative for errors of the client library.
+ *
+ * Returns: 0 when there is none, and for NULL.
+ */
+int32_t karafka_error_kafka_code(const struct karafka_error_t *error);
+
+/**
+ * Frees an error and its texts. Takes NULL.
+ */
+void karafka_error_free(struct karafka_error_t *error);
+
+/**
+ * Makes a config without options: each has its default until it is set.
+ *
+ * @param config Gets the config, to be freed by `karafka_config_free`.
+ * Errors: `ARGUMENT`.
+ */
+struct karafka_error_t *karafka_config_new(struct karafka_config_t **config);
+
+/**
+ * Frees a config. Takes NULL. Apps and producers that were made from it are not affected.
+ */
+void karafka_config_free(struct karafka_config_t *config);
+
+/**
+ * Sets an option to text: a name, a word, or a quantity with its unit, such as "250ms" or "64MiB".
+ *
+ * A name that begins with "kafka." sets one of librdkafka's own settings: "kafka.security.protocol". Setting an option again
+ * replaces it. Whether the option exists and takes the value is told when the config is used.
+ *
+ * @param name UTF-8, not ended by NUL.
+ * @param value UTF-8, not ended by NUL.
+ * Errors: `ARGUMENT`.
+ */
+struct karafka_error_t *karafka_config_set_string(struct karafka_config_t *config,
+                                                  const char *name,
+                                                  size_t name_length,
+                                                  const char *value,
+                                                  size_t value_length);
+
+/**
+ * Sets an option to a whole number. For a time: milliseconds. For a size: bytes. Otherwise as `karafka_config_set_string`.
+ */
+struct karafka_error_t *karafka_config_set_integer(struct karafka_config_t *config,
+                                                   const char *name,
+                                                   size_t name_length,
+                                                   int64_t value);
+
+/**
+ * Sets an option to a number with a fraction. Otherwise as `karafka_config_set_string`.
+ */
+struct karafka_error_t *karafka_config_set_float(struct karafka_config_t *config,
+                                                 const char *name,
+                                                 size_t name_length,
+                                                 double value);
+
+/**
+ * Sets an option to true or false. Otherwise as `karafka_config_set_string`.
+ */
+struct karafka_error_t *karafka_config_set_bool(struct karafka_config_t *config,
+                                                const char *name,
+                                                size_t name_length,
+                                                bool value);
+
+/**
+ * How many messages there are; never 0 in a handler.
+ *
+ * Returns: the count; 0 for a value that is no batch.
+ */
+size_t karafka_batch_length(const struct karafka_batch_t *batch);
+
+/**
+ * All messages, in order, as one array of `karafka_batch_length` views. Nothing is copied but pointers and numbers, once for
+ * each batch: this is the fast way to read.
+ *
+ * @param messages Gets the array. It lives as long as the batch.
+ * @param length Gets the number of messages. May be NULL.
+ * Errors: `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_batch_messages(const struct karafka_batch_t *batch,
+                                               const struct karafka_message_t **messages,
+                                               size_t *length);
+
+/**
+ * One message by its index, from 0. See `karafka_batch_messages` for reading all.
+ *
+ * Returns: a view that lives as long as the batch; NULL for an index beyond the last and for a value that is no batch.
+ */
+const struct karafka_message_t *karafka_batch_message(const struct karafka_batch_t *batch, size_t index);
+
+/**
+ * The headers of a message, in their order; names may repeat. Read from the message at the first look.
+ *
+ * @param index The message's index in the batch, from 0.
+ * @param headers Gets the array, which lives as long as the batch.
+ * @param length Gets the number of headers.
+ * Errors: `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_batch_headers(const struct karafka_batch_t *batch,
+                                              size_t index,
+                                              const struct karafka_header_t **headers,
+                                              size_t *length);
+
+/**
+ * The topic's name.
+ *
+ * Returns: UTF-8 text that ends with NUL and lives as long as the batch; NULL for a value that is no batch.
+ */
+const char *karafka_batch_topic(const struct karafka_batch_t *batch);
+
+/**
+ * The partition's number.
+ *
+ * Returns: -1 for a value that is no batch.
+ */
+int32_t karafka_batch_partition(const struct karafka_batch_t *batch);
+
+/**
+ * Keeps a batch, and everything read from it, beyond its job: for reading only, the context ends with the job. Each
+ * `karafka_batch_ref` needs one `karafka_batch_unref`. Kept batches hold memory, outside the app's memory budget.
+ *
+ * Errors: `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_batch_ref(const struct karafka_batch_t *batch);
+
+/**
+ * Gives back what `karafka_batch_ref` kept. Takes NULL.
+ */
+void karafka_batch_unref(const struct karafka_batch_t *batch);
+
+/**
+ * Marks a message, and everything before it in its virtual partition, as consumed. The commit follows within
+ * `commit_interval`. Marking twice is no error.
+ *
+ * @param index The message's index in the batch.
+ * @param owned Gets whether the partition is still owned; false means that nothing was marked, and that another process
+ *   handles the message. May be NULL.
+ * Errors: `ARGUMENT`, also when the job has ended; `FORKED`.
+ */
+struct karafka_error_t *karafka_context_mark_as_consumed(struct karafka_context_t *context, size_t index, bool *owned);
+
+/**
+ * Marks one message and no other. Otherwise as `karafka_context_mark_as_consumed`.
+ */
+struct karafka_error_t *karafka_context_acknowledge(struct karafka_context_t *context, size_t index, bool *owned);
+
+/**
+ * Marks as `karafka_context_mark_as_consumed`, and returns when the broker has what may be committed: a fence before effects
+ * that must not happen twice. Blocks.
+ *
+ * @param timeout_ms Milliseconds; -1 for no limit.
+ * @param owned Gets whether the partition is still owned. May be NULL.
+ * Errors: `TIMEOUT` (retriable) when no broker answered in time; `STOPPED` when the app ended meanwhile; `ARGUMENT`,
+ * `FORKED`.
+ */
+struct karafka_error_t *karafka_context_mark_as_consumed_sync(struct karafka_context_t *context,
+                                                              size_t index,
+                                                              int64_t timeout_ms,
+                                                              bool *owned);
+
+/**
+ * Names the error that the handler is about to return `KARAFKA_FAILED` for. It is shown in the event
+ * "consumer.consume.error". By itself it fails nothing.
+ *
+ * @param error_class A short name of the kind of error, such as "DatabaseError". UTF-8.
+ * @param message What happened. UTF-8.
+ * Errors: `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_context_fail(struct karafka_context_t *context,
+                                             const char *error_class,
+                                             size_t error_class_length,
+                                             const char *message,
+                                             size_t message_length);
+
+/**
+ * Takes the duty to end the job: the handler returns `KARAFKA_LATER`, and the job ends when the completion is used, on any
+ * thread. Batch and context live until then. A job has one completion.
+ *
+ * If the handler returns anything else all the same, that ends the job, and the completion is void.
+ *
+ * @param completion Gets the completion, to be freed by `karafka_completion_free`.
+ * Errors: `ARGUMENT`, also for a second completion and after the job's end; `FORKED`.
+ */
+struct karafka_error_t *karafka_context_defer(struct karafka_context_t *context,
+                                              struct karafka_completion_t **completion);
+
+/**
+ * The topic's name.
+ *
+ * Returns: UTF-8 text that ends with NUL and lives as long as the context; NULL for a value that is no context.
+ */
+const char *karafka_context_topic(const struct karafka_context_t *context);
+
+/**
+ * The partition's number.
+ *
+ * Returns: -1 for a value that is no context.
+ */
+int32_t karafka_context_partition(const struct karafka_context_t *context);
+
+/**
+ * The consumer group.
+ *
+ * Returns: UTF-8 text that ends with NUL and lives as long as the context; NULL for a value that is no context.
+ */
+const char *karafka_context_group(const struct karafka_context_t *context);
+
+/**
+ * Which attempt at the first message this call is, from 1.
+ *
+ * Returns: 0 for a value that is no context.
+ */
+uint32_t karafka_context_attempt(const struct karafka_context_t *context);
+
+/**
+ * Whether the partition went to another member of the group: from then on nothing of it can be marked or committed here, and
+ * the handler may end early.
+ *
+ * Returns: true for a value that is no context.
+ */
+bool karafka_context_is_revoked(const struct karafka_context_t *context);
+
+/**
+ * Whether the app was asked to stop; long handlers may end early then.
+ *
+ * Returns: true for a value that is no context.
+ */
+bool karafka_context_is_stopping(const struct karafka_context_t *context);
+
+/**
+ * Ends the job with success: its messages are marked as consumed, unless the topic's offsets are managed by hand.
+ *
+ * Errors: `STOPPED` when the job has ended already; `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_completion_done(struct karafka_completion_t *completion);
+
+/**
+ * Ends the job with a failure: what it did not mark is tried again after the back-off.
+ *
+ * @param error_class A short name of the kind of error. UTF-8. NULL and 0 for none.
+ * @param message What happened. UTF-8. NULL and 0 for none.
+ * Errors: `STOPPED` when the job has ended already; `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_completion_fail(struct karafka_completion_t *completion,
+                                                const char *error_class,
+                                                size_t error_class_length,
+                                                const char *message,
+                                                size_t message_length);
+
+/**
+ * Frees a completion. Takes NULL. One that was not used fails its job: nothing is lost by forgetting.
+ */
+void karafka_completion_free(struct karafka_completion_t *completion);
+
+/**
+ * Makes an app. Starts nothing and connects to nothing: a process may fork until the start.
+ *
+ * @param config The app's options; NULL for defaults. Read, not kept.
+ * @param app Gets the app, to be freed by `karafka_app_free`.
+ * Errors: `CONFIG` with every problem of the configuration; `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_app_new(const struct karafka_config_t *config, struct karafka_app_t **app);
+
+/**
+ * Frees an app, and its topics with it. Takes NULL.
+ *
+ * One that runs is stopped first, and waited for as by `karafka_app_stop` and `karafka_app_join`: afterwards no handler runs
+ * and the destructors have run, unless a handler did not end within `shutdown_timeout`. Inside a callback it only asks for the
+ * stop. In a forked child it frees nothing and returns at once.
+ */
+void karafka_app_free(struct karafka_app_t *app);
+
+/**
+ * Starts the app's threads and returns at once. An app starts once.
+ *
+ * Errors: `CONFIG` without a topic, or when a setting is refused; `STOPPED` when it was started before; `BROKER` for an
+ * embedded broker that cannot be started; `ARGUMENT`, `FORKED`. Brokers that cannot be reached are events, not errors here.
+ */
+struct karafka_error_t *karafka_app_start(struct karafka_app_t *app);
+
+/**
+ * Starts the app and waits until it has stopped. Blocks.
+ *
+ * @param options 0, or `KARAFKA_RUN_WITH_SIGNALS`, which only one app of a process may use at a time; the former handlers
+ *   of the signals are put back at the end.
+ * Errors: as `karafka_app_start` and `karafka_app_join`; `STOPPED` inside a callback.
+ */
+struct karafka_error_t *karafka_app_run(struct karafka_app_t *app,
+                                        uint32_t options);
+
+/**
+ * Asks the app to stop within its `shutdown_timeout`, and returns at once. Works in any phase, on any thread, in a handler, and
+ * more than once.
+ *
+ * Stopping lets running handlers finish, commits what is done, and leaves the groups. An app that was never started is
+ * stopped at once.
+ * Errors: `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_app_stop(struct karafka_app_t *app);
+
+/**
+ * Asks the app to stop within this time, and returns at once. A second call shortens the time.
+ *
+ * @param timeout_ms Milliseconds for running handlers to finish; -1 for no limit.
+ * Errors: `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_app_stop_within(struct karafka_app_t *app, int64_t timeout_ms);
+
+/**
+ * Waits until the app has stopped. Blocks.
+ *
+ * @param timeout_ms Milliseconds; -1 for no limit, 0 to only look.
+ * @param stopped Gets whether the app has stopped. May be NULL.
+ * Errors: what the app ended with: `TIMEOUT` when handlers had to be left behind, or a client's fatal error; `STOPPED`
+ * inside a callback; `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_app_join(struct karafka_app_t *app, int64_t timeout_ms, bool *stopped);
+
+/**
+ * Starts no more calls of handlers; those that run go on, and partitions are kept. `karafka_app_resume` undoes it.
+ *
+ * Errors: `STOPPED` unless the app runs; `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_app_quiet(struct karafka_app_t *app);
+
+/**
+ * Calls handlers again after `karafka_app_quiet`.
+ *
+ * Errors: `STOPPED` unless the app runs; `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_app_resume(struct karafka_app_t *app);
+
+/**
+ * Changes how many handlers run at once, also while the app runs. Threads too many end when they are idle.
+ *
+ * @param concurrency 1 to 4096.
+ * Errors: `CONFIG` outside that range; `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_app_resize(struct karafka_app_t *app, uint32_t concurrency);
+
+/**
+ * Where the app is in its life.
+ *
+ * Returns: the phase; `KARAFKA_PHASE_STOPPED` for a value that is no app.
+ */
+karafka_phase_t karafka_app_phase(const struct karafka_app_t *app);
+
+/**
+ * Registers a topic and the handler of its messages, before the app is started.
+ *
+ * @param name The topic's name or, with "^" before it, a pattern of names. UTF-8.
+ * @param config The topic's options; NULL for defaults. Read, not kept.
+ * @param handler Called on the app's worker threads; see `karafka_handler_t`.
+ * @param user_data Handed to the handler. Belongs to the app from now on, also when this call fails.
+ * @param destructor Frees `user_data`, once; may be NULL.
+ * @param topic Gets the topic, which belongs to the app. May be NULL.
+ * Errors: `CONFIG` with every problem of name and options, or when the group reads the topic already; `STOPPED` once the app
+ * was started; `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_app_topic(struct karafka_app_t *app,
+                                          const char *name,
+                                          size_t name_length,
+                                          const struct karafka_config_t *config,
+                                          karafka_handler_t handler,
+                                          void *user_data,
+                                          karafka_destructor_t destructor,
+                                          struct karafka_topic_t **topic);
+
+/**
+ * Registers a topic whose handler takes a completion and returns at once, such as one that hands its messages to an event
+ * loop. All its calls come on one thread, one after another, and up to `async_concurrency` jobs are open at once; no thread waits
+ * for them. Otherwise as `karafka_app_topic`.
+ */
+struct karafka_error_t *karafka_app_topic_asynchronous(struct karafka_app_t *app,
+                                                       const char *name,
+                                                       size_t name_length,
+                                                       const struct karafka_config_t *config,
+                                                       karafka_handler_t handler,
+                                                       void *user_data,
+                                                       karafka_destructor_t destructor,
+                                                       struct karafka_topic_t **topic);
+
+/**
+ * Gives a topic its partitioner, before the app is started: for topics with `virtual_partitions` set to "callback".
+ *
+ * @param partitioner Called on the app's worker threads; see `karafka_partitioner_t`.
+ * @param user_data Handed to the partitioner. Belongs to the app from now on, also when this call fails.
+ * @param destructor Frees `user_data`, once; may be NULL.
+ * Errors: `STOPPED` once the app was started; `ARGUMENT`, also when there is a partitioner already; `FORKED`.
+ */
+struct karafka_error_t *karafka_topic_set_partitioner(struct karafka_topic_t *topic,
+                                                      karafka_partitioner_t partitioner,
+                                                      void *user_data,
+                                                      karafka_destructor_t destructor);
+
+/**
+ * Subscribes to an app's events from now on; before the start, to miss none.
+ *
+ * Without any subscription, errors and warnings go to the standard error stream.
+ *
+ * @param events Gets the subscription, to be freed by `karafka_events_free`.
+ * Errors: `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_app_events(struct karafka_app_t *app, struct karafka_events_t **events);
+
+/**
+ * Waits for the next event. Blocks.
+ *
+ * @param timeout_ms Milliseconds; -1 for no limit, 0 to only look.
+ * @param event Gets the event, to be freed by `karafka_event_free`, or NULL when none came in time.
+ * Errors: `STOPPED` when the app has stopped and every event was read; `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_events_next(struct karafka_events_t *events,
+                                            int64_t timeout_ms,
+                                            struct karafka_event_t **event);
+
+/**
+ * Ends a subscription. Takes NULL.
+ */
+void karafka_events_free(struct karafka_events_t *events);
+
+/**
+ * The event's dotted name, such as "rebalance.partitions_assigned": the same in every language.
+ *
+ * Returns: text that ends with NUL and lives as long as the event; NULL for a value that is no event.
+ */
+const char *karafka_event_name(const struct karafka_event_t *event);
+
+/**
+ * The whole event on one line, for logs: its name, then its fields.
+ *
+ * Returns: text that ends with NUL and lives as long as the event; NULL for a value that is no event.
+ */
+const char *karafka_event_text(const struct karafka_event_t *event);
+
+/**
+ * A field of the event by its name, such as "topic".
+ *
+ * Returns: text that ends with NUL and lives as long as the event; NULL when the event has no such field.
+ */
+const char *karafka_event_field(const struct karafka_event_t *event, const char *name, size_t name_length);
+
+/**
+ * How many fields the event has.
+ *
+ * Returns: 0 for a value that is no event.
+ */
+size_t karafka_event_field_count(const struct karafka_event_t *event);
+
+/**
+ * The name of a field by its index, from 0.
+ *
+ * Returns: text that ends with NUL and lives as long as the event; NULL for an index beyond the last.
+ */
+const char *karafka_event_field_name(const struct karafka_event_t *event, size_t index);
+
+/**
+ * The value of a field by its index, from 0.
+ *
+ * Returns: text that ends with NUL and lives as long as the event; NULL for an index beyond the last.
+ */
+const char *karafka_event_field_value(const struct karafka_event_t *event, size_t index);
+
+/**
+ * Frees an event and its texts. Takes NULL.
+ */
+void karafka_event_free(struct karafka_event_t *event);
+
+/**
+ * Makes a producer. Connects in the background.
+ *
+ * @param config The producer's options; NULL for defaults. Read, not kept.
+ * @param producer Gets the producer, to be freed by `karafka_producer_free`.
+ * Errors: `CONFIG` with every problem of the configuration; `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_producer_new(const struct karafka_config_t *config,
+                                             struct karafka_producer_t **producer);
+
+/**
+ * Closes a producer as `karafka_producer_close` does, and frees it. Takes NULL. Inside a delivery callback it returns at once
+ * and closes the producer meanwhile. In a forked child it frees nothing.
+ */
+void karafka_producer_free(struct karafka_producer_t *producer);
+
+/**
+ * Sends a record and returns at once, with a handle that tells later what became of it. When the local queue is full, waits
+ * for room until `queue_full_timeout`.
+ *
+ * @param delivery Gets the delivery, to be freed by `karafka_delivery_free`. May be NULL: then nobody is told when the record
+ *   is given up.
+ * Errors: `QUEUE_FULL` (retriable) when there was no room in time; `CONFIG` for a record that can never be sent; `STOPPED` after
+ * closing; `FENCED` and other fatal errors; `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_producer_produce_async(struct karafka_producer_t *producer,
+                                                       const struct karafka_record_t *record,
+                                                       struct karafka_delivery_t **delivery);
+
+/**
+ * Sends a record and returns at once; `callback` is told what became of it. Otherwise as `karafka_producer_produce_async`.
+ *
+ * @param callback See `karafka_delivery_callback_t`. Called once, or never when this call fails.
+ * @param user_data Handed to the callback. Belongs to the library from now on, also when this call fails.
+ * @param destructor Frees `user_data`, once, after the callback; may be NULL.
+ */
+struct karafka_error_t *karafka_producer_produce_with_callback(struct karafka_producer_t *producer,
+                                                               const struct karafka_record_t *record,
+                                                               karafka_delivery_callback_t callback,
+                                                               void *user_data,
+                                                               karafka_destructor_t destructor);
+
+/**
+ * Sends a record and waits until it was acknowledged, at most `delivery_timeout`. Blocks.
+ *
+ * @param report Gets where the record was appended. May be NULL.
+ * Errors: as `karafka_producer_produce_async` and `karafka_delivery_wait`; `STOPPED` inside a delivery callback.
+ */
+struct karafka_error_t *karafka_producer_produce_sync(struct karafka_producer_t *producer,
+                                                      const struct karafka_record_t *record,
+                                                      struct karafka_delivery_report_t *report);
+
+/**
+ * Sends many records, in order, and returns at once with a handle for each.
+ *
+ * @param records An array of `count` records.
+ * @param deliveries An array with room for `count` deliveries, each to be freed by `karafka_delivery_free`. May be NULL.
+ * Errors: as `karafka_producer_produce_async`, for the first record that was not sent: those before it are on their way all
+ * the same, and `deliveries` is not written.
+ */
+struct karafka_error_t *karafka_producer_produce_many_async(struct karafka_producer_t *producer,
+                                                            const struct karafka_record_t *records,
+                                                            size_t count,
+                                                            struct karafka_delivery_t **deliveries);
+
+/**
+ * Sends many records, in order, and waits until all were acknowledged, at most `delivery_timeout`. Blocks.
+ *
+ * @param records An array of `count` records.
+ * @param reports An array with room for `count` reports, in the order of the records. May be NULL.
+ * Errors: as `karafka_producer_produce_sync`, for the first record that failed; `reports` is not written then.
+ */
+struct karafka_error_t *karafka_producer_produce_many_sync(struct karafka_producer_t *producer,
+                                                           const struct karafka_record_t *records,
+                                                           size_t count,
+                                                           struct karafka_delivery_report_t *reports);
+
+/**
+ * Waits until nothing is on its way any more. Blocks. Records that linger are sent at once.
+ *
+ * @param timeout_ms Milliseconds; -1 for no limit, 0 to only look.
+ * @param remaining Gets how many records are still on their way. May be NULL.
+ * Errors: `STOPPED` inside a delivery callback; `ARGUMENT`, `FORKED`. Records that were given up are no error here: their
+ * deliveries tell.
+ */
+struct karafka_error_t *karafka_producer_flush(struct karafka_producer_t *producer,
+                                               int64_t timeout_ms,
+                                               size_t *remaining);
+
+/**
+ * How many records are on their way.
+ *
+ * Returns: 0 for a value that is no producer.
+ */
+size_t karafka_producer_in_flight(const struct karafka_producer_t *producer);
+
+/**
+ * Waits for what is on its way until `close_timeout`, gives the rest up (each delivery is told), and ends the producer; the
+ * handle stays to be freed. Blocks. Closing twice is no error.
+ *
+ * Errors: `TIMEOUT` when records were given up; `STOPPED` inside a delivery callback; `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_producer_close(struct karafka_producer_t *producer);
+
+/**
+ * Waits until the record was acknowledged or given up. Blocks. May be called again, and by several threads.
+ *
+ * @param timeout_ms Milliseconds; -1 for no limit (the record is given up after `delivery_timeout` in any case), 0 to only look.
+ * @param report Gets where the record was appended. May be NULL.
+ * Errors: `TIMEOUT` (retriable) when neither happened in time, the record may still be delivered; else why it was given up.
+ * `STOPPED` inside a delivery callback; `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_delivery_wait(struct karafka_delivery_t *delivery,
+                                              int64_t timeout_ms,
+                                              struct karafka_delivery_report_t *report);
+
+/**
+ * Frees a delivery. Takes NULL. The record goes its way all the same.
+ */
+void karafka_delivery_free(struct karafka_delivery_t *delivery);
+
+/**
+ * The broker behind an address that begins with "embedded://"; it is started if it is not there. Apps and producers whose
+ * `bootstrap_servers` is the same address use the same broker, which lives as long as the process.
+ *
+ * @param address UTF-8, not ended by NUL: "embedded://" and any name, or none.
+ * @param broker Gets the broker, to be freed by `karafka_embedded_broker_free`.
+ * Errors: `CONFIG` for another kind of address; `INTERNAL` when it cannot be started; `ARGUMENT`.
+ */
+struct karafka_error_t *karafka_embedded_broker_named(const char *address,
+                                                      size_t address_length,
+                                                      struct karafka_embedded_broker_t **broker);
+
+/**
+ * Creates a topic. Topics that are only used come into being with four partitions.
+ *
+ * @param name UTF-8, not ended by NUL.
+ * @param partitions 1 or more.
+ * Errors: `CONFIG` for a wrong name or number; `BROKER` when the topic exists; `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_embedded_broker_create_topic(struct karafka_embedded_broker_t *broker,
+                                                             const char *name,
+                                                             size_t name_length,
+                                                             int32_t partitions);
+
+/**
+ * The address by which other processes of this machine reach the broker, such as "127.0.0.1:41237".
+ *
+ * Returns: text that ends with NUL and lives as long as the handle; NULL for a value that is no broker.
+ */
+const char *karafka_embedded_broker_bootstrap_servers(const struct karafka_embedded_broker_t *broker);
+
+/**
+ * Frees the handle. Takes NULL. The broker itself lives as long as the process.
+ */
+void karafka_embedded_broker_free(struct karafka_embedded_broker_t *broker);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* KARAFKA_H */
