@@ -176,8 +176,11 @@ impl<M: Record> Engine<M> {
     /// Sees to it that what changed is committed within an interval. All partitions share the moment, so that the
     /// runtime can put them into one request.
     pub(crate) fn schedule_commit(&mut self, id: AssignmentId) {
+        if self.next_commit.is_some() {
+            return;
+        }
         let dirty = self.assignments.get(id).is_some_and(|found| !found.commits.is_on_its_way() && found.is_dirty());
-        if dirty && self.next_commit.is_none() {
+        if dirty {
             self.next_commit = Some(self.clock + self.options.commit_interval);
         }
     }

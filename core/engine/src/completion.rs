@@ -4,7 +4,7 @@ use crate::action::{Action, Notice};
 use crate::assignment::{Assignment, AssignmentId, Stage};
 use crate::engine::Engine;
 use crate::instant::Instant;
-use crate::job::{Extent, JobId, JobKind, Outcome, Part, RunningJob};
+use crate::job::{Extent, JobId, JobKind, Outcome, RunningJob};
 use crate::ledger::Ledger;
 use crate::partitioner::Partitioner;
 use crate::record::Record;
@@ -31,7 +31,9 @@ impl<M: Record> Engine<M> {
         let Some(&sequence) = job.sequences.get(index as usize) else {
             return false;
         };
-        let Some(part) = job.parts.iter_mut().find(|part| part.contains(index)) else {
+        // Parts lie one behind the other, so the last that begins at or before the message holds it.
+        let behind = job.parts.partition_point(|part| part.start <= index);
+        let Some(part) = behind.checked_sub(1).and_then(|at| job.parts.get_mut(at)) else {
             return false;
         };
         match extent {
@@ -44,7 +46,9 @@ impl<M: Record> Engine<M> {
                 let prefix = job.sequences.get(from..=index as usize).unwrap_or_default();
                 mark_all(&mut assignment.ledger, prefix);
                 part.marked = part.marked.max(index - part.start + 1);
-                assignment.unmarked.mark_before(&mut assignment.ledger, part.name, sequence);
+                if part.shared {
+                    assignment.unmarked.mark_before(&mut assignment.ledger, part.name, sequence);
+                }
             }
         }
         self.schedule_commit(owner);
@@ -256,18 +260,12 @@ impl<M> Assignment<M> {
     }
 }
 
-impl Part {
-    fn contains(&self, message: u32) -> bool {
-        self.start <= message && message - self.start < self.len
-    }
-}
-
 /// Marks ascending sequences, at once where they have no gap.
 fn mark_all(ledger: &mut Ledger, sequences: &[u64]) {
     let (Some(&first), Some(&last)) = (sequences.first(), sequences.last()) else {
         return;
     };
-    if last - first + 1 == sequences.len() as u64 {
+    if sequences.len() > 1 && last - first + 1 == sequences.len() as u64 {
         ledger.mark_range(first..last + 1);
     } else {
         for &sequence in sequences {

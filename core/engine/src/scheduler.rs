@@ -78,6 +78,15 @@ impl Scheduler {
         }
     }
 
+    pub(crate) fn pools(&self) -> impl Iterator<Item = PoolId> {
+        (0..self.pools.len() as u32).map(PoolId)
+    }
+
+    /// Ready messages of a pool, as told by its assignments.
+    pub(crate) fn ready_messages(&self, pool: PoolId) -> u64 {
+        self.pool(pool).map_or(0, |pool| pool.ready_messages)
+    }
+
     /// The messages one job should hold so that every seat gets about as much: calls are small while work is scarce and
     /// large when it piles up.
     pub(crate) fn share(&self, pool: PoolId) -> u64 {

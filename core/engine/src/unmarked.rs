@@ -39,6 +39,9 @@ impl Unmarked {
 
     /// Marks everything that is kept of the virtual partition `name` before `sequence`.
     pub(crate) fn mark_before(&mut self, ledger: &mut Ledger, name: u64, sequence: u64) {
+        if self.kept == 0 {
+            return;
+        }
         let Some(sequences) = self.by_partition.get_mut(&name) else {
             return;
         };

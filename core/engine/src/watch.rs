@@ -1,5 +1,6 @@
 //! Looking at the engine from outside: counters, and the check that nothing freezes silently.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::action::{Stall, Totals};
@@ -122,6 +123,7 @@ impl<M: Record> Engine<M> {
     #[doc(hidden)]
     pub fn check(&self) -> Result<(), String> {
         let (mut messages, mut bytes) = (0, 0);
+        let mut ready: BTreeMap<PoolId, u64> = BTreeMap::new();
         for (id, assignment) in self.assignments.iter() {
             assignment.mailboxes.check().map_err(|problem| format!("{id:?}: {problem}"))?;
             let jobs = || self.jobs.iter().filter(|job| job.assignment == id);
@@ -133,12 +135,23 @@ impl<M: Record> Engine<M> {
                 let held = (assignment.held_messages, assignment.queued(), running);
                 return Err(format!("{id:?} (holds, queued, running): {held:?}"));
             }
+            if assignment.can_give_job() && !assignment.enlisted {
+                return Err(format!("{id:?} has something to give and is not in the ring"));
+            }
+            *ready.entry(assignment.options.pool).or_default() +=
+                if assignment.can_give_job() { assignment.mailboxes.ready_messages() } else { 0 };
             messages += assignment.held_messages;
             bytes += assignment.held_bytes;
         }
         for job in self.jobs.iter().filter(|job| self.assignments.get(job.assignment).is_none()) {
             messages += job.sequences.len() as u64;
             bytes += job.bytes;
+        }
+        for pool in self.scheduler.pools() {
+            let (counted, found) = (self.scheduler.ready_messages(pool), ready.remove(&pool).unwrap_or_default());
+            if counted != found {
+                return Err(format!("{pool:?} counts {counted} ready messages, there are {found}"));
+            }
         }
         let counted = (self.budget.messages(), self.budget.bytes());
         if counted != (messages, bytes) {

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use karafka_engine::{Action, AssignmentId, Engine, Instant, JobKind, Notice, Outcome, PoolId, Room, Start, TopicId};
+use karafka_engine::{
+    Action, AssignmentId, Engine, Extent, Instant, JobId, JobKind, Notice, Outcome, PoolId, Room, Start, TopicId,
+};
 
 use crate::broker::Message;
 use crate::group::Context;
@@ -39,6 +41,8 @@ pub struct Process {
     wakes_at: Option<Instant>,
     assigned: u64,
     pumped: u64,
+    /// The job answered last.
+    answered: Option<JobId>,
     stopping: bool,
 }
 
@@ -68,6 +72,7 @@ impl Process {
             wakes_at: None,
             assigned: 0,
             pumped: 0,
+            answered: None,
             stopping: false,
         }
     }
@@ -385,6 +390,13 @@ impl Process {
         let keeps = outcome == Outcome::Done && context.random.chance(50);
         let messages = if keeps { Vec::new() } else { call.job.messages };
         self.engine.complete(context.queue.now, call.job.id, outcome, messages);
+        // An answer given twice, or a mark after it, must change nothing.
+        if let Some(id) = self.answered.replace(call.job.id).filter(|_| context.random.chance(10)) {
+            self.engine.complete(context.queue.now, id, Outcome::Done, Vec::new());
+            if self.engine.mark(id, 0, Extent::Prefix) {
+                self.defect("a completed job was marked".to_owned(), context);
+            }
+        }
     }
 
     fn plan_late_marks(&self, context: &mut Context<'_>) {
@@ -402,6 +414,17 @@ impl Process {
             && let Err(problem) = self.engine.check()
         {
             self.defect(problem, context);
+        }
+        for (place, held) in &self.held {
+            let window = context.scenario.topics[place.topic].options.window;
+            let log = context.broker.logs.get(place).map_or(&[][..], |log| &log.entries);
+            let beyond = self.engine.position(held.id).map_or(0, |position| {
+                let below = |offset: i64| log.partition_point(|message| message.0.offset < offset);
+                below(held.position) - below(position)
+            });
+            if beyond > window as usize {
+                self.defect(format!("{beyond} messages read beyond the position of {place:?}"), context);
+            }
         }
         let held = self.engine.totals().held_messages;
         let limit = context.scenario.engine.memory_budget_messages + self.assigned;
