@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require "minitest/autorun"
+require "timeout"
 require "libkarafka"
 
 # What every test uses: its own broker address, topic and group, and waits that end with the effect or fail.
