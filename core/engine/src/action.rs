@@ -80,6 +80,8 @@ pub enum Notice {
     PartitionerFailed {
         /// Whose messages.
         assignment: AssignmentId,
+        /// The job that asked it.
+        job: JobId,
         /// The first one.
         offset: Option<i64>,
         /// How many.

@@ -77,7 +77,7 @@ impl<M: Record> Engine<M> {
             if self.assignments.get(job.assignment).is_some() {
                 match job.kind {
                     JobKind::Handle => self.settle(now, id, &job, &outcome, &mut messages),
-                    JobKind::Key => self.settle_keys(now, &job, outcome, &mut messages),
+                    JobKind::Key => self.settle_keys(now, id, &job, outcome, &mut messages),
                 }
                 self.enlist(job.assignment);
                 self.schedule_commit(job.assignment);
@@ -164,7 +164,7 @@ impl<M: Record> Engine<M> {
     }
 
     /// What happens after a partitioner: its messages enter their virtual partitions, in the order they arrived.
-    fn settle_keys(&mut self, now: Instant, job: &RunningJob, outcome: Outcome, messages: &mut Vec<M>) {
+    fn settle_keys(&mut self, now: Instant, id: JobId, job: &RunningJob, outcome: Outcome, messages: &mut Vec<M>) {
         let Some(assignment) = self.assignments.get_mut(job.assignment) else {
             return;
         };
@@ -200,7 +200,8 @@ impl<M: Record> Engine<M> {
         }
         if answers.is_none() {
             let offset = job.sequences.first().and_then(|&sequence| assignment.ledger.offset(sequence));
-            self.notice(Notice::PartitionerFailed { assignment: job.assignment, offset, messages: count as u32 });
+            let (assignment, messages) = (job.assignment, count as u32);
+            self.notice(Notice::PartitionerFailed { assignment, job: id, offset, messages });
         }
     }
 

@@ -41,13 +41,18 @@ impl Poller {
             Notice::UserMetadataTooLong { assignment, ref problem } => {
                 (assignment, format!("the offset metadata is not committed: {problem}"))
             }
-            Notice::PartitionerFailed { assignment, offset, messages } => (
-                assignment,
-                format!(
-                    "the partitioner failed for {messages} records from offset {}: they go to one virtual partition",
-                    offset.unwrap_or(-1)
-                ),
-            ),
+            Notice::PartitionerFailed { assignment, job, offset, messages } => {
+                let failure = self.failures.remove(&job);
+                let why =
+                    failure.map_or_else(String::new, |failure| format!(" ({}: {})", failure.class, failure.message));
+                (
+                    assignment,
+                    format!(
+                        "the partitioner failed for {messages} records from offset {}: they go to one virtual partition{why}",
+                        offset.unwrap_or(-1)
+                    ),
+                )
+            }
             Notice::CommitFailed { assignment, failure } => {
                 (assignment, format!("a commit was refused ({failure:?}); what it said may be handled again"))
             }
