@@ -36,7 +36,7 @@ module Support
   end
 
   def new_app(**options)
-    LibKarafka::App.new(bootstrap_servers: ADDRESS, group: unique("group"), **options).tap { |app| @apps << app }
+    LibKarafka::App.new(bootstrap_servers: ADDRESS, group: unique("group"), group_protocol: "consumer", **options).tap { |app| @apps << app }
   end
 
   def producer
