@@ -17,6 +17,8 @@ pub struct Group {
 }
 
 pub(crate) struct BatchInner {
+    /// Counts the batches whose records still use memory of librdkafka's client.
+    pub(crate) held: Arc<()>,
     pub(crate) topic: Arc<str>,
     pub(crate) partition: i32,
     pub(crate) messages: Vec<MessageInner>,

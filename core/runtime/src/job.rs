@@ -117,6 +117,7 @@ impl Job {
     fn end(&mut self, outcome: Outcome, failure: Option<Failure>) {
         self.completed = true;
         let empty = Batch(Arc::new(crate::batch::BatchInner {
+            held: Arc::clone(&self.batch.0.held),
             topic: Arc::clone(&self.batch.0.topic),
             partition: self.batch.0.partition,
             messages: Vec::new(),

@@ -97,6 +97,7 @@ pub(super) fn poller(
         readable_set: HashSet::new(),
         commit_waiters: HashMap::new(),
         failures: HashMap::new(),
+        held: Arc::new(()),
         start: Instant::now(),
         shutdown: None,
         scratch: Vec::new(),

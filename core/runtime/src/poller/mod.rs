@@ -93,6 +93,8 @@ pub(crate) struct Poller {
     /// Callers that wait for a commit or a later one of an assignment.
     commit_waiters: HashMap<AssignmentId, Vec<(CommitId, Sender<bool>)>>,
     failures: HashMap<karafka_engine::JobId, Failure>,
+    /// One more reference for each batch that somebody still holds.
+    held: Arc<()>,
     start: Instant,
     shutdown: Option<Shutdown>,
     scratch: Vec<NativeMessage>,
@@ -343,6 +345,7 @@ impl Poller {
             len: group.len as usize,
         });
         let batch = Batch(Arc::new(BatchInner {
+            held: Arc::clone(&self.held),
             topic: Arc::clone(&partition.assignment.topic),
             partition: job.partition,
             groups: groups.collect(),

@@ -13,6 +13,7 @@ use crate::event::Phase;
 use crate::native::Consumer;
 use crate::{Error, ErrorKind};
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long leaving a group may take, and last commits that are due when the time is over.
@@ -132,7 +133,8 @@ impl Poller {
         self.shared.fail(error);
     }
 
-    /// Destroys the clients without waiting for longer than a moment.
+    /// Destroys the clients without waiting for longer than a moment. A client is not gone before every record that it
+    /// fetched is freed: when somebody still holds one (Ruby's collector takes its time), nothing is waited for.
     pub(super) fn shutdown_clients(&mut self) {
         self.partitions.clear();
         let consumers: Vec<Consumer> = self.members.iter_mut().filter_map(super::Member::take_consumer).collect();
@@ -141,7 +143,7 @@ impl Poller {
             drop(consumers);
             drop(done);
         });
-        if destroyer.is_ok() {
+        if destroyer.is_ok() && Arc::strong_count(&self.held) == 1 {
             // Ends by the sender's drop, or when a client hangs: then its thread is left behind.
             let _ = ended.recv_timeout(DESTROY);
         }
