@@ -8,6 +8,7 @@ module LibKarafka
 end
 
 require_relative "libkarafka/error"
+require_relative "libkarafka/signals"
 require_relative "libkarafka/exit"
 require_relative "libkarafka/config"
 require_relative "libkarafka/event"

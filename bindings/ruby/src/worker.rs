@@ -102,8 +102,10 @@ fn run(ruby: &Ruby, app: &Handle<App>, job: Job, host: Value, names: &Names) -> 
             Err(error)
         }
         Caught::Critical(exception) => {
+            // First the app is told to stop: the job must not be handed out again.
+            let told = host.funcall::<_, _, Value>(names.critical, (exception,));
             job.put_back();
-            host.funcall::<_, _, Value>(names.critical, (exception,)).map(drop)
+            told.map(drop)
         }
     }
 }

@@ -48,6 +48,11 @@ module Support
     producer.produce_many_sync(pairs.map { |key, payload| { topic: topic, key: key, payload: payload, **options } })
   end
 
+  # The threads that an app lends to the core now.
+  def workers_of(app)
+    app.instance_variable_get(:@workers).instance_variable_get(:@threads).keys.select(&:alive?)
+  end
+
   # Waits until the block is true.
   def eventually(what = "the effect", seconds = PATIENCE)
     deadline = Process.clock_gettime(Process::CLOCK_MONOTONIC) + seconds
@@ -62,8 +67,8 @@ module Support
   def take(queue, count, seconds = PATIENCE)
     taken = []
     eventually("#{count} things (#{taken.size} came)", seconds) do
-      taken << queue.pop until queue.empty?
-      taken.size >= count
+      taken << queue.pop until queue.empty? || taken.size == count
+      taken.size == count
     end
     taken
   end

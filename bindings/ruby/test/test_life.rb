@@ -51,11 +51,11 @@ class TestLife < KarafkaTest
     take(running, 1)
     app.resize(5)
     take(running, 4)
-    assert_equal 5, eventually("five threads") { (n = workers) == 5 && n }
+    assert_equal 5, eventually("five threads") { (n = workers_of(app).size) == 5 && n }
     app.resize(2)
     5.times { gate << 1 }
     take(running, 2)
-    eventually("two threads") { workers == 2 }
+    eventually("two threads") { workers_of(app).size == 2 }
     7.times { gate << 1 }
     take(running, 5)
     assert_raises(LibKarafka::ConfigError) { app.resize(0) }
@@ -150,11 +150,5 @@ class TestLife < KarafkaTest
     assert_equal [[orders, group, "order"], [payments, group, "payment"]].sort, take(seen, 2).sort
     app.stop!
     assert thread.join(PATIENCE)
-  end
-
-  private
-
-  def workers
-    Thread.list.count { |thread| thread.name&.start_with?("karafka-work") }
   end
 end

@@ -6,7 +6,7 @@ module LibKarafka
     # Seconds that running handlers get when nobody stopped their app.
     GRACE = 2
 
-    @running = ObjectSpace::WeakMap.new
+    @running = {}.compare_by_identity
     @process = nil
     @exiting = false
 
@@ -18,18 +18,19 @@ module LibKarafka
 
       # Has +object+ asked to +finish+ when this process ends. In a forked child, the parent's objects are not asked.
       def watch(object)
+        Signals.watch
         unless @process == Process.pid
           @process = Process.pid
           @exiting = false
-          @running = ObjectSpace::WeakMap.new
+          @running = {}.compare_by_identity
           at_exit { finish(@process) }
         end
         @running[object] = true
       end
 
+      # +object+ has finished.
       def ignore(object)
-        # A WeakMap of Ruby 3.1 cannot delete; nil is what a lost entry gives too.
-        @running[object] = nil if @running.key?(object)
+        @running.delete(object)
       end
 
       private
@@ -38,7 +39,7 @@ module LibKarafka
         return unless process == Process.pid
 
         @exiting = true
-        objects = @running.keys.select { |object| @running[object] }
+        objects = @running.keys
         objects.each(&:ask_to_finish)
         objects.each(&:finish)
       end

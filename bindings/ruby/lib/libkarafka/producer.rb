@@ -22,7 +22,7 @@ module LibKarafka
     end
   end
 
-  # Produces messages. One is enough for a process; all threads may use it.
+  # Produces messages. One is enough for a process; all threads may use it. It lives until #close or the end of the process.
   class Producer
     # Takes the producer's options by name; see docs/configuration.md. Connects in the background.
     #

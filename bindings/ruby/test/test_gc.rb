@@ -1,0 +1,70 @@
+# frozen_string_literal: true
+
+require "objspace"
+
+# The garbage collector at the worst moments.
+class TestGc < KarafkaTest
+  def test_collections_at_every_allocation
+    output, status, = run_ruby(<<~RUBY, seconds: 120)
+      LibKarafka.embedded_broker("child").create_topic("t")
+      producer = LibKarafka::Producer.new(bootstrap_servers: ADDRESS)
+      headers = { "one" => "1", "many" => %w[a b] }
+      300.times.each_slice(50) do |numbers|
+        producer.produce_many_sync(numbers.map { |n| { topic: "t", key: (n % 7).to_s, payload: "payload " + n.to_s, headers: headers } })
+      end
+      seen = Queue.new
+      app = LibKarafka::App.new(bootstrap_servers: ADDRESS, concurrency: 4)
+      app.on_event { |event| $stderr.puts event if event.urgent? }
+      app.topic("t", virtual_partitions: ->(message) { message.key }, max_messages: 20) do |messages|
+        messages.each { |m| seen << [m.key, m.payload, m.headers, m.timestamp.class, m.offset] }
+        mark_as_consumed(messages.last)
+        messages.payloads.size + messages.keys.size
+      end
+      app.start
+      GC.stress = true
+      all = Array.new(300) { seen.pop }
+      GC.stress = false
+      app.stop
+      raise "wrong" unless all.map { |_, payload,| payload.split.last.to_i }.sort == (0...300).to_a
+      raise "wrong" unless all.all? { |key, payload, headers,| key == (payload.split.last.to_i % 7).to_s && headers == { "one" => "1", "many" => %w[a b] } }
+      puts "fine"
+    RUBY
+    assert_equal "fine\n", output
+    assert_predicate status, :success?
+  end
+
+  def test_compaction_moves_nothing_that_is_held
+    topic = new_topic
+    seen = Queue.new
+    app = new_app(concurrency: 4)
+    app.topic(topic, virtual_partitions: ->(message) { message.key }) do |messages|
+      messages.each { |message| seen << [message.key, message.payload, message] }
+      sleep 0.001
+    end
+    app.start
+    10.times do |round|
+      produce(topic, (0...50).map { |number| [(number % 5).to_s, "#{round} #{number}"] })
+      GC.start
+      GC.compact
+    end
+    seen = take(seen, 500)
+    GC.verify_compaction_references(double_heap: true, toward: :empty)
+    assert(seen.all? { |key, payload, message| [message.key, message.payload] == [key, payload] })
+    assert_equal 500, seen.map { |_, payload, _| payload }.uniq.size
+  end
+
+  def test_memory_of_messages_is_known_to_the_collector_and_given_back
+    topic = new_topic
+    count = Queue.new
+    app = new_app
+    app.topic(topic, max_messages: 10) { |messages| count << messages.size }
+    produce(topic, Array.new(200) { [nil, "x" * 10_000] })
+    app.start
+    sum = 0
+    eventually("200 messages") { (sum += take(count, 1).first) >= 200 }
+    app.stop
+    GC.start
+    kept = ObjectSpace.each_object(LibKarafka::Messages).count
+    assert_operator kept, :<, 20
+  end
+end
