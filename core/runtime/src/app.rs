@@ -43,6 +43,10 @@ pub(crate) struct TopicEntry {
     pub(crate) seats: SeatKind,
 }
 
+/// A worker's stack, as large as the system gives programs: interpreters judge by that how deep their C code may nest. Only
+/// what is used takes memory.
+const WORKER_STACK: usize = 8 << 20;
+
 /// What a worker thread does with its seat.
 pub type SeatRunner = Arc<dyn Fn(Seat) + Send + Sync>;
 
@@ -210,7 +214,7 @@ impl App {
 
     fn spawn_worker(&self, pool: &Arc<Pool>, name: String, runner: &SeatRunner) -> Result<()> {
         let (seat, runner) = (pool.seat(), Arc::clone(runner));
-        let spawned = thread::Builder::new().name(name).spawn(move || runner(seat));
+        let spawned = thread::Builder::new().name(name).stack_size(WORKER_STACK).spawn(move || runner(seat));
         let handle = spawned.map_err(|error| {
             Error::new(ErrorKind::Internal, "start", "the system gave no thread for a worker").caused_by(error)
         })?;

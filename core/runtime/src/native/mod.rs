@@ -32,6 +32,8 @@ pub(crate) mod code {
     pub(crate) const NO_ERROR: i32 = 0;
     pub(crate) const TRANSPORT: i32 = -195;
     pub(crate) const TIMED_OUT: i32 = -185;
+    pub(crate) const MESSAGE_TIMED_OUT: i32 = -192;
+    pub(crate) const REQUEST_TIMED_OUT: i32 = 7;
     pub(crate) const QUEUE_FULL: i32 = -184;
     pub(crate) const ALL_BROKERS_DOWN: i32 = -187;
     pub(crate) const SSL: i32 = -181;
@@ -98,7 +100,7 @@ fn error_table() -> &'static [(i32, String)] {
 /// The kind of error that a Kafka code stands for.
 pub(crate) fn kind_of(code: i32) -> ErrorKind {
     match code {
-        code::TIMED_OUT => ErrorKind::Timeout,
+        code::TIMED_OUT | code::MESSAGE_TIMED_OUT | code::REQUEST_TIMED_OUT => ErrorKind::Timeout,
         code::QUEUE_FULL => ErrorKind::QueueFull,
         code::SSL
         | code::AUTHENTICATION
