@@ -52,7 +52,7 @@ class App:
     ) -> Callable[[Function], Function]:
         """Registers the decorated function as the handler of a topic (or, with a leading ``^``, of a pattern of topics).
 
-        It takes ``(batch)`` or ``(batch, context)``, and is a plain function, called on the app's threads, or ``async def``,
+        It takes ``(batch)`` or ``(batch, context)`` (arguments with a default keep it), and is a plain function, called on the app's threads, or ``async def``,
         run in its event loop. What it returns is ignored; what it raises has the batch tried again.
 
         ``virtual_partitions`` is ``"by_key"``, a number, ``"round_robin"``, ``"off"``, or a function that gets a message

@@ -44,16 +44,23 @@ def _is(kind: Callable[[Any], bool], function: Any) -> bool:
 def _takes_context(function: Any) -> bool:
     try:
         signature = inspect.signature(function)
+        signature.bind("batch")
     except ValueError:
         # Some builtins do not tell: a batch is what everything takes.
         return False
-    for arguments in (("batch", "context"), ("batch",)):
-        try:
-            signature.bind(*arguments)
-        except TypeError:
-            continue
-        return len(arguments) == 2
-    raise TypeError(f"{_name(function)}{signature} must take (batch) or (batch, context)")
+    except TypeError:
+        takes_one = False
+    else:
+        takes_one = True
+    # An argument that has a default keeps it: `lambda batch, number=number: ...` binds a loop's variable.
+    takes_any = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in signature.parameters.values())
+    if takes_one and not takes_any:
+        return False
+    try:
+        signature.bind("batch", "context")
+    except TypeError:
+        raise TypeError(f"{_name(function)}{signature} must take (batch) or (batch, context)") from None
+    return True
 
 
 def _name(function: Any) -> str:

@@ -27,6 +27,14 @@ pub(crate) fn describe(py: Python<'_>, error: &PyErr) -> Failure {
     Failure { class, message, backtrace: traceback(py, value.as_any()) }
 }
 
+/// Lets go of the local variables that an exception's traceback holds.
+pub(crate) fn clear_frames(py: Python<'_>, error: &PyErr) {
+    let cleared = py.import("traceback").and_then(|module| module.call_method1("clear_frames", (error.traceback(py),)));
+    if let Err(failed) = cleared {
+        failed.write_unraisable(py, None);
+    }
+}
+
 /// The class as Python writes it: with its module, unless it is a builtin.
 fn class_name(class: &Bound<'_, PyType>) -> String {
     let name = class.qualname().map_or_else(|_| "<nameless>".to_owned(), |name| lossy(&name));

@@ -57,6 +57,8 @@ impl Handlers {
     /// Ends the job after its handler raised: the job failed, or the program is to end.
     pub(crate) fn raised(&self, py: Python<'_>, job: karafka::Job, error: PyErr) {
         if failure::ends_the_program(py, &error) {
+            // What the frames hold, the batch among it, would otherwise live as long as the exception, and be waited for.
+            failure::clear_frames(py, &error);
             // Stop first: a job that is put back must not be handed out again.
             self.stop();
             self.ending.lock().get_or_insert(error);

