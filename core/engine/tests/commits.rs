@@ -61,6 +61,25 @@ fn one_commit_is_on_its_way_at_a_time() {
 }
 
 #[test]
+fn the_moment_of_another_partition_sends_no_second_commit() {
+    let mut driver = Driver::new(|_| {});
+    let (slow, other) = (driver.assign(0), driver.assign(1));
+    driver.deliver(slow, [message(0, "a")]);
+    driver.run_all();
+    driver.wait(SECOND);
+    driver.deliver(slow, [message(1, "a")]);
+    driver.deliver(other, [message(0, "a")]);
+    driver.run_all();
+    driver.wait(SECOND);
+    let said: Vec<_> = driver.commits.iter().map(|commit| (commit.assignment, commit.position)).collect();
+    assert_eq!(said, [(slow, 1), (other, 1)]);
+    let first = driver.commits[0].clone();
+    driver.answer(&first, Ok(()));
+    driver.wait(SECOND);
+    assert_eq!(driver.confirm().position, 2);
+}
+
+#[test]
 fn commit_now_names_the_commit_that_will_say_it() {
     let mut driver = Driver::new(|_| {});
     let id = driver.assign(0);
