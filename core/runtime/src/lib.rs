@@ -34,6 +34,7 @@
 //! At least once: a record is committed only after its handler succeeded or marked it. In order: records of one virtual
 //! partition are handled one after another. Owned: nothing is marked or committed for a partition that went elsewhere.
 
+mod admin;
 mod app;
 mod batch;
 pub mod config;
@@ -52,6 +53,7 @@ mod seat;
 mod shared;
 mod wake;
 
+pub use admin::Admin;
 pub use app::{App, SeatKind, SeatRunner, Work};
 pub use batch::{Batch, Group};
 pub use config::{
