@@ -65,6 +65,7 @@ step clippy 'clippy, warnings are errors' \
     cargo clippy --locked --workspace --all-targets "${cargo_flags[@]}" -- -D warnings
 step engine 'the decisions: examples, properties, simulation' \
     cargo test --locked -p karafka-engine
+step loom 'waking protocols under every interleaving' cargo test --locked -p libkarafka-loom
 step runtime 'the runtime, the C ABI and the command' \
     cargo test --locked -p karafka -p karafka-ffi -p karafka-cli "${cargo_flags[@]}"
 step support 'the judges find falsified records' \

@@ -6,9 +6,11 @@
 use crate::config::{AppConfig, TopicConfig};
 use crate::event::{Events, Phase};
 use crate::handler::Handler;
+use crate::job::Job;
 use crate::poller::{self, Poller};
+use crate::pool::Pool;
 use crate::report::{Control, Report};
-use crate::seat::{Next, Pool, Seat};
+use crate::seat::{Next, Seat};
 use crate::shared::Shared;
 use crate::wake::Waker;
 use crate::{Error, ErrorKind, Result};
@@ -54,8 +56,8 @@ struct Inner {
     config: AppConfig,
     topics: Mutex<Vec<TopicEntry>>,
     shared: Arc<Shared>,
-    threads: Arc<Pool>,
-    slots: Arc<Pool>,
+    threads: Arc<Pool<Job>>,
+    slots: Arc<Pool<Job>>,
     runner: Mutex<Option<SeatRunner>>,
     parker: Mutex<Option<Parker>>,
     handles: Mutex<Vec<JoinHandle<()>>>,
@@ -79,7 +81,7 @@ impl App {
     pub fn new(config: AppConfig) -> Result<Self> {
         config.validate()?;
         let parker = Parker::new();
-        let waker = Arc::new(Waker::new(&parker));
+        let waker = Arc::new(Waker::new(parker.unparker().clone()));
         let shared = Arc::new(Shared::new(&waker));
         let inner = Inner {
             threads: Pool::new(config.concurrency as usize, Arc::clone(&waker)),
@@ -212,8 +214,8 @@ impl App {
         Ok(())
     }
 
-    fn spawn_worker(&self, pool: &Arc<Pool>, name: String, runner: &SeatRunner) -> Result<()> {
-        let (seat, runner) = (pool.seat(), Arc::clone(runner));
+    fn spawn_worker(&self, pool: &Arc<Pool<Job>>, name: String, runner: &SeatRunner) -> Result<()> {
+        let (seat, runner) = (Seat::new(pool), Arc::clone(runner));
         let spawned = thread::Builder::new().name(name).stack_size(WORKER_STACK).spawn(move || runner(seat));
         let handle = spawned.map_err(|error| {
             Error::new(ErrorKind::Internal, "start", "the system gave no thread for a worker").caused_by(error)
@@ -228,10 +230,10 @@ impl App {
     /// `Forked` in a child process.
     pub fn seat(&self, kind: SeatKind) -> Result<Seat> {
         self.0.shared.owns("take a seat")?;
-        Ok(self.pool(kind).seat())
+        Ok(Seat::new(self.pool(kind)))
     }
 
-    fn pool(&self, kind: SeatKind) -> &Arc<Pool> {
+    fn pool(&self, kind: SeatKind) -> &Arc<Pool<Job>> {
         match kind {
             SeatKind::Thread => &self.0.threads,
             SeatKind::Slot => &self.0.slots,

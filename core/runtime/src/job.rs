@@ -6,8 +6,8 @@
 use crate::batch::Batch;
 use crate::context::Context;
 use crate::handler::Handler;
+use crate::pool::Pool;
 use crate::report::Report;
-use crate::seat::Pool;
 use karafka_engine::Outcome;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -45,7 +45,7 @@ pub struct Job {
     pub(crate) kind: JobKind,
     pub(crate) topic_index: usize,
     pub(crate) handler: Option<Arc<dyn Handler>>,
-    pub(crate) pool: Arc<Pool>,
+    pub(crate) pool: Arc<Pool<Job>>,
     pub(crate) completed: bool,
     pub(crate) taken: bool,
 }

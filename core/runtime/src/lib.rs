@@ -47,10 +47,12 @@ mod job;
 mod message;
 mod native;
 mod poller;
+mod pool;
 mod producer;
 mod report;
 mod seat;
 mod shared;
+mod sync;
 mod wake;
 
 pub use admin::Admin;

@@ -6,9 +6,9 @@
 use crate::config::{self, ProducerConfig};
 use crate::embedded;
 use crate::message::Header;
-use crate::native::{DeliveryOutcome, NativeProducer, Outgoing, ProducerEvent, Ready, code, describe, kind_of};
+use crate::native::{DeliveryOutcome, NativeProducer, Outgoing, ProducerEvent, code, describe, kind_of};
 use crate::shared::same_process;
-use crate::wake::{self, Waker};
+use crate::wake::{Ready, Waker};
 use crate::{Error, ErrorKind, Result};
 use crossbeam::sync::Parker;
 use parking_lot::{Condvar, Mutex};
@@ -152,7 +152,7 @@ impl Producer {
         settings.insert("log.queue".to_owned(), "true".to_owned());
         let settings: Vec<_> = settings.into_iter().collect();
         let parker = Parker::new();
-        let waker = Arc::new(Waker::new(&parker));
+        let waker = Arc::new(Waker::new(parker.unparker().clone()));
         let client = Arc::new(NativeProducer::new(&settings, Ready::new(0, Arc::clone(&waker)))?);
         let shared = Arc::new(Shared {
             config,
@@ -383,7 +383,10 @@ impl Shared {
             if ended && Arc::strong_count(&self.waker) == 0 {
                 return;
             }
-            wake::park(parker, deadline);
+            match deadline {
+                Some(deadline) => parker.park_deadline(deadline),
+                None => parker.park(),
+            }
         }
     }
 

@@ -3,19 +3,16 @@
 //! Owned by the app, shared by librdkafka's callbacks, workers and callers of the app. Waking is a flag, a list of filled
 //! queues and one unpark: it never blocks for longer than a push, so it may be done under librdkafka's queue locks.
 
-use crossbeam::queue::SegQueue;
-use crossbeam::sync::{Parker, Unparker};
-use std::time::Instant;
+use crate::sync::{Arc, AtomicBool, Ordering, SegQueue, Unparker};
 
-#[derive(Debug)]
 pub(crate) struct Waker {
     filled: SegQueue<u64>,
     unparker: Unparker,
 }
 
 impl Waker {
-    pub(crate) fn new(parker: &Parker) -> Self {
-        Self { filled: SegQueue::new(), unparker: parker.unparker().clone() }
+    pub(crate) fn new(unparker: Unparker) -> Self {
+        Self { filled: SegQueue::new(), unparker }
     }
 
     /// Says that the queue with this token has something to read.
@@ -35,10 +32,27 @@ impl Waker {
     }
 }
 
-/// Parks the poller until it is woken or the deadline passes.
-pub(crate) fn park(parker: &Parker, deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => parker.park_deadline(deadline),
-        None => parker.park(),
+/// A queue's flag: raised by librdkafka, lowered by the poller before it reads.
+pub(crate) struct Ready {
+    raised: AtomicBool,
+    token: u64,
+    waker: Arc<Waker>,
+}
+
+impl Ready {
+    pub(crate) fn new(token: u64, waker: Arc<Waker>) -> Arc<Self> {
+        Arc::new(Self { raised: AtomicBool::new(false), token, waker })
+    }
+
+    /// Lowers the flag. Must come before the queue is read, so that what arrives meanwhile raises it again.
+    pub(crate) fn lower(&self) {
+        self.raised.store(false, Ordering::SeqCst);
+    }
+
+    /// Raises the flag as a queue would.
+    pub(crate) fn raise(&self) {
+        if !self.raised.swap(true, Ordering::SeqCst) {
+            self.waker.filled(self.token);
+        }
     }
 }

@@ -5,8 +5,9 @@
 
 use super::event::{self, ConsumerEvent, RebalanceKind};
 use super::partitions::{List, PartitionOffset};
-use super::queue::{PartitionQueue, Queue, Ready};
+use super::queue::{PartitionQueue, Queue};
 use super::{c_string, configuration, error, sys, taken, text_of};
+use crate::wake::Ready;
 use crate::{Error, ErrorKind, Result};
 use std::ffi::{CString, c_char, c_void};
 use std::ptr::NonNull;

@@ -21,7 +21,7 @@ pub use message::{Header, TimestampKind};
 pub(crate) use mock::MockCluster;
 pub(crate) use partitions::PartitionOffset;
 pub(crate) use producer::{DeliveryOutcome, NativeProducer, Outgoing, ProducerEvent};
-pub(crate) use queue::{PartitionQueue, Ready};
+pub(crate) use queue::PartitionQueue;
 
 use crate::{Error, ErrorKind, Result};
 use rdkafka::bindings as sys;

@@ -4,8 +4,9 @@
 //! thread, so that no user code ever runs on librdkafka's threads.
 
 use super::message::Header;
-use super::queue::{Queue, Ready};
+use super::queue::Queue;
 use super::{c_string, configuration, error, sys, taken, text_of};
+use crate::wake::Ready;
 use crate::{Error, ErrorKind, Result};
 use std::ffi::{c_char, c_void};
 use std::ptr::NonNull;

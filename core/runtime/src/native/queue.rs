@@ -5,37 +5,10 @@
 //! else. The poller then reads until the queue is empty, or remembers that it did not.
 
 use super::{NativeMessage, sys};
-use crate::wake::Waker;
+use crate::wake::Ready;
 use std::ffi::{CString, c_void};
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-/// A queue's flag: raised by librdkafka, lowered by the poller before it reads.
-#[derive(Debug)]
-pub(crate) struct Ready {
-    raised: AtomicBool,
-    token: u64,
-    waker: Arc<Waker>,
-}
-
-impl Ready {
-    pub(crate) fn new(token: u64, waker: Arc<Waker>) -> Arc<Self> {
-        Arc::new(Self { raised: AtomicBool::new(false), token, waker })
-    }
-
-    /// Lowers the flag. Must come before the queue is read, so that what arrives meanwhile raises it again.
-    pub(crate) fn lower(&self) {
-        self.raised.store(false, Ordering::SeqCst);
-    }
-
-    /// Raises the flag as a queue would.
-    pub(crate) fn raise(&self) {
-        if !self.raised.swap(true, Ordering::SeqCst) {
-            self.waker.filled(self.token);
-        }
-    }
-}
 
 unsafe extern "C" fn filled(_client: *mut sys::rd_kafka_t, opaque: *mut c_void) {
     // SAFETY: `opaque` is the `Ready` whose `Arc` the queue's owner holds until it switched the callback off.

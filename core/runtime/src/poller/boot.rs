@@ -5,9 +5,11 @@ use super::{Poller, Route, Source};
 use crate::app::TopicEntry;
 use crate::config::{self, AppConfig, InitialOffset};
 use crate::embedded;
-use crate::native::{Consumer, Ready};
-use crate::seat::Pool;
+use crate::job::Job;
+use crate::native::Consumer;
+use crate::pool::Pool;
 use crate::shared::Shared;
+use crate::wake::Ready;
 use crate::{Error, ErrorKind, Result};
 use crossbeam::sync::Parker;
 use karafka_engine::{Backoff, Engine, EngineOptions, TopicOptions};
@@ -33,7 +35,7 @@ pub(super) fn poller(
     config: &AppConfig,
     topics: &[TopicEntry],
     shared: Arc<Shared>,
-    pools: [Arc<Pool>; 2],
+    pools: [Arc<Pool<Job>>; 2],
     parker: Parker,
 ) -> Result<Poller> {
     let mut engine = Engine::new(EngineOptions {

@@ -25,11 +25,11 @@ use crate::context::{Assignment, Context};
 use crate::event::{Event, Phase};
 use crate::job::{Failure, Job};
 use crate::message::MessageInner;
-use crate::native::{NativeMessage, PartitionQueue, Ready};
+use crate::native::{NativeMessage, PartitionQueue};
+use crate::pool::Pool;
 use crate::report::{Control, Report};
-use crate::seat::Pool;
 use crate::shared::Shared;
-use crate::wake;
+use crate::wake::Ready;
 use crate::{Error, ErrorKind, Result};
 use crossbeam::channel::Sender;
 use crossbeam::sync::Parker;
@@ -78,7 +78,7 @@ pub(crate) struct Poller {
     config: AppConfig,
     shared: Arc<Shared>,
     parker: Parker,
-    pools: [Arc<Pool>; 2],
+    pools: [Arc<Pool<Job>>; 2],
     pool_ids: [PoolId; 2],
     engine: Engine<MessageInner>,
     routes: Vec<Route>,
@@ -106,7 +106,7 @@ impl Poller {
         config: &AppConfig,
         topics: &[TopicEntry],
         shared: Arc<Shared>,
-        pools: [Arc<Pool>; 2],
+        pools: [Arc<Pool<Job>>; 2],
         parker: Parker,
     ) -> Result<Self> {
         boot::poller(config, topics, shared, pools, parker)
@@ -148,7 +148,7 @@ impl Poller {
             self.settle_phase();
             self.check_stalls(now);
             if !more {
-                wake::park(&self.parker, Some(self.next_wake(now)));
+                self.parker.park_deadline(self.next_wake(now));
             }
         }
     }

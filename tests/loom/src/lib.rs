@@ -1,0 +1,16 @@
+//! The runtime's waking protocols under loom: the same source files, compiled against loom's locks and atomics, and run
+//! through every interleaving of small cases.
+//!
+//! `LOOM_MAX_PREEMPTIONS=3 cargo test --release -p libkarafka-loom` goes deeper.
+
+#![allow(dead_code, clippy::must_use_candidate)]
+
+#[path = "../../../core/runtime/src/pool.rs"]
+mod pool;
+#[path = "../../../core/runtime/src/wake.rs"]
+mod wake;
+
+mod sync;
+
+#[cfg(test)]
+mod models;
