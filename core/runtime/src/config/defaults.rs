@@ -45,7 +45,13 @@ pub(super) const CONSUMER: [Given; 6] = [
 ];
 
 /// For producers.
-pub(super) const PRODUCER: [Given; 2] = [
+pub(super) const PRODUCER: [Given; 3] = [
+    Given {
+        name: "partitioner",
+        value: "murmur2_random",
+        reason: "A key goes to the partition to which Java's producer sends it, so that both may write to one topic. \
+                 librdkafka's own default hashes by CRC-32.",
+    },
     Given { name: "socket.nagle.disable", value: "true", reason: "The last, small request of a burst leaves at once." },
     Given {
         name: "statistics.interval.ms",
