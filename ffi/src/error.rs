@@ -164,7 +164,8 @@ fn name_of(code: Code) -> &'static CStr {
 }
 
 /// The error of a call that failed when millions of errors were not freed: there is room for no other.
-const NO_ROOM: usize = usize::MAX;
+/// An error by its tag, and no key that a registry gives.
+const NO_ROOM: usize = (0xC1 << 56) | 0xff_fffe;
 
 /// The handle that a call returns for its fault. Never NULL, which would be success, and never panics.
 pub(crate) fn open(function: &'static str, fault: &Fault) -> *mut karafka_error_t {

@@ -1,0 +1,540 @@
+/* Handlers: order, retries, marking, partitioners, and jobs that end later on another thread. */
+#include "support.h"
+
+enum { KEYS = 20 };
+
+struct order {
+    struct board board;
+    int next[KEYS], busy[KEYS];
+    int handled, out_of_order, overlaps, running, most_running, refused;
+};
+
+static const struct order ORDER = {BOARD_INIT, {0}, {0}, 0, 0, 0, 0, 0, 0};
+
+/* Notes what comes; two calls have to meet once, which shows that keys run in parallel. */
+static karafka_result_t note_order(const karafka_batch_t *batch, karafka_context_t *context, void *user_data) {
+    struct order *order = user_data;
+    const karafka_message_t *messages;
+    size_t count, i;
+
+    OK(karafka_batch_messages(batch, &messages, &count));
+    IS(count, karafka_batch_length(batch));
+    CHECK(count > 0 && karafka_batch_partition(batch) == karafka_context_partition(context));
+    pthread_mutex_lock(&order->board.lock);
+    for (i = 0; i < count; i++) {
+        int key = number_in(messages[i].key + 1, messages[i].key_length - 1);
+        order->overlaps += order->busy[key] && (i == 0 || messages[i - 1].virtual_partition != messages[i].virtual_partition);
+        order->busy[key] = 1;
+    }
+    if (++order->running > order->most_running) order->most_running = order->running;
+    pthread_cond_broadcast(&order->board.changed);
+    WAIT_LOCKED(&order->board, order->most_running > 1);
+    for (i = 0; i < count; i++) {
+        int key = number_in(messages[i].key + 1, messages[i].key_length - 1);
+        order->out_of_order += order->next[key] != number_in(messages[i].payload, messages[i].payload_length);
+        order->next[key]++;
+        order->busy[key] = 0;
+        IS(messages[i].index, i);
+        CHECK(karafka_batch_message(batch, i) == &messages[i]);
+    }
+    order->running--;
+    order->handled += (int)count;
+    pthread_cond_broadcast(&order->board.changed);
+    pthread_mutex_unlock(&order->board.lock);
+    return KARAFKA_DONE;
+}
+
+static void keys_come_in_order_and_in_parallel(void) {
+    const char *topic = "c-order";
+    struct order order = ORDER;
+    karafka_config_t *by_key = CONFIG("virtual_partitions", "by_key", "max_messages", "3");
+    karafka_app_t *app = new_app(topic);
+
+    create_topic(topic, 2);
+    OK(karafka_app_topic(app, KARAFKA_STRING(topic), by_key, note_order, &order, NULL, NULL));
+    karafka_config_free(by_key);
+    OK(karafka_app_start(app));
+    produce_numbers(topic, 400, KEYS);
+    WAIT(&order.board, order.handled == 400);
+    stop_and_free(app);
+    IS(order.out_of_order, 0);
+    IS(order.overlaps, 0);
+    CHECK(order.most_running > 1);
+}
+
+struct seen {
+    struct board board;
+    int count, first, calls;
+};
+
+static karafka_result_t note_first(const karafka_batch_t *batch, karafka_context_t *context, void *user_data) {
+    struct seen *seen = user_data;
+    const karafka_message_t *message = karafka_batch_message(batch, 0);
+    (void)context;
+    TELL(&seen->board, if (seen->count == 0) seen->first = number_in(message->payload, message->payload_length);
+         seen->count += (int)karafka_batch_length(batch); seen->calls++);
+    return KARAFKA_DONE;
+}
+
+static void what_is_done_is_committed_at_stop(void) {
+    const char *topic = "c-commit";
+    struct seen seen = {BOARD_INIT, 0, -1, 0}, after = seen;
+    karafka_app_t *app = new_app(topic);
+
+    create_topic(topic, 1);
+    produce_numbers(topic, 10, 1);
+    OK(karafka_app_topic(app, KARAFKA_STRING(topic), NULL, note_first, &seen, NULL, NULL));
+    OK(karafka_app_start(app));
+    WAIT(&seen.board, seen.count == 10);
+    stop_and_free(app);
+    IS(seen.first, 0);
+
+    {
+        karafka_producer_t *producer = new_producer();
+        karafka_record_t record = record_of(topic, NULL, "77");
+        OK(karafka_producer_produce_sync(producer, &record, NULL));
+        karafka_producer_free(producer);
+    }
+    app = new_app(topic);
+    OK(karafka_app_topic(app, KARAFKA_STRING(topic), NULL, note_first, &after, NULL, NULL));
+    OK(karafka_app_start(app));
+    WAIT(&after.board, after.count > 0);
+    stop_and_free(app);
+    IS(after.first, 77);
+    IS(after.count, 1);
+}
+
+struct retry {
+    struct board board;
+    int calls, done;
+    int64_t first_offset_of_retry;
+    uint32_t attempt;
+};
+
+/* Marks the first message and fails; the next attempt has to begin after it. */
+static karafka_result_t fail_after_first(const karafka_batch_t *batch, karafka_context_t *context, void *user_data) {
+    struct retry *retry = user_data;
+    const karafka_message_t *first = karafka_batch_message(batch, 0);
+    bool owned = false;
+    int call;
+
+    TELL(&retry->board, call = ++retry->calls);
+    if (call == 1) {
+        IS(karafka_batch_length(batch), 5);
+        IS(karafka_context_attempt(context), 1);
+        OK(karafka_context_mark_as_consumed(context, 0, &owned));
+        CHECK(owned);
+        OK(karafka_context_fail(context, KARAFKA_STRING("DatabaseError"), KARAFKA_STRING("no connection")));
+        return KARAFKA_FAILED;
+    }
+    TELL(&retry->board, if (retry->first_offset_of_retry < 0) {
+        retry->first_offset_of_retry = first->offset;
+        retry->attempt = karafka_context_attempt(context);
+    } retry->done += (int)karafka_batch_length(batch));
+    return KARAFKA_DONE;
+}
+
+static void a_failed_job_is_tried_again_from_the_first_unmarked_message(void) {
+    const char *topic = "c-retry";
+    struct retry retry = {BOARD_INIT, 0, 0, -1, 0};
+    karafka_config_t *config = CONFIG("retry_backoff", "10ms", "max_messages", "5", "linger", "20s");
+    karafka_app_t *app = new_app(topic);
+    karafka_events_t *events;
+    karafka_event_t *event;
+
+    create_topic(topic, 1);
+    produce_numbers(topic, 5, 1);
+    OK(karafka_app_topic(app, KARAFKA_STRING(topic), config, fail_after_first, &retry, NULL, NULL));
+    karafka_config_free(config);
+    OK(karafka_app_events(app, &events));
+    OK(karafka_app_start(app));
+    event = event_named(events, "consumer.consume.error");
+    TEXT_IS(karafka_event_field(event, KARAFKA_STRING("error_class")), "DatabaseError");
+    TEXT_IS(karafka_event_field(event, KARAFKA_STRING("error")), "no connection");
+    TEXT_IS(karafka_event_field(event, KARAFKA_STRING("topic")), topic);
+    CHECK(karafka_event_field(event, KARAFKA_STRING("no such field")) == NULL);
+    CHECK(strstr(karafka_event_text(event), "consumer.consume.error topic=") != NULL);
+    TEXT_IS(karafka_event_field_name(event, 0), "topic");
+    TEXT_IS(karafka_event_field_value(event, 0), topic);
+    CHECK(karafka_event_field_name(event, karafka_event_field_count(event)) == NULL);
+    karafka_event_free(event);
+    WAIT(&retry.board, retry.done == 4);
+    stop_and_free(app);
+    karafka_events_free(events);
+    IS(retry.first_offset_of_retry, 1);
+    IS(retry.attempt, 2);
+}
+
+struct script {
+    struct board board;
+    karafka_result_t results[4];
+    int calls;
+};
+
+static karafka_result_t play(const karafka_batch_t *batch, karafka_context_t *context, void *user_data) {
+    struct script *script = user_data;
+    karafka_result_t result;
+    (void)batch, (void)context;
+    TELL(&script->board, result = script->results[script->calls < 3 ? script->calls : 3]; script->calls++);
+    return result;
+}
+
+static void other_results_than_done_are_failures_that_say_why(void) {
+    static const char *const classes[] = {"Failed", "UnknownResult", "NoCompletion"};
+    const char *topic = "c-results";
+    struct script script = {BOARD_INIT, {KARAFKA_FAILED, 0, KARAFKA_LATER, KARAFKA_DONE}, 0};
+    unsigned unknown = 4711;
+    karafka_config_t *config = CONFIG("retry_backoff", "10ms");
+    karafka_app_t *app = new_app(topic);
+    karafka_events_t *events;
+    int i;
+
+    memcpy(&script.results[1], &unknown, sizeof unknown);
+    create_topic(topic, 1);
+    produce_numbers(topic, 1, 1);
+    OK(karafka_app_topic(app, KARAFKA_STRING(topic), config, play, &script, NULL, NULL));
+    karafka_config_free(config);
+    OK(karafka_app_events(app, &events));
+    OK(karafka_app_start(app));
+    for (i = 0; i < 3; i++) {
+        karafka_event_t *event = event_named(events, "consumer.consume.error");
+        TEXT_IS(karafka_event_field(event, KARAFKA_STRING("error_class")), classes[i]);
+        karafka_event_free(event);
+    }
+    WAIT(&script.board, script.calls == 4);
+    stop_and_free(app);
+    karafka_events_free(events);
+}
+
+/* Jobs on their way from handlers to the thread that ends them. */
+struct later {
+    struct board board;
+    struct job {
+        karafka_completion_t *completion;
+        const karafka_batch_t *batch;
+        karafka_context_t *context;
+    } jobs[64];
+    int first, last, next[KEYS], handled, out_of_order, failed, freed, closed;
+};
+
+static karafka_result_t hand_over(const karafka_batch_t *batch, karafka_context_t *context, void *user_data) {
+    struct later *later = user_data;
+    karafka_completion_t *completion, *second = NULL;
+
+    OK(karafka_context_defer(context, &completion));
+    FAILS(karafka_context_defer(context, &second), KARAFKA_ERROR_ARGUMENT);
+    CHECK(second == NULL);
+    TELL(&later->board, {
+        struct job job;
+        job.completion = completion;
+        job.batch = batch;
+        job.context = context;
+        CHECK(later->last - later->first < 64);
+        later->jobs[later->last++ % 64] = job;
+    });
+    return KARAFKA_LATER;
+}
+
+/* Ends jobs: some fail at first, some are forgotten at first. */
+static void *end_jobs(void *argument) {
+    struct later *later = argument;
+    int number;
+    for (number = 0;; number++) {
+        struct job job;
+        const karafka_message_t *messages;
+        size_t count, i;
+
+        pthread_mutex_lock(&later->board.lock);
+        WAIT_LOCKED(&later->board, later->first < later->last || later->closed);
+        if (later->first == later->last) {
+            pthread_mutex_unlock(&later->board.lock);
+            return NULL;
+        }
+        job = later->jobs[later->first++ % 64];
+        pthread_mutex_unlock(&later->board.lock);
+
+        CHECK(!karafka_context_is_revoked(job.context) && !karafka_context_is_stopping(job.context));
+        if (number % 5 == 1 && karafka_context_attempt(job.context) == 1) {
+            OK(karafka_completion_fail(job.completion, KARAFKA_STRING("Later"), KARAFKA_STRING("not now")));
+            FAILS(karafka_completion_done(job.completion), KARAFKA_ERROR_STOPPED);
+            karafka_completion_free(job.completion);
+            TELL(&later->board, later->failed++);
+            continue;
+        }
+        if (number % 5 == 3 && karafka_context_attempt(job.context) == 1) {
+            karafka_completion_free(job.completion);
+            TELL(&later->board, later->freed++);
+            continue;
+        }
+        OK(karafka_batch_ref(job.batch));
+        OK(karafka_batch_messages(job.batch, &messages, &count));
+        OK(karafka_context_acknowledge(job.context, 0, NULL));
+        pthread_mutex_lock(&later->board.lock);
+        for (i = 0; i < count; i++) {
+            int key = number_in(messages[i].key + 1, messages[i].key_length - 1);
+            later->out_of_order += later->next[key]++ != number_in(messages[i].payload, messages[i].payload_length);
+        }
+        pthread_mutex_unlock(&later->board.lock);
+        OK(karafka_completion_done(job.completion));
+        FAILS(karafka_completion_done(job.completion), KARAFKA_ERROR_STOPPED);
+        FAILS(karafka_completion_fail(job.completion, NULL, 0, NULL, 0), KARAFKA_ERROR_STOPPED);
+        karafka_completion_free(job.completion);
+        /* The batch was kept, the context was not. */
+        IS(karafka_batch_length(job.batch), count);
+        CHECK(number_in(messages[0].key + 1, messages[0].key_length - 1) < KEYS);
+        FAILS(karafka_context_mark_as_consumed(job.context, 0, NULL), KARAFKA_ERROR_ARGUMENT);
+        karafka_batch_unref(job.batch);
+        FAILS(karafka_batch_messages(job.batch, &messages, &count), KARAFKA_ERROR_ARGUMENT);
+        TELL(&later->board, later->handled += (int)count);
+    }
+}
+
+static void end_later(const char *topic, bool asynchronous) {
+    struct later *later = calloc(1, sizeof *later);
+    struct board board = BOARD_INIT;
+    pthread_t thread;
+    karafka_config_t *config = CONFIG("virtual_partitions", "by_key", "retry_backoff", "5ms", "max_messages", "4");
+    karafka_app_t *app = new_app(topic);
+
+    later->board = board;
+    create_topic(topic, 1);
+    if (asynchronous)
+        OK(karafka_app_topic_asynchronous(app, KARAFKA_STRING(topic), config, hand_over, later, NULL, NULL));
+    else
+        OK(karafka_app_topic(app, KARAFKA_STRING(topic), config, hand_over, later, NULL, NULL));
+    karafka_config_free(config);
+    IS(pthread_create(&thread, NULL, end_jobs, later), 0);
+    produce_numbers(topic, 200, KEYS);
+    OK(karafka_app_start(app));
+    WAIT(&later->board, later->handled == 200);
+    stop_and_free(app);
+    TELL(&later->board, later->closed = 1);
+    pthread_join(thread, NULL);
+    IS(later->out_of_order, 0);
+    CHECK(later->failed > 0 && later->freed > 0);
+    free(later);
+}
+
+static void jobs_end_later_on_another_thread(void) {
+    end_later("c-later", false);
+}
+
+static void jobs_of_asynchronous_topics_end_later(void) {
+    end_later("c-asynchronous", true);
+}
+
+struct void_completion {
+    struct board board;
+    karafka_completion_t *completion;
+    int calls;
+};
+
+static karafka_result_t defer_and_return_done(const karafka_batch_t *batch, karafka_context_t *context, void *user_data) {
+    struct void_completion *seen = user_data;
+    (void)batch;
+    OK(karafka_context_defer(context, &seen->completion));
+    TELL(&seen->board, seen->calls++);
+    return KARAFKA_DONE;
+}
+
+static void a_completion_is_void_when_the_handler_ended_the_job(void) {
+    const char *topic = "c-void";
+    struct void_completion seen = {BOARD_INIT, NULL, 0};
+    karafka_app_t *app = new_app(topic);
+
+    create_topic(topic, 1);
+    produce_numbers(topic, 1, 1);
+    OK(karafka_app_topic(app, KARAFKA_STRING(topic), NULL, defer_and_return_done, &seen, NULL, NULL));
+    OK(karafka_app_start(app));
+    WAIT(&seen.board, seen.calls == 1);
+    stop_and_free(app);
+    FAILS(karafka_completion_done(seen.completion), KARAFKA_ERROR_STOPPED);
+    karafka_completion_free(seen.completion);
+}
+
+static karafka_result_t last_digit(const karafka_batch_t *batch, const karafka_message_t *message, const uint8_t **key,
+                                   size_t *key_length, void *user_data) {
+    const karafka_header_t *headers;
+    size_t count;
+    OK(karafka_batch_headers(batch, message->index, &headers, &count));
+    IS(count, 0);
+    __atomic_add_fetch((int *)user_data, 1, __ATOMIC_SEQ_CST);
+    *key = message->payload + message->payload_length - 1;
+    *key_length = 1;
+    return KARAFKA_DONE;
+}
+
+/* By the payload's last digit: within one, payloads grow. */
+static karafka_result_t note_digits(const karafka_batch_t *batch, karafka_context_t *context, void *user_data) {
+    struct order *order = user_data;
+    const karafka_message_t *messages;
+    size_t count, i;
+    (void)context;
+    OK(karafka_batch_messages(batch, &messages, &count));
+    pthread_mutex_lock(&order->board.lock);
+    for (i = 0; i < count; i++) {
+        int number = number_in(messages[i].payload, messages[i].payload_length), digit = number % 10;
+        order->out_of_order += number < order->next[digit];
+        order->next[digit] = number;
+    }
+    order->handled += (int)count;
+    pthread_cond_broadcast(&order->board.changed);
+    pthread_mutex_unlock(&order->board.lock);
+    return KARAFKA_DONE;
+}
+
+static void a_partitioner_chooses_what_comes_in_order(void) {
+    const char *topic = "c-partitioner";
+    struct order order = ORDER;
+    static int asked, destroyed;
+    karafka_config_t *config = CONFIG("virtual_partitions", "callback");
+    karafka_app_t *app = new_app(topic);
+    karafka_topic_t *handle = NULL;
+
+    create_topic(topic, 1);
+    OK(karafka_app_topic(app, KARAFKA_STRING(topic), config, note_digits, &order, NULL, &handle));
+    karafka_config_free(config);
+    FAILS(karafka_app_start(app), KARAFKA_ERROR_CONFIG);
+    OK(karafka_topic_set_partitioner(handle, last_digit, &asked, NULL));
+    FAILS(karafka_topic_set_partitioner(handle, last_digit, &destroyed, count_destroyed), KARAFKA_ERROR_ARGUMENT);
+    IS(DESTROYED(destroyed), 1);
+    produce_numbers(topic, 100, 1);
+    OK(karafka_app_start(app));
+    FAILS(karafka_topic_set_partitioner(handle, last_digit, NULL, NULL), KARAFKA_ERROR_STOPPED);
+    WAIT(&order.board, order.handled == 100);
+    stop_and_free(app);
+    IS(order.out_of_order, 0);
+    IS(__atomic_load_n(&asked, __ATOMIC_SEQ_CST), 100);
+    FAILS(karafka_topic_set_partitioner(handle, last_digit, NULL, NULL), KARAFKA_ERROR_ARGUMENT);
+}
+
+struct manual {
+    struct board board;
+    int handled;
+    bool owned;
+};
+
+static karafka_result_t mark_synchronously(const karafka_batch_t *batch, karafka_context_t *context, void *user_data) {
+    struct manual *manual = user_data;
+    size_t length = karafka_batch_length(batch);
+    bool owned = false;
+
+    FAILS(karafka_context_mark_as_consumed(context, length, &owned), KARAFKA_ERROR_ARGUMENT);
+    FAILS(karafka_context_mark_as_consumed(context, SIZE_MAX, &owned), KARAFKA_ERROR_ARGUMENT);
+    FAILS(karafka_context_acknowledge(context, length, NULL), KARAFKA_ERROR_ARGUMENT);
+    FAILS(karafka_context_mark_as_consumed_sync(context, 0, -2, &owned), KARAFKA_ERROR_ARGUMENT);
+    CHECK(!owned);
+    OK(karafka_context_mark_as_consumed_sync(context, length - 1, DEADLINE_S * 1000, &owned));
+    TEXT_IS(karafka_context_topic(context), karafka_batch_topic(batch));
+    TEXT_IS(karafka_context_group(context), "c-manual");
+    TELL(&manual->board, manual->handled += (int)length; manual->owned = owned);
+    return KARAFKA_DONE;
+}
+
+static void marks_can_be_committed_at_once(void) {
+    const char *topic = "c-manual";
+    struct manual manual = {BOARD_INIT, 0, false};
+    karafka_config_t *config;
+    karafka_app_t *app = new_app(topic);
+
+    OK(karafka_config_new(&config));
+    OK(karafka_config_set_bool(config, KARAFKA_STRING("manual_offset_management"), true));
+    OK(karafka_config_set_float(config, KARAFKA_STRING("retry_backoff_factor"), 1.5));
+    OK(karafka_config_set_integer(config, KARAFKA_STRING("linger"), 1));
+    create_topic(topic, 1);
+    produce_numbers(topic, 3, 1);
+    OK(karafka_app_topic(app, KARAFKA_STRING(topic), config, mark_synchronously, &manual, NULL, NULL));
+    karafka_config_free(config);
+    OK(karafka_app_start(app));
+    WAIT(&manual.board, manual.handled == 3);
+    stop_and_free(app);
+    CHECK(manual.owned);
+}
+
+struct copies {
+    struct board board;
+    int count, wrong;
+};
+
+/* What was produced by `every_kind_of_record_comes_back_as_it_was`, told by the offset. */
+static karafka_result_t compare(const karafka_batch_t *batch, karafka_context_t *context, void *user_data) {
+    struct copies *copies = user_data;
+    const karafka_message_t *messages;
+    const karafka_header_t *headers;
+    size_t count, header_count, i;
+    (void)context;
+    OK(karafka_batch_messages(batch, &messages, &count));
+    for (i = 0; i < count; i++) {
+        const karafka_message_t *message = &messages[i];
+        OK(karafka_batch_headers(batch, i, &headers, &header_count));
+        switch (message->offset) {
+        case 0: /* nothing is not the same as empty */
+            CHECK(message->key == NULL && message->payload != NULL && message->payload_length == 0);
+            IS(header_count, 0);
+            break;
+        case 1:
+            CHECK(message->key != NULL && message->key_length == 0 && message->payload == NULL);
+            break;
+        case 2: /* bytes are bytes, headers keep order, repetition and what is not there */
+            IS(message->key_length, 3);
+            CHECK(memcmp(message->key, "\0\xff\n", 3) == 0);
+            IS(message->timestamp_ms, 1234567890123);
+            IS(message->timestamp_kind, KARAFKA_TIMESTAMP_CREATE_TIME);
+            IS(header_count, 3);
+            CHECK(headers[0].name_length == 1 && headers[0].name[0] == 'a' && memcmp(headers[0].value, "\0\1", 2) == 0);
+            CHECK(headers[1].name_length == 1 && headers[1].name[0] == 'a' && headers[1].value == NULL);
+            CHECK(headers[2].name_length == 5 && headers[2].value != NULL && headers[2].value_length == 0);
+            break;
+        default: CHECK(!"a record that nobody produced");
+        }
+    }
+    FAILS(karafka_batch_headers(batch, count, &headers, &header_count), KARAFKA_ERROR_ARGUMENT);
+    CHECK(karafka_batch_message(batch, count) == NULL);
+    TELL(&copies->board, copies->count += (int)count);
+    return KARAFKA_DONE;
+}
+
+static void every_kind_of_record_comes_back_as_it_was(void) {
+    const char *topic = "c-fidelity";
+    struct copies copies = {BOARD_INIT, 0, 0};
+    karafka_header_t headers[] = {{"a", 1, (const uint8_t *)"\0\1", 2}, {"a", 1, NULL, 0}, {"empty", 5, (const uint8_t *)"", 0}};
+    karafka_record_t records[3];
+    karafka_delivery_report_t reports[3];
+    karafka_producer_t *producer = new_producer();
+    karafka_app_t *app = new_app(topic);
+
+    create_topic(topic, 1);
+    records[0] = record_of(topic, NULL, "");
+    records[1] = record_of(topic, "", NULL);
+    records[2] = record_of(topic, NULL, "last");
+    records[2].key = (const uint8_t *)"\0\xff\n";
+    records[2].key_length = 3;
+    records[2].headers = headers;
+    records[2].header_count = 3;
+    records[2].timestamp_ms = 1234567890123;
+    records[2].partition = 0;
+    OK(karafka_producer_produce_many_sync(producer, records, 3, reports));
+    IS(reports[0].offset, 0);
+    IS(reports[2].offset, 2);
+    IS(reports[2].partition, 0);
+    karafka_producer_free(producer);
+
+    OK(karafka_app_topic(app, KARAFKA_STRING(topic), NULL, compare, &copies, NULL, NULL));
+    OK(karafka_app_start(app));
+    WAIT(&copies.board, copies.count == 3);
+    stop_and_free(app);
+}
+
+int main(void) {
+    RUN(keys_come_in_order_and_in_parallel);
+    RUN(what_is_done_is_committed_at_stop);
+    RUN(a_failed_job_is_tried_again_from_the_first_unmarked_message);
+    RUN(other_results_than_done_are_failures_that_say_why);
+    RUN(jobs_end_later_on_another_thread);
+    RUN(jobs_of_asynchronous_topics_end_later);
+    RUN(a_completion_is_void_when_the_handler_ended_the_job);
+    RUN(a_partitioner_chooses_what_comes_in_order);
+    RUN(marks_can_be_committed_at_once);
+    RUN(every_kind_of_record_comes_back_as_it_was);
+    return 0;
+}
