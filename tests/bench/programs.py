@@ -16,6 +16,8 @@ ROOT = HERE.parent.parent
 # What each program of ours needs from cargo.
 PACKAGES = {"rust": "libkarafka-tests", "c": "karafka-ffi", "ruby": "libkarafka", "python": "libkarafka-python"}
 
+SONAME = "libkarafka.so.0"
+
 # Where librdkafka's own libraries come from.
 LINKED = ("rdkafka-sys", "zstd-sys", "openssl-sys", "libz-sys")
 
@@ -166,8 +168,11 @@ def c(cargo: Cargo, out: pathlib.Path) -> Program:
     built = library(cargo, "c")
     if not (ROOT / "include/karafka.h").exists():
         raise NotBuilt("there is no include/karafka.h")
-    link = ["-I", ROOT / "include", f"-L{built.parent}", "-lkarafka", f"-Wl,-rpath,{built.parent}"]
-    return Program([compile_c(out, "reading", *link)])
+    # Found at run time by its SONAME, as an installed one is.
+    folder = out / "c"
+    folder.mkdir(exist_ok=True)
+    shutil.copyfile(built, folder / SONAME)
+    return Program([compile_c(out, "reading", "-I", ROOT / "include", folder / SONAME, f"-Wl,-rpath,{folder}")])
 
 
 def ruby(cargo: Cargo, out: pathlib.Path) -> Program:

@@ -4,7 +4,7 @@ Started by run.sh, which says where the Kafka is. Settings from the environment:
   KAFKA_BOOTSTRAP  the brokers
   ROUNDS           how many interleaved rounds are run (3); medians are taken over them
   QUICK=1          one round with a tenth of the messages: whether everything runs, not how fast
-  ONLY="rust raw"  rows whose name contains one of these words, in any case
+  ONLY="Rust|Ruby" rows in whose name this regular expression is found
   BENCH_TOPIC      a topic that is filled already and is kept
   BENCH_PRELOAD    a shared library, such as an allocator, that every measured program is started with
 
@@ -31,12 +31,12 @@ def main() -> int:
     brokers = os.environ.get("KAFKA_BOOTSTRAP") or sys.exit("run.py: KAFKA_BOOTSTRAP is not set; start it by run.sh")
     is_quick = os.environ.get("QUICK", "") not in ("", "0")
     rounds = 1 if is_quick else int(os.environ.get("ROUNDS") or 3)
-    words = os.environ.get("ONLY", "").lower().split()
-    rows = [row for row in workloads.all_rows() if not words or any(word in row.name.lower() for word in words)]
+    only = os.environ.get("ONLY", "")
+    rows = [row for row in workloads.all_rows() if re.search(only, row.name)]
     if is_quick:
         rows = [workloads.quick(row) for row in rows]
     if not rows:
-        sys.exit(f"run.py: no row is called {words}")
+        sys.exit(f"run.py: no row is called {only!r}")
     target = programs.target()
     out = target / "bench"
     wanted = {run.program for row in rows for run in (row.ours, row.reference)}

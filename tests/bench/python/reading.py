@@ -2,6 +2,7 @@
 
 BENCH_STYLE: ``messages`` reads value and key of each message, ``columns`` the lists of all values and all keys."""
 
+import itertools
 import json
 import os
 import threading
@@ -22,34 +23,30 @@ register = app.consumer(
     max_messages=int(os.environ["BENCH_MAX_MESSAGES"]),
     virtual_partitions_per_job=int(os.environ["BENCH_KEYS_PER_CALL"]))
 
-lock = threading.Lock()
 over = threading.Event()
-began = ended = 0.0
-handled = read = keys = 0
-
-
-def count(messages: int, payload: int, key: int) -> None:
-    global ended, handled, read, keys
-    with lock:
-        handled += messages
-        read += payload
-        keys += key
-        if not ended and handled >= WANTED:
-            ended = time.monotonic()
-            over.set()
+began: list[float] = []
+ended: list[float] = []
+lock = threading.Lock()
+handled = read = 0
+# Counts in one step, without a lock.
+paused = itertools.count(1)
 
 
 def begin() -> None:
-    global began
     if not began:
-        with lock:
-            began = began or time.monotonic()
+        began.append(time.monotonic())
+
+
+def end() -> None:
+    ended.append(time.monotonic())
+    over.set()
 
 
 def columns(batch: libkarafka.Batch) -> None:
     begin()
     payload = sum(map(len, batch.values()))
-    count(len(batch), payload, sum(key[-1] for key in batch.keys()))
+    key = sum(key[-1] for key in batch.keys())
+    finish(batch, payload, key)
 
 
 def messages(batch: libkarafka.Batch) -> None:
@@ -58,15 +55,32 @@ def messages(batch: libkarafka.Batch) -> None:
     for message in batch:
         payload += len(message.value)
         key += message.key[-1]
-    count(len(batch), payload, key)
+    finish(batch, payload, key)
+
+
+def finish(batch: libkarafka.Batch, payload: int, key: int) -> None:
+    assert key > 0
+    tally(len(batch), payload)
+    if not ended and handled >= WANTED:
+        end()
+
+
+def tally(messages: int, payload: int) -> None:
+    global handled, read
+    with lock:
+        handled += messages
+        read += payload
 
 
 def pauses(batch: libkarafka.Batch) -> None:
     begin()
+    payload = 0
     for message in batch:
-        payload = len(message.value)
+        payload += len(message.value)
         time.sleep(PAUSE)
-        count(1, payload, 0)
+        if next(paused) == WANTED:
+            end()
+    tally(len(batch), payload)
 
 
 if PAUSE:
@@ -77,4 +91,5 @@ app.start()
 over.wait()
 app.stop()
 app.join()
-print(json.dumps({"messages": WANTED, "seconds": ended - began, "handled": handled, "bytes": read}))
+print(json.dumps({
+    "messages": WANTED, "seconds": ended[0] - began[0], "handled": handled, "bytes": read}))
