@@ -1071,7 +1071,7 @@ struct karafka_error_t *karafka_events_next(struct karafka_events_t *events,
                                             struct karafka_event_t **event);
 
 /**
- * Ends a subscription. Takes NULL.
+ * Ends a subscription. Takes NULL. A `karafka_events_next` that waits on another thread ends with `KARAFKA_ERROR_ARGUMENT`.
  */
 void karafka_events_free(struct karafka_events_t *events);
 
@@ -1130,6 +1130,16 @@ void karafka_event_free(struct karafka_event_t *event);
  * Errors: `CONFIG` with every problem of the configuration; `ARGUMENT`, `FORKED`.
  */
 struct karafka_error_t *karafka_producer_new(const struct karafka_config_t *config,
+                                             struct karafka_producer_t **producer);
+
+/**
+ * Makes a producer for the brokers of an app, with its `client_id` and security settings; other options have their defaults. It
+ * does not belong to the app: it may be used before the start and after the stop, and is freed by itself.
+ *
+ * @param producer Gets the producer, to be freed by `karafka_producer_free`.
+ * Errors: `CONFIG` when a setting is refused; `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_app_producer(const struct karafka_app_t *app,
                                              struct karafka_producer_t **producer);
 
 /**

@@ -38,3 +38,25 @@ pub(crate) fn report(function: &'static str, fault: &Fault) {
     // A closed standard error stream is no reason to end.
     let _ = writeln!(std::io::stderr(), "libkarafka: {}", fault.text(function));
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic)]
+
+    use super::*;
+    use crate::error::{karafka_error_code, karafka_error_code_t, karafka_error_free};
+
+    #[test]
+    fn a_panic_becomes_an_error_or_the_neutral_value() {
+        let error = fallible("karafka_test", || panic!("a defect"));
+        assert_eq!(karafka_error_code(error), karafka_error_code_t::KARAFKA_ERROR_INTERNAL);
+        karafka_error_free(error);
+        assert_eq!(infallible("karafka_test", -1, || panic!("a defect")), -1);
+    }
+
+    #[test]
+    fn success_is_null() {
+        assert!(fallible("karafka_test", || Ok(())).is_null());
+        assert_eq!(infallible("karafka_test", -1, || Ok(5)), 5);
+    }
+}

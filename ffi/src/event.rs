@@ -73,19 +73,31 @@ pub unsafe extern "C" fn karafka_events_next(
         // SAFETY: the header asks for NULL or a valid place.
         let out = unsafe { Out::required(event, "event")? };
         let timeout = long_patience(timeout_ms)?;
-        match handle::get(events.cast_const())?.next(timeout) {
+        let subscription = handle::get(events.cast_const())?;
+        match subscription.next(timeout) {
             Ok(event) => out.write(handle::open(EventObject::new(&event))?),
-            Err(NoEvent::Timeout) => out.write(ptr::null_mut()),
+            Err(NoEvent::Timeout) => {
+                if let Err(fault) = handle::get(events.cast_const()) {
+                    // Freed while this waited: whoever else waits is told, too.
+                    subscription.interrupter().interrupt();
+                    return Err(fault);
+                }
+                out.write(ptr::null_mut());
+            }
             Err(NoEvent::Ended) => return Err(Fault::stopped("wait for an event", "the app has stopped")),
         }
         Ok(())
     })
 }
 
-/// Ends a subscription. Takes NULL.
+/// Ends a subscription. Takes NULL. A `karafka_events_next` that waits on another thread ends with `KARAFKA_ERROR_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub extern "C" fn karafka_events_free(events: *mut karafka_events_t) {
+    let waiting = handle::get(events.cast_const());
     handle::free("karafka_events_free", events);
+    if let Ok(subscription) = waiting {
+        subscription.interrupter().interrupt();
+    }
 }
 
 /// The event's dotted name, such as "rebalance.partitions_assigned": the same in every language.

@@ -4,6 +4,7 @@
 //! call that sends them. Called on any thread; calls that wait for deliveries are refused inside callbacks, where they could
 //! wait for themselves.
 
+use crate::app::karafka_app_t;
 use crate::boundary::{fallible, infallible, report};
 use crate::config::{self, karafka_config_t};
 use crate::error::{self, Fault, karafka_error_t};
@@ -199,6 +200,25 @@ pub unsafe extern "C" fn karafka_producer_new(
         // SAFETY: the header asks for NULL or a valid place.
         let out = unsafe { Out::required(producer, "producer")? };
         let config = ProducerConfig::from_settings(&config::settings(config)?)?;
+        out.write(handle::open(Producer::new(config)?)?);
+        Ok(())
+    })
+}
+
+/// Makes a producer for the brokers of an app, with its `client_id` and security settings; other options have their defaults. It
+/// does not belong to the app: it may be used before the start and after the stop, and is freed by itself.
+///
+/// @param producer Gets the producer, to be freed by `karafka_producer_free`.
+/// Errors: `CONFIG` when a setting is refused; `ARGUMENT`, `FORKED`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn karafka_app_producer(
+    app: *const karafka_app_t,
+    producer: *mut *mut karafka_producer_t,
+) -> *mut karafka_error_t {
+    fallible("karafka_app_producer", || {
+        // SAFETY: the header asks for NULL or a valid place.
+        let out = unsafe { Out::required(producer, "producer")? };
+        let config = handle::get(app)?.app.config().producer_config();
         out.write(handle::open(Producer::new(config)?)?);
         Ok(())
     })

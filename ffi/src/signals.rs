@@ -43,6 +43,12 @@ impl Semaphore {
         unsafe { libc::sem_post(self.0.get().cast()) };
     }
 
+    /// Forgets what was posted and not waited for.
+    fn drain(&self) {
+        // SAFETY: initialised by the caller.
+        while unsafe { libc::sem_trywait(self.0.get().cast()) } == 0 {}
+    }
+
     fn wait(&self) {
         // SAFETY: initialised before the thread that waits was started. An interrupted wait is taken up again.
         while unsafe { libc::sem_wait(self.0.get().cast()) } != 0 {}
@@ -78,6 +84,8 @@ pub(crate) fn watch(app: &App) -> Result<Watch, Fault> {
         return Err(Fault::stopped("run", message));
     }
     POSTED.initialize();
+    // Signals that came when the last run had ended already are not this app's.
+    POSTED.drain();
     ENDING.store(false, Ordering::SeqCst);
     // From here on, dropping undoes what was done.
     let mut watch = Watch { thread: None, former: Vec::new() };

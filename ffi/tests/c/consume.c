@@ -525,6 +525,42 @@ static void every_kind_of_record_comes_back_as_it_was(void) {
     stop_and_free(app);
 }
 
+struct kept {
+    struct board board;
+    const karafka_batch_t *batch;
+};
+
+static karafka_result_t keep_batch(const karafka_batch_t *batch, karafka_context_t *context, void *user_data) {
+    struct kept *kept = user_data;
+    (void)context;
+    OK(karafka_batch_ref(batch));
+    OK(karafka_batch_ref(batch));
+    karafka_batch_unref(batch);
+    TELL(&kept->board, kept->batch = batch);
+    return KARAFKA_DONE;
+}
+
+static void a_kept_batch_outlives_its_app(void) {
+    const char *topic = "c-kept";
+    struct kept kept = {BOARD_INIT, NULL};
+    const karafka_message_t *messages;
+    size_t count;
+    karafka_app_t *app = new_app(topic);
+
+    create_topic(topic, 1);
+    produce_numbers(topic, 3, 1);
+    OK(karafka_app_topic(app, KARAFKA_STRING(topic), NULL, keep_batch, &kept, NULL, NULL));
+    OK(karafka_app_start(app));
+    WAIT(&kept.board, kept.batch != NULL);
+    stop_and_free(app);
+    OK(karafka_batch_messages(kept.batch, &messages, &count));
+    IS(messages[0].offset, 0);
+    IS(number_in(messages[count - 1].payload, messages[count - 1].payload_length), count - 1);
+    TEXT_IS(karafka_batch_topic(kept.batch), topic);
+    karafka_batch_unref(kept.batch);
+    CHECK(karafka_batch_topic(kept.batch) == NULL);
+}
+
 int main(void) {
     RUN(keys_come_in_order_and_in_parallel);
     RUN(what_is_done_is_committed_at_stop);
@@ -535,6 +571,7 @@ int main(void) {
     RUN(a_completion_is_void_when_the_handler_ended_the_job);
     RUN(a_partitioner_chooses_what_comes_in_order);
     RUN(marks_can_be_committed_at_once);
+    RUN(a_kept_batch_outlives_its_app);
     RUN(every_kind_of_record_comes_back_as_it_was);
     return 0;
 }

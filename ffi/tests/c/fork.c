@@ -56,6 +56,7 @@ static int child_of(struct family *family) {
     FAILS(karafka_app_resume(family->app), KARAFKA_ERROR_FORKED);
     FAILS(karafka_app_resize(family->app, 2), KARAFKA_ERROR_FORKED);
     FAILS(karafka_app_topic(family->unstarted, KARAFKA_STRING("t"), NULL, keep, NULL, NULL, NULL), KARAFKA_ERROR_FORKED);
+    FAILS(karafka_app_producer(family->app, &producer), KARAFKA_ERROR_FORKED);
     IS(karafka_app_phase(family->app), KARAFKA_PHASE_STOPPED);
     FAILS(karafka_topic_set_partitioner(family->topic, NULL, NULL, NULL), KARAFKA_ERROR_ARGUMENT);
     FAILS(karafka_producer_produce_async(family->producer, &record, NULL), KARAFKA_ERROR_FORKED);

@@ -181,6 +181,41 @@ static void a_stop_has_a_deadline(void) {
     wait_for_handle_count(handles);
 }
 
+struct waiter {
+    karafka_events_t *events;
+    karafka_error_code_t code;
+    pthread_t thread;
+};
+
+static void *wait_for_event(void *argument) {
+    struct waiter *waiter = argument;
+    karafka_event_t *event = NULL;
+    karafka_error_t *error = karafka_events_next(waiter->events, -1, &event);
+    CHECK(event == NULL);
+    waiter->code = karafka_error_code(error);
+    karafka_error_free(error);
+    return NULL;
+}
+
+static void whoever_waits_for_events_is_told_of_their_end(void) {
+    karafka_app_t *app = new_app("c-waiters");
+    karafka_events_t *events;
+    struct waiter waiters[3];
+    int i;
+
+    OK(karafka_app_events(app, &events));
+    for (i = 0; i < 3; i++) {
+        waiters[i].events = events;
+        IS(pthread_create(&waiters[i].thread, NULL, wait_for_event, &waiters[i]), 0);
+    }
+    karafka_events_free(events);
+    for (i = 0; i < 3; i++) {
+        pthread_join(waiters[i].thread, NULL);
+        IS(waiters[i].code, KARAFKA_ERROR_ARGUMENT);
+    }
+    karafka_app_free(app);
+}
+
 static void *run_with_signals(void *app) {
     OK(karafka_app_run(app, KARAFKA_RUN_WITH_SIGNALS));
     return NULL;
@@ -217,10 +252,20 @@ static void signals_stop_a_running_app(void) {
     IS(own_signals, 0);
     sigaction(SIGTERM, NULL, &now);
     CHECK(now.sa_handler == on_own_signal);
-    kill(getpid(), SIGTERM);
+    raise(SIGTERM);
     IS(own_signals, 1);
     sigaction(SIGINT, NULL, &now);
     CHECK(now.sa_handler == SIG_DFL);
+
+    /* The second app is not stopped by what came for the first one; more signals than one are no harm. */
+    create_topic("c-signals-2", 1);
+    produce_numbers("c-signals-2", 1, 1);
+    IS(pthread_create(&thread, NULL, run_with_signals, second), 0);
+    WAIT(&counter.board, counter.count == 2);
+    kill(getpid(), SIGINT);
+    kill(getpid(), SIGQUIT);
+    kill(getpid(), SIGTERM);
+    pthread_join(thread, NULL);
     karafka_app_free(app);
     karafka_app_free(second);
 }
@@ -231,6 +276,7 @@ int main(void) {
     RUN(destructors_run_once_with_the_app);
     RUN(a_handler_may_free_its_app_but_not_wait_for_it);
     RUN(a_stop_has_a_deadline);
+    RUN(whoever_waits_for_events_is_told_of_their_end);
     RUN(signals_stop_a_running_app);
     return 0;
 }

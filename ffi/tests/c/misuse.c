@@ -36,6 +36,7 @@ static void refused_everywhere(void *value) {
     REFUSED(karafka_app_resume(value));
     REFUSED(karafka_app_resize(value, 5));
     REFUSED(karafka_app_events(value, &events));
+    REFUSED(karafka_app_producer(value, &producer));
     IS(karafka_app_phase(value), KARAFKA_PHASE_STOPPED);
     REFUSED(karafka_events_next(value, 0, &event));
     CHECK(karafka_event_name(value) == NULL && karafka_event_text(value) == NULL);

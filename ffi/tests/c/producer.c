@@ -21,6 +21,20 @@ static void a_record_is_acknowledged(void) {
     karafka_producer_free(producer);
 }
 
+static void an_app_makes_producers_for_its_brokers(void) {
+    karafka_app_t *app = new_app("c-app-producer");
+    karafka_record_t record = record_of("c-app-producer", NULL, "x");
+    karafka_producer_t *producer;
+    karafka_delivery_report_t report;
+
+    create_topic("c-app-producer", 1);
+    OK(karafka_app_producer(app, &producer));
+    karafka_app_free(app);
+    OK(karafka_producer_produce_sync(producer, &record, &report));
+    IS(report.offset, 0);
+    karafka_producer_free(producer);
+}
+
 static void a_delivery_can_be_waited_for(void) {
     const char *topic = "c-deliveries";
     enum { COUNT = 20 };
@@ -201,6 +215,7 @@ static void a_closed_producer_sends_nothing(void) {
 
 int main(void) {
     RUN(a_record_is_acknowledged);
+    RUN(an_app_makes_producers_for_its_brokers);
     RUN(a_delivery_can_be_waited_for);
     RUN(a_callback_is_told_once_and_its_data_destroyed_once);
     RUN(what_is_given_up_is_told);
