@@ -33,7 +33,6 @@ impl AppConfig {
             ("client.id", self.client_id.clone()),
             ("group.id", group.to_owned()),
             ("group.protocol", self.group_protocol.word().to_owned()),
-            ("statistics.interval.ms", milliseconds(self.statistics_interval).to_string()),
         ];
         // librdkafka refuses the assignor of the classic protocol when the broker assigns.
         if self.group_protocol == GroupProtocol::Classic {

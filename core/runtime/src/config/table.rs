@@ -250,10 +250,6 @@ options! {
     memory_budget_bytes: u64 = 64 << 20, Kind::Bytes { min: 1 << 20, max: 1 << 40 },
         for "queued.max.messages.kbytes" "queued.min.messages", also "memory_budget" "memory_limit" "max_memory";
 
-    /// How often librdkafka reports statistics, in steps of one second; 0 is never. A report costs time for each broker
-    /// and partition.
-    statistics_interval: Duration = Duration::ZERO, time(0, DAY), for "statistics.interval.ms", also "stats_interval";
-
     /// librdkafka's own settings, under their own names, for consumers of this app: security, fetching, timeouts. They
     /// are checked by librdkafka before anything starts. See [settings of librdkafka](#settings-of-librdkafka).
     kafka: BTreeMap<String, String> = BTreeMap::new(), Kind::Kafka, also "librdkafka" "rdkafka" "kafka_settings";
