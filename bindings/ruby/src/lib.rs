@@ -4,6 +4,7 @@
 //! Everything here runs on Ruby threads that hold Ruby's global lock (the GVL), except what `gvl` runs without it. Two rules
 //! hold throughout: no Rust lock is held over a call of Ruby, and nothing that waits holds the GVL.
 
+#![allow(clippy::needless_pass_by_value, reason = "magnus converts arguments into values")]
 #![allow(missing_docs, reason = "the only public item is the function that magnus makes for Ruby to find")]
 
 mod app;

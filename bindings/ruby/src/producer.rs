@@ -24,12 +24,14 @@ struct Producer(Handle<karafka::Producer>);
 #[magnus::wrap(class = "LibKarafka::Delivery", free_immediately, size)]
 struct Delivery(Handle<Arc<Slot<Delivered>>>);
 
+type OwnHeaders = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+
 /// A record with memory of its own, which lives while Ruby does other things.
 struct OwnRecord {
     topic: String,
     payload: Option<Vec<u8>>,
     key: Option<Vec<u8>>,
-    headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    headers: OwnHeaders,
     partition: Option<i32>,
     timestamp_ms: Option<i64>,
 }
@@ -61,8 +63,8 @@ impl OwnRecord {
 }
 
 /// Headers out of a hash: a value is a string, `nil`, or an array of them for a name that repeats.
-fn read_headers(hash: RHash) -> Result<Vec<(Vec<u8>, Option<Vec<u8>>)>, Error> {
-    let mut headers = Vec::new();
+fn read_headers(hash: RHash) -> Result<OwnHeaders, Error> {
+    let mut headers = OwnHeaders::new();
     hash.foreach(|name: Value, value: Value| {
         let name = bytes(name.funcall("to_s", ())?);
         match RArray::from_value(value) {

@@ -93,6 +93,21 @@ class TestExit < KarafkaTest
     assert_empty output
   end
 
+  def test_exit_in_a_consumer_ends_a_program_that_does_something_else
+    output, status, seconds = run_ruby(APP + 'app.topic("t") { |_| exit 8 }; app.start; sleep')
+    assert_equal 8, status.exitstatus, output
+    assert_operator seconds, :<, 10
+  end
+
+  def test_ctrl_c_is_noticed_while_nothing_happens
+    code = APP + 'app.topic("t") { |_| puts "running" }; begin; app.run; rescue Interrupt; puts "Interrupt"; end'
+    output, = run_ruby(code) do |pid, so_far|
+      interrupt(pid, so_far, :CONT)
+      Process.kill(:INT, pid)
+    end
+    assert_equal %w[running Interrupt], output.split
+  end
+
   def test_a_process_that_never_started_anything_ends
     _, status, seconds = run_ruby('LibKarafka::App.new(bootstrap_servers: ADDRESS).topic("t") { |_| }')
     assert_predicate status, :success?

@@ -62,7 +62,9 @@ module LibKarafka
       config = self.class.config
       options = config.to_h.merge(options)
       @native = Native::App.new(options)
-      @dispatcher = Dispatcher.new(@native)
+      @dispatcher = Dispatcher.new { give_up }
+      @joining = 0
+      @told = false
       @workers = Workers.new(@native, @dispatcher)
       @subscribers = Subscribers.new(@native)
       LibKarafka.producer_for(Config.new(options, config.producer))
@@ -103,17 +105,22 @@ module LibKarafka
 
     # Waits until the app has stopped, at most +timeout+ seconds. Returns whether it has.
     #
-    # Raises what a consumer raised that concerns the whole process (SystemExit, Interrupt, NoMemoryError), and TimeoutError
-    # when consumers had to be left behind.
+    # Raises what a consumer raised that concerns the whole process (SystemExit, Interrupt, NoMemoryError; while nobody
+    # waits, it is raised in the main thread), and TimeoutError when consumers had to be left behind.
     def join(timeout = nil)
+      @joining += 1
       return false unless @native.join(timeout)
 
       Exit.ignore(self)
       @workers.join
       @subscribers.join
-      raise @dispatcher.verdict if @dispatcher.verdict
-
+      if @dispatcher.verdict
+        @told = true
+        raise @dispatcher.verdict
+      end
       true
+    ensure
+      @joining -= 1
     end
 
     # Stops: running consumers finish, what is done is committed, the groups are left. Waits for it, but for consumers and
@@ -164,13 +171,22 @@ module LibKarafka
     end
 
     def finish # :nodoc:
-      @native.join(Exit::GRACE + 1)
+      @native.join(Exit.exiting? ? Exit::GRACE + 1 : nil)
     rescue Error
       # It was published as an event.
       nil
     end
 
     private
+
+    # A consumer said that the process should end: stops, and has whoever waits, or else the main thread, raise it.
+    def give_up
+      @native.stop(nil)
+      Thread.new do
+        finish
+        Thread.main.raise(@dispatcher.verdict) unless @told || @joining.positive? || Exit.exiting?
+      end
+    end
 
     def add(topic)
       unless topic.consumer_class.respond_to?(:new)

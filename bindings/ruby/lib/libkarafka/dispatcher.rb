@@ -34,11 +34,12 @@ module LibKarafka
       end
     end
 
-    # Why the process should end, if a handler said so.
+    # Why the process should end, if a consumer said so.
     attr_reader :verdict
 
-    def initialize(native)
-      @native = native
+    # The block is told of a verdict, on the thread of the consumer.
+    def initialize(&on_verdict)
+      @on_verdict = on_verdict
       @routes = []
     end
 
@@ -55,10 +56,11 @@ module LibKarafka
       messages.map { |message| partitioner.call(message).to_s }
     end
 
-    # A handler raised what concerns the whole process.
+    # A consumer raised what concerns the whole process.
     def critical(exception)
+      first = @verdict.nil?
       @verdict ||= exception
-      @native.stop(nil)
+      @on_verdict.call if first
     end
   end
   private_constant :Dispatcher
