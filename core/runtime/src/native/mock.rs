@@ -3,6 +3,7 @@
 use super::{c_string, configuration, sys, text_of};
 use crate::{Error, ErrorKind, Result};
 use std::ffi::c_char;
+use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
 pub(crate) struct MockCluster {
@@ -30,7 +31,7 @@ impl MockCluster {
             return Err(Error::new(ErrorKind::Internal, "start the embedded broker", text_of(text.as_ptr())));
         };
         // SAFETY: the client is valid.
-        let cluster = unsafe { sys::rd_kafka_mock_cluster_new(client.as_ptr(), brokers) };
+        let cluster = without_signals(|| unsafe { sys::rd_kafka_mock_cluster_new(client.as_ptr(), brokers) });
         let Some(cluster) = NonNull::new(cluster) else {
             // SAFETY: the client is ours and is not used any more.
             unsafe { sys::rd_kafka_destroy(client.as_ptr()) };
@@ -66,4 +67,22 @@ impl Drop for MockCluster {
             sys::rd_kafka_destroy(self.client.as_ptr());
         }
     }
+}
+
+/// Calls with all signals blocked, so that the thread that is made inherits that: the cluster takes a poll that a signal
+/// interrupts for its end. librdkafka does the same for its own threads, but not for this one.
+fn without_signals<T>(call: impl FnOnce() -> T) -> T {
+    let mut all = MaybeUninit::<libc::sigset_t>::uninit();
+    let mut former = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: both sets are valid places, and read only after they were written.
+    let blocked = unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), former.as_mut_ptr()) == 0
+    };
+    let result = call();
+    if blocked {
+        // SAFETY: the call above succeeded, and has written the former set.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, former.as_ptr(), std::ptr::null_mut()) };
+    }
+    result
 }
