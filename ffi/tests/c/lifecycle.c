@@ -1,7 +1,9 @@
 /* Apps: start, quiet, resume, resize, stop, signals, freeing; and what is refused in between. */
 #include "support.h"
 
+#include <dirent.h>
 #include <signal.h>
+#include <sys/syscall.h>
 
 struct counter {
     struct board board;
@@ -270,6 +272,37 @@ static void signals_stop_a_running_app(void) {
     karafka_app_free(second);
 }
 
+/* Interrupts every thread of the process: the library's, librdkafka's and the broker's. */
+static void interrupt_all_threads(int number) {
+    DIR *tasks = opendir("/proc/self/task");
+    struct dirent *task;
+    CHECK(tasks != NULL);
+    while ((task = readdir(tasks)) != NULL)
+        if (task->d_name[0] != '.') syscall(SYS_tgkill, (long)getpid(), atol(task->d_name), (long)number);
+    closedir(tasks);
+}
+
+static void signals_on_any_thread_are_no_harm(void) {
+    const char *topic = "c-interrupted";
+    struct counter counter = COUNTER;
+    struct sigaction own;
+    karafka_app_t *app = new_app(topic);
+    int round;
+
+    memset(&own, 0, sizeof own);
+    own.sa_handler = on_own_signal;
+    sigaction(SIGUSR1, &own, NULL);
+    create_topic(topic, 1);
+    OK(karafka_app_topic(app, KARAFKA_STRING(topic), NULL, count_messages, &counter, NULL, NULL));
+    OK(karafka_app_start(app));
+    for (round = 1; round <= 5; round++) {
+        interrupt_all_threads(SIGUSR1);
+        produce_numbers(topic, 2, 1);
+        WAIT(&counter.board, counter.count == 2 * round);
+    }
+    stop_and_free(app);
+}
+
 int main(void) {
     RUN(an_app_goes_through_its_phases);
     RUN(an_app_that_never_ran_is_stopped_at_once);
@@ -278,5 +311,6 @@ int main(void) {
     RUN(a_stop_has_a_deadline);
     RUN(whoever_waits_for_events_is_told_of_their_end);
     RUN(signals_stop_a_running_app);
+    RUN(signals_on_any_thread_are_no_harm);
     return 0;
 }
