@@ -5,7 +5,8 @@ set -eu
 root=$(cd "$(dirname "$0")/../../.." && pwd)
 cd "$root"
 target=${CARGO_TARGET_DIR:-$root/target}
-cargo build -q -p libkarafka --no-default-features --features system-ssl
+# shellcheck disable=SC2086
+cargo build -q --locked -p libkarafka ${CARGO_FLAGS:---no-default-features --features system-ssl}
 mkdir -p "$target/ruby"
 ln -sf "$target/debug/liblibkarafka.so" "$target/ruby/libkarafka.so"
 export RUBYLIB="$target/ruby:$root/bindings/ruby/lib:$root/bindings/ruby/test"

@@ -4,12 +4,14 @@ module LibKarafka
   # One message. Strings are made at the first look, are tagged UTF-8 and not checked; +String#b+ gives the bytes.
   # It may be kept for longer than the call that got it.
   class Message
-    attr_reader :offset
-
     def initialize(messages, index) # :nodoc:
       @messages = messages
       @index = index
-      @offset = messages.offset_at(index)
+    end
+
+    # Its place in the partition.
+    def offset
+      @offset ||= @messages.offset_at(@index)
     end
 
     # The payload; +nil+ for a tombstone.
