@@ -181,7 +181,8 @@ impl Producer {
     pub fn produce_async(&self, record: &Record<'_>) -> Result<Delivery> {
         let topic: Arc<str> = Arc::from(record.topic);
         let cell = Arc::new(Cell::default());
-        self.0.shared.send(record, Waiting::Cell(Arc::clone(&cell), Arc::clone(&topic)))?;
+        let shared = &self.0.shared;
+        shared.send(record, Waiting::Cell(Arc::clone(&cell), Arc::clone(&topic)), shared.config.queue_full_timeout)?;
         Ok(Delivery { cell, topic })
     }
 
@@ -190,7 +191,17 @@ impl Producer {
     /// # Errors
     /// As [`Self::produce_async`]; the callback is not called then.
     pub fn produce_with(&self, record: &Record<'_>, on_delivery: OnDelivery) -> Result<()> {
-        self.0.shared.send(record, Waiting::Callback(on_delivery, Arc::from(record.topic)))
+        let shared = &self.0.shared;
+        let waiting = Waiting::Callback(on_delivery, Arc::from(record.topic));
+        shared.send(record, waiting, shared.config.queue_full_timeout)
+    }
+
+    /// [`Self::produce_with`] that never waits, for callers that hold an interpreter's lock.
+    ///
+    /// # Errors
+    /// As [`Self::produce_with`], with `QueueFull` as soon as there is no room.
+    pub fn try_produce_with(&self, record: &Record<'_>, on_delivery: OnDelivery) -> Result<()> {
+        self.0.shared.send(record, Waiting::Callback(on_delivery, Arc::from(record.topic)), Duration::ZERO)
     }
 
     /// Sends a record and waits until it was acknowledged.
@@ -290,7 +301,7 @@ impl Drop for Handle {
 }
 
 impl Shared {
-    fn send(&self, record: &Record<'_>, waiting: Waiting) -> Result<()> {
+    fn send(&self, record: &Record<'_>, waiting: Waiting, patience: Duration) -> Result<()> {
         same_process(self.process, "produce")?;
         self.check(record)?;
         let client = self.client.lock().clone();
@@ -307,11 +318,11 @@ impl Shared {
             headers: record.headers,
             timestamp_ms: record.timestamp_ms,
         };
-        let deadline = Instant::now() + self.config.queue_full_timeout;
+        let deadline = Instant::now() + patience;
         loop {
             let Err(error) = client.send(&outgoing, ticket) else { return Ok(()) };
             let full = error.kafka() == Some(code::QUEUE_FULL);
-            if full {
+            if full && !patience.is_zero() {
                 let mut waiting = self.waiting.lock();
                 // Deliveries make room and say so.
                 if !self.room.wait_until(&mut waiting, deadline).timed_out() || Instant::now() < deadline {
@@ -320,10 +331,7 @@ impl Shared {
             }
             self.waiting.lock().remove(&ticket);
             if full {
-                let message = format!(
-                    "the local queue stayed full for {:?}; brokers are slow or away",
-                    self.config.queue_full_timeout
-                );
+                let message = format!("the local queue stayed full for {patience:?}; brokers are slow or away");
                 let error = Error::new(ErrorKind::QueueFull, "produce", message).kafka_code(code::QUEUE_FULL);
                 return Err(error.with("topic", record.topic).retriable());
             }
