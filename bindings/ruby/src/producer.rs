@@ -1,6 +1,6 @@
 //! A producer of the core, as `lib/libkarafka/producer.rb` drives it, and `LibKarafka::Delivery`.
 //!
-//! Records are copied with the GVL held and sent without it, since sending waits for room in a full queue.
+//! Records are copied and sent with the GVL held; only waiting for room in a full queue gives it up.
 
 use crate::config::settings;
 use crate::error::{Raise, exception};
@@ -8,7 +8,7 @@ use crate::gvl;
 use crate::handle::Handle;
 use crate::message::bytes;
 use crate::wait::{Slot, deadline, interruptible, seconds};
-use karafka::{AppConfig, DeliveryReport, Header, ProducerConfig, Record};
+use karafka::{AppConfig, DeliveryReport, ErrorKind, Header, OnDelivery, ProducerConfig, Record};
 use magnus::r_hash::ForEach;
 use magnus::typed_data::TypedData;
 use magnus::{
@@ -17,12 +17,13 @@ use magnus::{
 use std::sync::Arc;
 
 type Delivered = Result<DeliveryReport, Arc<karafka::Error>>;
+type Sent = Arc<Slot<Delivered>>;
 
 #[magnus::wrap(class = "LibKarafka::Native::Producer", free_immediately, size)]
 struct Producer(Handle<karafka::Producer>);
 
 #[magnus::wrap(class = "LibKarafka::Delivery", free_immediately, size)]
-struct Delivery(Handle<Arc<Slot<Delivered>>>);
+struct Delivery(Handle<Sent>);
 
 type OwnHeaders = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
@@ -44,7 +45,8 @@ impl OwnRecord {
         Ok(Self { topic, payload: payload.map(bytes), key: key.map(bytes), headers, partition, timestamp_ms })
     }
 
-    fn send(&self, producer: &karafka::Producer) -> karafka::Result<Arc<Slot<Delivered>>> {
+    /// Calls `send` with this record and what fills the returned slot.
+    fn send(&self, send: impl FnOnce(&Record<'_>, OnDelivery) -> karafka::Result<()>) -> karafka::Result<Sent> {
         let headers: Vec<Header<'_>> =
             self.headers.iter().map(|(name, value)| Header { name, value: value.as_deref() }).collect();
         let record = Record {
@@ -57,7 +59,7 @@ impl OwnRecord {
         };
         let slot = Slot::new();
         let own = Arc::clone(&slot);
-        producer.produce_with(&record, Box::new(move |result| own.fill(result.map_err(Arc::new))))?;
+        send(&record, Box::new(move |result| own.fill(result.map_err(Arc::new))))?;
         Ok(slot)
     }
 }
@@ -80,11 +82,25 @@ fn read_headers(hash: RHash) -> Result<OwnHeaders, Error> {
     Ok(headers)
 }
 
-/// Sends without the GVL. Waiting for room cannot be interrupted, and ends by itself after `queue_full_timeout`.
-fn send<T>(ruby: &Ruby, work: impl Fn() -> T) -> Result<T, Error> {
+/// Sends records in order, until one cannot be sent. Gives the GVL up only when the queue is full: taking it again would
+/// cost a turn behind every other thread. Waiting for room cannot be interrupted, and ends after `queue_full_timeout`.
+fn send(ruby: &Ruby, producer: &karafka::Producer, records: &[OwnRecord]) -> Result<Vec<Sent>, Error> {
+    let mut sent = Vec::with_capacity(records.len());
+    for record in records {
+        let slot = match record.send(|record, on_delivery| producer.try_produce_with(record, on_delivery)) {
+            Err(error) if error.kind() == ErrorKind::QueueFull => wait_and_send(ruby, producer, record)?,
+            other => other.or_raise(ruby)?,
+        };
+        sent.push(slot);
+    }
+    Ok(sent)
+}
+
+fn wait_and_send(ruby: &Ruby, producer: &karafka::Producer, record: &OwnRecord) -> Result<Sent, Error> {
+    let send = || record.send(|record, on_delivery| producer.produce_with(record, on_delivery));
     loop {
-        match gvl::without_gvl(&work, &|| ()) {
-            Some(sent) => return Ok(sent),
+        match gvl::without_gvl(send, &|| ()) {
+            Some(sent) => return sent.or_raise(ruby),
             None => ruby.thread_check_ints()?,
         }
     }
@@ -111,10 +127,10 @@ impl Producer {
         self.0.get(operation).or_raise(ruby)
     }
 
-    fn produce(ruby: &Ruby, this: &Self, fields: RArray) -> Result<Delivery, Error> {
+    fn produce(ruby: &Ruby, this: &Self, fields: RArray) -> Result<Option<Delivery>, Error> {
         let producer = this.get(ruby, "produce")?;
         let record = OwnRecord::read(Fields::try_convert(fields.as_value())?)?;
-        send(ruby, || record.send(producer))?.map(Delivery::new).or_raise(ruby)
+        Ok(send(ruby, producer, &[record])?.pop().map(Delivery::new))
     }
 
     /// Sends in order, until one cannot be sent; those before it are on their way then.
@@ -122,10 +138,8 @@ impl Producer {
         let producer = this.get(ruby, "produce")?;
         let read = |fields: Value| Fields::try_convert(fields).and_then(OwnRecord::read);
         let records: Vec<OwnRecord> = list.into_iter().map(read).collect::<Result<_, _>>()?;
-        let sent: karafka::Result<Vec<_>> =
-            send(ruby, || records.iter().map(|record| record.send(producer)).collect())?;
         let deliveries = ruby.ary_new_capa(records.len());
-        for slot in sent.or_raise(ruby)? {
+        for slot in send(ruby, producer, &records)? {
             deliveries.push(Delivery::new(slot))?;
         }
         Ok(deliveries)
@@ -158,7 +172,7 @@ impl Drop for Producer {
 }
 
 impl Delivery {
-    fn new(slot: Arc<Slot<Delivered>>) -> Self {
+    fn new(slot: Sent) -> Self {
         Self(Handle::new(slot))
     }
 

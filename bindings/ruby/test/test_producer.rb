@@ -39,6 +39,20 @@ class TestProducer < KarafkaTest
     assert_raises(LibKarafka::Error) { delivery.wait(timeout: PATIENCE) }
   end
 
+  def test_a_full_queue_is_waited_for_without_holding_other_threads_up
+    full = LibKarafka::Producer.new(bootstrap_servers: "127.0.0.1:1", close_timeout: 0, queue_full_timeout: "300ms",
+                                    kafka: { "queue.buffering.max.messages" => 1 })
+    full.produce_async(topic: "nowhere", payload: "x")
+    turns = 0
+    counting = Thread.new { loop { (turns += 1) && sleep(0.001) } }
+    error = assert_raises(LibKarafka::QueueFullError) { full.produce_async(topic: "nowhere", payload: "x") }
+    assert_predicate error, :retriable?
+    assert_operator turns, :>, 10
+  ensure
+    counting&.kill
+    assert_raises(LibKarafka::TimeoutError) { full.close }
+  end
+
   def test_wrong_values_are_refused
     topic = new_topic
     assert_raises(TypeError) { producer.produce_async(topic: topic, payload: 5) }
