@@ -21,7 +21,7 @@ Gem::Specification.new do |spec|
   spec.files = Dir.chdir(root) do
     patterns = %w[
       Cargo.toml Cargo.lock LICENSE-* README.md {core,ffi,tests,bindings/python}/**/*.{rs,toml}
-      bindings/ruby/Cargo.toml bindings/ruby/{src,lib,sig,examples}/**/*.{rs,rb,rbs}
+      bindings/ruby/{Cargo.toml,README.md} bindings/ruby/{src,lib,sig,examples}/**/*.{rs,rb,rbs}
     ]
     Dir.glob(patterns).select { |path| File.file?(path) }.sort
   end

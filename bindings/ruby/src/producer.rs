@@ -100,7 +100,7 @@ fn wait_and_send(ruby: &Ruby, producer: &karafka::Producer, record: &OwnRecord) 
     let send = || record.send(|record, on_delivery| producer.produce_with(record, on_delivery));
     loop {
         match gvl::without_gvl(send, &|| ()) {
-            Some(sent) => return sent.or_raise(ruby),
+            Some(result) => return result.or_raise(ruby),
             None => ruby.thread_check_ints()?,
         }
     }

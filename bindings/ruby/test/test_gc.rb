@@ -7,7 +7,7 @@ class TestGc < KarafkaTest
       LibKarafka.embedded_broker("child").create_topic("t")
       producer = LibKarafka::Producer.new(bootstrap_servers: ADDRESS)
       headers = { "one" => "1", "many" => %w[a b] }
-      300.times.each_slice(50) do |numbers|
+      200.times.each_slice(50) do |numbers|
         producer.produce_many_sync(numbers.map { |n| { topic: "t", key: (n % 7).to_s, payload: "payload " + n.to_s, headers: headers } })
       end
       seen = Queue.new
@@ -20,10 +20,10 @@ class TestGc < KarafkaTest
       end
       app.start
       GC.stress = true
-      all = Array.new(300) { seen.pop }
+      all = Array.new(200) { seen.pop }
       GC.stress = false
       app.stop
-      raise "wrong" unless all.map { |_, payload,| payload.split.last.to_i }.sort == (0...300).to_a
+      raise "wrong" unless all.map { |_, payload,| payload.split.last.to_i }.sort == (0...200).to_a
       raise "wrong" unless all.all? { |key, payload, headers,| key == (payload.split.last.to_i % 7).to_s && headers == { "one" => "1", "many" => %w[a b] } }
       puts "fine"
     RUBY

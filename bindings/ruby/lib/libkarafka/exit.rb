@@ -39,9 +39,10 @@ module LibKarafka
         return unless process == Process.pid
 
         @exiting = true
-        objects = @running.keys
-        objects.each(&:ask_to_finish)
-        objects.each(&:finish)
+        # Consumers that still run may produce: producers come last.
+        apps, producers = @running.keys.partition { |object| object.is_a?(App) }
+        apps.each(&:ask_to_finish)
+        [*apps, *producers].each(&:finish)
       end
     end
   end

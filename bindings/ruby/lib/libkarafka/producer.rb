@@ -79,8 +79,6 @@ module LibKarafka
       nil
     end
 
-    def ask_to_finish; end # :nodoc:
-
     def finish # :nodoc:
       @native.close
     rescue Error => e
