@@ -26,15 +26,16 @@ app = libkarafka.App(bootstrap_servers=BROKERS, concurrency=int(os.environ["DEMO
 
 @app.consumer(os.environ["DEMO_FLIGHTS"], group=os.environ["DEMO_GROUP"], virtual_partitions="by_key")
 def enrich(batch: libkarafka.Batch) -> None:
-    flights = [value.decode().split("\t") for value in batch.values()]
+    flights = [value.decode().split("\t") for value in batch.values() if value]
     with journal.call([flight[0] for flight in flights]):
-        sent = []
+        enriched = []
         for row, month, day, hour, origin, destination, delay in flights:
             time.sleep(0.001)  # stands for a call of a database
             name = airports.get(destination, MISSING)
             wet = rain.get((origin, month, day, hour), MISSING)
-            sent.append(producer.produce(ENRICHED, f"{row}\t{destination}\t{name}\t{delay}\t{wet}", destination))
-        for delivery in sent:
+            value = f"{row}\t{destination}\t{name}\t{delay}\t{wet}"
+            enriched.append({"topic": ENRICHED, "key": destination, "value": value})
+        for delivery in producer.produce_many(enriched):
             delivery.wait()
 
 

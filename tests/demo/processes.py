@@ -25,6 +25,7 @@ class Process:
 
     def __init__(self, name: str, command: list[str], log: Path, environment: dict[str, str] | None = None) -> None:
         self.name = name
+        self.is_mourned = False
         self._log = log
         with open(log, "ab") as output:
             self._child = subprocess.Popen(
@@ -45,7 +46,8 @@ class Process:
         """Raises Failed when it has ended by itself."""
         status = self._child.poll()
         if status is not None:
-            raise Failed(f"{self.name} ended with {status}; its last words in {self._log}:\n{self.last_words()}")
+            self.is_mourned = True
+            raise Failed(f"{self.name} ended with {status}; its output is in {self._log}\n{self.last_words()}")
 
     def last_words(self) -> str:
         """The end of its output."""
@@ -74,7 +76,7 @@ def end(processes: list[Process], seconds: float = PATIENCE) -> list[str]:
     complaints = []
     for process in processes:
         status = process.wait(deadline)
-        if status != 0:
+        if status != 0 and not process.is_mourned:
             complaints.append(f"{process.name} ended with {status}:\n{process.last_words()}")
     return complaints
 

@@ -38,6 +38,8 @@ class Screen:
         self._began = time.monotonic()
         self._last_plain = self._began
         self._past: dict[str, deque[tuple[float, int]]] = {}
+        self._first: dict[str, tuple[float, int]] = {}
+        self._moved: dict[str, float] = {}
 
     def say(self, text: str = "") -> None:
         """Prints a line for good."""
@@ -50,7 +52,7 @@ class Screen:
     def show(self, rows: list[Row], final: bool = False) -> None:
         """Shows where every step is."""
         now = time.monotonic()
-        rates = [self._rate(row, now) for row in rows]
+        rates = [self._rate(row, now, final) for row in rows]
         if self._moves:
             width = shutil.get_terminal_size().columns
             lines = [self._bar(row, rate, width) for row, rate in zip(rows, rates)]
@@ -59,16 +61,21 @@ class Screen:
             self._drawn = len(lines)
         elif final or now - self._last_plain >= PLAIN_INTERVAL:
             self._last_plain = now
-            self.say(f"{now - self._began:5.1f} s  " + "  |  ".join(map(self._plain, rows, rates)))
+            self.say(f"{now - self._began:5.1f} s  " + "; ".join(map(self._plain, rows, rates)))
 
-    def _rate(self, row: Row, now: float) -> float:
-        """Messages a second over the last two seconds."""
-        past = self._past.setdefault(row.name, deque([(self._began, 0 if row.done == 0 else row.done)]))
+    def _rate(self, row: Row, now: float, final: bool) -> float:
+        """Messages a second: over the last two seconds, at the end from the first message to the last."""
+        past = self._past.setdefault(row.name, deque())
+        if not past or row.done == past[0][1] == self._first[row.name][1]:
+            self._first[row.name] = (now, row.done)
+        if not past or row.done > past[-1][1]:
+            self._moved[row.name] = now
         past.append((now, row.done))
-        while len(past) > 2 and past[0][0] < now - 2:
+        while len(past) > 2 and past[1][0] <= now - 2:
             past.popleft()
-        then, before = past[0]
-        return (row.done - before) / (now - then) if now > then else 0.0
+        then, before = self._first[row.name] if final else past[0]
+        until = self._moved[row.name] if final else now
+        return (row.done - before) / (until - then) if until > then else 0.0
 
     def _bar(self, row: Row, rate: float, width: int) -> str:
         numbers = f"{row.done:>9,}  {rate:>7,.0f}/s"
@@ -83,9 +90,9 @@ class Screen:
         return f"  {row.name:<16}{self.colour('36', f'{bar:<{cells}}')}{numbers}"
 
     def _plain(self, row: Row, rate: float) -> str:
-        text = f"{row.name}: {row.done:,}, {rate:,.0f}/s"
+        text = f"{row.name} {row.done:,}, {rate:,.0f}/s"
         if row.lag is not None:
             text += f", lag {row.lag:,}"
-        if row.running is not None:
+        if row.running:
             text += f", {row.running} running"
         return text
