@@ -57,6 +57,33 @@ class TestThreads < KarafkaTest
     eventually("another thread") { (workers_of(app) - [victim]).size == 2 }
   end
 
+  # Which threads, and when, follows from minitest's seed.
+  def test_nothing_is_lost_while_workers_are_killed_all_the_time
+    topic = new_topic(partitions: 2)
+    handled = Hash.new { |all, number| all[number] = 0 }
+    order = Hash.new { |all, key| all[key] = [] }
+    app = new_app(concurrency: 6)
+    app.on_event { |_| nil }
+    app.topic(topic, virtual_partitions: :by_key, retry_backoff: 5, retry_backoff_max: 5, max_messages: 5) do |messages|
+      messages.each do |message|
+        sleep 0.001
+        number = Integer(message.payload)
+        order[message.key] << number if (handled[number] += 1) == 1
+        mark_as_consumed(message)
+      end
+    end
+    app.start
+    produce(topic, (0...600).map { |number| ["key-#{number % 20}", number.to_s] })
+    150.times do
+      (rand < 0.5 ? workers_of(app).sample : workers_of(app).first)&.kill
+      sleep rand * 0.004
+    end
+    eventually("600 messages") { handled.size == 600 }
+    eventually("six threads") { workers_of(app).size == 6 }
+    order.each { |key, numbers| assert_equal numbers.sort, numbers, key }
+    app.stop
+  end
+
   [[-> { exit 3 }, SystemExit], [-> { raise Interrupt }, Interrupt], [-> { raise SignalException, "TERM" }, SignalException],
    [-> { raise NoMemoryError, "pretended" }, NoMemoryError], [-> { abort }, SystemExit]].each_with_index do |(last, error), number|
     define_method(:"test_what_concerns_the_process_stops_the_app_and_is_raised_by_run_#{error}_#{number}") do
