@@ -56,7 +56,8 @@ def main() -> int:
         session.prepare(topic)
         for number in range(rounds):
             for run in in_turn(rows, number):
-                label = f"round {number + 1}/{rounds}  {run.program:15} {run.workers:4} workers  {run.style or run.virtual_partitions}"
+                way = run.style or run.virtual_partitions
+                label = f"round {number + 1}/{rounds}  {run.program:15} {run.workers:4} workers  {way:8}"
                 try:
                     result = session.run(run)
                 except measure.RunFailed as failure:
@@ -68,8 +69,8 @@ def main() -> int:
                       flush=True)
     print("", *machine, *report.versions(next(iter(built.get("raw-same", programs.Program()).command), None)), sep="\n")
     print("same settings:", ", ".join(session.same.splitlines()))
-    print(f"{rounds} interleaved round{'s' * (rounds > 1)}, medians; in brackets: the reference; payloads of 100 bytes, 1,000 "
-          f"keys, 5 partitions{'; QUICK: not a measurement' * is_quick}\n")
+    print(f"{rounds} interleaved round{'s' * (rounds > 1)}, medians; in brackets: the reference; payloads of 100 bytes, "
+          f"1,000 keys, 5 partitions{'; QUICK: not a measurement' * is_quick}\n")
     print(report.table(rows, results))
     print(report.noise(results))
     report.write(target / "bench.json", rows, results)

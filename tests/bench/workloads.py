@@ -92,7 +92,8 @@ def pauses() -> list[Row]:
             # Calls of a few messages, as a handler with a database would take them.
             ours = Run(program, count, workers, PAUSE_US, virtual_partitions="by_key", max_messages=100)
             reference = Run(limit, count, workers, PAUSE_US)
-            rows.append(Row(f"1 ms a message, {workers} workers, {language}", f"sleep limit, {limit[9:]}", ours, reference, bar))
+            workload, against = f"1 ms a message, {workers} workers, {language}", f"sleep limit, {limit[9:]}"
+            rows.append(Row(workload, against, ours, reference, bar))
     return rows
 
 
