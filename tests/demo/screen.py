@@ -55,7 +55,9 @@ class Screen:
         rates = [self._rate(row, now, final) for row in rows]
         if self._moves:
             width = shutil.get_terminal_size().columns
-            lines = [self._bar(row, rate, width) for row, rate in zip(rows, rates)]
+            numbers = [self._numbers(row, rate) for row, rate in zip(rows, rates)]
+            cells = max(8, min(40, width - 19 - max(map(len, numbers))))
+            lines = [self._bar(row, cells) + text for row, text in zip(rows, numbers)]
             back = f"\x1b[{self._drawn}F" if self._drawn else ""
             print(back + "".join(f"\x1b[2K{line}\n" for line in lines), end="", file=self._out, flush=True)
             self._drawn = len(lines)
@@ -77,17 +79,19 @@ class Screen:
         until = self._moved[row.name] if final else now
         return (row.done - before) / (until - then) if until > then else 0.0
 
-    def _bar(self, row: Row, rate: float, width: int) -> str:
-        numbers = f"{row.done:>9,}  {rate:>7,.0f}/s"
+    def _numbers(self, row: Row, rate: float) -> str:
+        text = f"{row.done:>9,}  {rate:>7,.0f}/s"
         if row.lag is not None:
-            numbers += f"  lag {row.lag:>7,}"
+            text += f"  lag {row.lag:>7,}"
         if row.running is not None:
-            numbers += f"  {row.running:>3} running"
-        cells = max(8, min(40, width - 18 - len(numbers) - 1))
+            text += f"  {row.running:>3} running"
+        return text
+
+    def _bar(self, row: Row, cells: int) -> str:
         eighths = 0 if row.total == 0 else min(cells * 8, row.done * cells * 8 // row.total)
         full, part = divmod(eighths, 8)
         bar = "█" * full + (" ▏▎▍▌▋▊▉"[part] if part else "")
-        return f"  {row.name:<16}{self.colour('36', f'{bar:<{cells}}')}{numbers}"
+        return f"  {row.name:<16}{self.colour('36', f'{bar:<{cells}}')}"
 
     def _plain(self, row: Row, rate: float) -> str:
         text = f"{row.name} {row.done:,}, {rate:,.0f}/s"
