@@ -51,7 +51,8 @@ impl App {
 
     /// Registers a topic and returns its number.
     fn add_topic(&self, py: Python<'_>, name: &str, options: &Bound<'_, PyDict>, is_async: bool) -> PyResult<usize> {
-        let config = TopicConfig::from_settings(&settings(options)?).or_raise(py)?;
+        let config = TopicConfig::from_settings(&settings(options)?).map_err(|error| error.with("topic", name));
+        let config = config.or_raise(py)?;
         let seats = if is_async { SeatKind::Slot } else { SeatKind::Thread };
         self.inner.add_topic(name, config, Work::Host, seats).or_raise(py)
     }

@@ -48,6 +48,16 @@ impl Batch {
         self.inner.attempt()
     }
 
+    /// The virtual partition of all its messages: the number in fixed mode, the key's hash by key, 0 when off; None when
+    /// there are several.
+    #[getter]
+    fn virtual_partition(&self) -> Option<u64> {
+        match self.inner.groups() {
+            [only] => Some(only.virtual_partition),
+            _ => None,
+        }
+    }
+
     /// The first record's offset.
     #[getter]
     fn first_offset(&self) -> i64 {
