@@ -1,0 +1,307 @@
+/*
+ * The C runner of the scenario table: `run-c scenarios.txt [words]` prints, for each scenario whose name contains the words,
+ * one line of JSON with what happened. What should have happened is judged elsewhere (judge.py).
+ *
+ * The handler records each call when it begins and when it ends, on the worker's thread or, for scenarios of later completion,
+ * on a thread of the call's own; main waits for what was recorded.
+ */
+#include "calls.h"
+#include "facts.h"
+#include "table.h"
+#include "watch.h"
+
+#include <stdlib.h>
+
+/* What a handler needs; kept until the program ends, since handlers may be left behind. */
+struct script {
+    const struct scenario *scenario;
+    const struct run *run;
+    struct watch *watch;
+};
+
+/* One call of the handler. */
+struct work {
+    const struct script *script;
+    const karafka_batch_t *batch;
+    karafka_context_t *context;
+    karafka_completion_t *completion;
+    struct recorded *call;
+};
+
+/* Whether a rule is about this call: one of its messages has the rule's key, or the rule names none. */
+static bool is_about(const struct octets *key, const karafka_batch_t *batch) {
+    const karafka_message_t *messages;
+    size_t count, i;
+
+    if (key->bytes == NULL) return true;
+    must(karafka_batch_messages(batch, &messages, &count));
+    for (i = 0; i < count; i++) {
+        if (messages[i].key == NULL || messages[i].key_length != key->length) continue;
+        if (memcmp(messages[i].key, key->bytes, key->length) == 0) return true;
+    }
+    return false;
+}
+
+static void mark(const struct run *run, const struct work *work) {
+    const karafka_message_t *messages;
+    size_t count, i, message;
+
+    must(karafka_batch_messages(work->batch, &messages, &count));
+    for (i = 0; i < run->mark_count; i++) {
+        for (message = 0; message < count; message++) {
+            bool owned = false;
+            if (messages[message].offset != run->marks[i].offset) continue;
+            if (strcmp(run->marks[i].extent, "prefix") == 0) {
+                must(karafka_context_mark_as_consumed(work->context, message, &owned));
+            } else if (strcmp(run->marks[i].extent, "single") == 0) {
+                must(karafka_context_acknowledge(work->context, message, &owned));
+            } else {
+                must(karafka_context_mark_as_consumed_sync(work->context, message, PATIENCE_MS, &owned));
+            }
+            work->call->marks[work->call->mark_count++] = owned;
+        }
+    }
+}
+
+/* What the run's rules say; returns whether the call succeeded. */
+static bool act(const struct work *work) {
+    const struct run *run = work->script->run;
+    struct watch *watch = work->script->watch;
+    bool has_failed;
+
+    if (run->holds && is_about(&run->hold_key, work->batch)) work->call->is_stuck = !watch_wait(watch, &run->hold);
+    mark(run, work);
+    has_failed = run->fails && is_about(&run->fail_key, work->batch) &&
+                 karafka_context_attempt(work->context) <= run->attempts;
+    watch_end(watch, work->call, karafka_batch_length(work->batch), !has_failed);
+    return !has_failed;
+}
+
+static void *act_later(void *data) {
+    struct work *work = data;
+
+    if (act(work)) {
+        must(karafka_completion_done(work->completion));
+    } else if (!work->script->run->forgets) {
+        must(karafka_completion_fail(work->completion, KARAFKA_STRING("Unlucky"), KARAFKA_STRING("not yet")));
+    }
+    karafka_completion_free(work->completion);
+    free(work);
+    return NULL;
+}
+
+static karafka_result_t handle(const karafka_batch_t *batch, karafka_context_t *context, void *user_data) {
+    const struct script *script = user_data;
+    struct work work = {script, batch, context, NULL, watch_begin(script->watch, batch, context)};
+    struct work *later;
+    pthread_t thread;
+
+    if (!script->scenario->later) {
+        if (act(&work)) return KARAFKA_DONE;
+        must(karafka_context_fail(context, KARAFKA_STRING("Unlucky"), KARAFKA_STRING("not yet")));
+        return KARAFKA_FAILED;
+    }
+    must(karafka_context_defer(context, &work.completion));
+    later = malloc(sizeof *later);
+    *later = work;
+    pthread_create(&thread, NULL, act_later, later);
+    pthread_detach(thread);
+    return KARAFKA_LATER;
+}
+
+static karafka_result_t partition(const karafka_batch_t *batch, const karafka_message_t *message, const uint8_t **key,
+                                  size_t *key_length, void *user_data) {
+    const struct script *script = user_data;
+
+    (void)batch;
+    if (script->scenario->prefix < 0) return KARAFKA_FAILED;
+    *key = message->payload;
+    *key_length = (size_t)script->scenario->prefix;
+    return KARAFKA_DONE;
+}
+
+struct listener {
+    karafka_events_t *events;
+    struct facts facts;
+};
+
+/* Writes every event as JSON until the app has stopped. */
+static void *listen(void *data) {
+    struct listener *listener = data;
+    FILE *stream = listener->facts.stream;
+    karafka_event_t *event = NULL;
+    const char *before = "";
+    karafka_error_t *end;
+    size_t i;
+
+    while ((end = karafka_events_next(listener->events, -1, &event)) == NULL) {
+        if (event == NULL) continue;
+        fprintf(stream, "%s{\"name\": \"%s\", \"fields\": {", before, karafka_event_name(event));
+        for (i = 0; i < karafka_event_field_count(event); i++) {
+            if (i > 0) fputs(", ", stream);
+            facts_string(stream, karafka_event_field_name(event, i));
+            fputs(": ", stream);
+            facts_string(stream, karafka_event_field_value(event, i));
+        }
+        fputs("}}", stream);
+        before = ", ";
+        karafka_event_free(event);
+    }
+    karafka_error_free(end);
+    return NULL;
+}
+
+static void produce(karafka_producer_t *producer, const char *topic, const struct records *records) {
+    karafka_record_t *list = calloc(records->count + 1, sizeof *list);
+    karafka_header_t *headers = calloc((records->count + 1) * MOST_HEADERS, sizeof *headers);
+    size_t i, header;
+
+    for (i = 0; i < records->count; i++) {
+        const struct record *record = &records->list[i];
+        karafka_record_t filled = KARAFKA_RECORD_INIT;
+        filled.topic = topic;
+        filled.topic_length = strlen(topic);
+        filled.key = (const uint8_t *)record->key.bytes;
+        filled.key_length = record->key.length;
+        filled.payload = (const uint8_t *)record->payload.bytes;
+        filled.payload_length = record->payload.length;
+        filled.partition = record->partition;
+        filled.timestamp_ms = record->timestamp_ms;
+        filled.headers = &headers[i * MOST_HEADERS];
+        filled.header_count = record->headers;
+        for (header = 0; header < record->headers; header++) {
+            karafka_header_t *place = &headers[i * MOST_HEADERS + header];
+            place->name = record->names[header].bytes;
+            place->name_length = record->names[header].length;
+            place->value = (const uint8_t *)record->values[header].bytes;
+            place->value_length = record->values[header].length;
+        }
+        list[i] = filled;
+    }
+    must(karafka_producer_produce_many_sync(producer, list, records->count, NULL));
+    free(headers);
+    free(list);
+}
+
+static karafka_app_t *make_app(const struct script *script, const char *name) {
+    const struct scenario *scenario = script->scenario;
+    karafka_config_t *config = config_of("app", &scenario->options, &script->run->options);
+    karafka_config_t *of_topic = config_of("topic", &scenario->options, &script->run->options);
+    karafka_topic_t *topic;
+    karafka_app_t *app;
+
+    must(karafka_config_set_string(config, KARAFKA_STRING("group"), KARAFKA_STRING(name)));
+    must(karafka_app_new(config, &app));
+    if (scenario->later) {
+        must(karafka_app_topic_asynchronous(app, KARAFKA_STRING(name), of_topic, handle, (void *)script, NULL, &topic));
+    } else {
+        must(karafka_app_topic(app, KARAFKA_STRING(name), of_topic, handle, (void *)script, NULL, &topic));
+    }
+    if (scenario->prefix != 0) must(karafka_topic_set_partitioner(topic, partition, (void *)script, NULL));
+    karafka_config_free(of_topic);
+    karafka_config_free(config);
+    return app;
+}
+
+/* One call on an app that has stopped, or on the last context that its handler saw. */
+static void afterwards(FILE *stream, const char *name, karafka_app_t *app, struct watch *watch) {
+    karafka_error_t *error = NULL;
+    bool owned = false;
+
+    if (strcmp(name, "mark") == 0) {
+        error = karafka_context_mark_as_consumed(watch->last, 0, &owned);
+    } else if (strcmp(name, "acknowledge") == 0) {
+        error = karafka_context_acknowledge(watch->last, 0, &owned);
+    } else if (strcmp(name, "mark_and_wait") == 0) {
+        error = karafka_context_mark_as_consumed_sync(watch->last, 0, PATIENCE_MS, &owned);
+    } else {
+        step(stream, name, app, facts_result);
+        return;
+    }
+    facts_result(stream, error, owned ? "true" : "false");
+}
+
+static void play_run(FILE *stream, const struct scenario *scenario, const struct run *run, const char *name) {
+    struct script *script = malloc(sizeof *script);
+    struct watch *watch = watch_new();
+    struct listener listener;
+    struct goal all_ended = {"ended", 0};
+    bool in_time, stopped = false;
+    karafka_app_t *app;
+    pthread_t thread;
+    size_t i;
+
+    *script = (struct script){scenario, run, watch};
+    app = make_app(script, name);
+    facts_open(&listener.facts);
+    must(karafka_app_events(app, &listener.events));
+    pthread_create(&thread, NULL, listen, &listener);
+    must(karafka_app_start(app));
+    in_time = watch_wait(watch, &run->until);
+    must(karafka_app_stop(app));
+    fprintf(stream, "{\"in_time\": %s, \"joined\": ", in_time ? "true" : "false");
+    {
+        karafka_error_t *error = karafka_app_join(app, PATIENCE_MS, &stopped);
+        facts_result(stream, error, stopped ? "true" : "false");
+    }
+    watch_stopped(watch);
+    all_ended.count = watch->count;
+    watch_wait(watch, &all_ended);
+    pthread_join(thread, NULL);
+    facts_close(&listener.facts);
+    fprintf(stream, ", \"events\": [%s], \"after\": {", listener.facts.text);
+    for (i = 0; i < run->step_count; i++) {
+        fprintf(stream, "%s\"%s\": ", i == 0 ? "" : ", ", run->steps[i]);
+        afterwards(stream, run->steps[i], app, watch);
+    }
+    fputs("}, \"calls\": ", stream);
+    watch_write(watch, stream);
+    putc('}', stream);
+    free(listener.facts.text);
+    karafka_events_free(listener.events);
+    karafka_app_free(app);
+}
+
+static void play_runs(FILE *stream, struct scenario *scenario, const char *name) {
+    karafka_config_t *config = config_of("producer", &scenario->options, NULL);
+    karafka_embedded_broker_t *broker;
+    karafka_producer_t *producer;
+    size_t i;
+
+    must(karafka_embedded_broker_named(KARAFKA_STRING(BROKER), &broker));
+    must(karafka_embedded_broker_create_topic(broker, KARAFKA_STRING(name), scenario->partitions));
+    must(karafka_producer_new(config, &producer));
+    produce(producer, name, &scenario->records);
+    for (i = 0; i < scenario->run_count; i++) {
+        if (i > 0) fputs(", ", stream);
+        produce(producer, name, &scenario->runs[i].records);
+        play_run(stream, scenario, &scenario->runs[i], name);
+    }
+    karafka_producer_free(producer);
+    karafka_embedded_broker_free(broker);
+    karafka_config_free(config);
+}
+
+static void play(struct scenario *scenario) {
+    char name[32];
+    size_t i;
+
+    snprintf(name, sizeof name, "scenario-%d", scenario->number);
+    fputs("{\"scenario\": ", stdout);
+    facts_string(stdout, scenario->name.bytes);
+    fputs(", \"runs\": [", stdout);
+    if (scenario->run_count > 0) play_runs(stdout, scenario, name);
+    fputs("], \"calls\": [", stdout);
+    for (i = 0; i < scenario->call_count; i++) {
+        if (i > 0) fputs(", ", stdout);
+        call(stdout, &scenario->calls[i]);
+    }
+    puts("]}");
+    fflush(stdout);
+}
+
+int main(int count, char **arguments) {
+    if (count < 2) table_wrong("run-c TABLE [WORDS]");
+    table_each(arguments[1], count > 2 ? arguments[2] : "", play);
+    return 0;
+}

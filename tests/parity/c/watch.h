@@ -1,0 +1,45 @@
+/* What was recorded of a run, shared by its handlers and whoever waits for them. */
+#ifndef PARITY_WATCH_H
+#define PARITY_WATCH_H
+
+#include "table.h"
+
+#include <karafka.h>
+#include <pthread.h>
+#include <stdio.h>
+
+enum { MOST_RECORDED = 2000, PATIENCE_SECONDS = 30 };
+
+/* One call of the handler. */
+struct recorded {
+    char *beginning; /* as JSON, without the closing brace */
+    unsigned end;
+    bool is_done, is_stuck;
+    int marks[MOST_MARKS];
+    size_t mark_count;
+};
+
+struct watch {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    size_t begun, done, stopped, ended, count;
+    unsigned tick;
+    struct recorded calls[MOST_RECORDED];
+    karafka_context_t *last;
+};
+
+struct watch *watch_new(void);
+
+/* Waits until a count is reached; returns whether it was in time. */
+bool watch_wait(struct watch *watch, const struct goal *goal);
+
+void watch_stopped(struct watch *watch);
+
+struct recorded *watch_begin(struct watch *watch, const karafka_batch_t *batch, karafka_context_t *context);
+
+void watch_end(struct watch *watch, struct recorded *call, size_t records, bool is_done);
+
+/* Writes the calls as a JSON array. */
+void watch_write(struct watch *watch, FILE *stream);
+
+#endif

@@ -1,0 +1,73 @@
+//! What a run's handler does: hold, mark, fail; and what its partitioner answers.
+
+use crate::{PATIENCE, Watch};
+use karafka::{Batch, Context};
+use serde_json::Value as Json;
+
+pub enum Verdict {
+    Done,
+    Failed,
+    Forgotten,
+}
+
+pub struct Rules {
+    run: Json,
+    partitioner: Json,
+}
+
+impl Rules {
+    pub fn new(run: &Json, partitioner: &Json) -> Self {
+        Self { run: run.clone(), partitioner: partitioner.clone() }
+    }
+
+    /// Whether something is done with the last record after the app has stopped.
+    pub fn keeps(&self) -> bool {
+        self.run["after"][0] == "mark"
+    }
+
+    /// Whether a rule is about this call: one of its records has the rule's key, or the rule names none.
+    fn applies(rule: &Json, batch: &Batch) -> bool {
+        let key = rule["key"].as_str();
+        rule.is_object() && key.is_none_or(|key| batch.iter().any(|message| message.key() == Some(key.as_bytes())))
+    }
+
+    /// Waits for what the rule says; returns whether it came in time.
+    pub fn hold(&self, watch: &Watch, batch: &Batch) -> bool {
+        let rule = &self.run["hold"];
+        if !Self::applies(rule, batch) {
+            return true;
+        }
+        let (what, count) = (rule["until"][0].as_str().unwrap(), rule["until"][1].as_u64().unwrap() as usize);
+        watch.wait(|seen| seen.count(what) >= count)
+    }
+
+    /// Makes the marks that are about records of this call, in the order of the table.
+    pub fn mark(&self, batch: &Batch, context: &Context) -> Vec<bool> {
+        let mut marks = Vec::new();
+        for mark in self.run["mark"].as_array().into_iter().flatten() {
+            let offset = mark[1].as_i64().unwrap();
+            let Some(message) = batch.iter().find(|message| message.offset() == offset) else { continue };
+            marks.push(match mark[0].as_str().unwrap() {
+                "prefix" => context.mark_as_consumed(&message),
+                "single" => context.acknowledge(&message),
+                "waiting" => context.mark_as_consumed_and_commit(&message, PATIENCE).unwrap(),
+                other => panic!("the table marks {other}"),
+            });
+        }
+        marks
+    }
+
+    pub fn verdict(&self, batch: &Batch, context: &Context) -> Verdict {
+        let rule = &self.run["fail"];
+        if !Self::applies(rule, batch) || u64::from(context.attempt()) > rule["attempts"].as_u64().unwrap() {
+            return Verdict::Done;
+        }
+        if rule["how"] == "forget" { Verdict::Forgotten } else { Verdict::Failed }
+    }
+
+    /// The partitioner's answers; none when it fails.
+    pub fn keys(&self, batch: &Batch) -> Option<Vec<Vec<u8>>> {
+        let length = self.partitioner["prefix"].as_u64()? as usize;
+        Some(batch.iter().map(|message| message.payload().unwrap_or_default()[..length].to_vec()).collect())
+    }
+}
