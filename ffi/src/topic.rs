@@ -42,7 +42,8 @@ unsafe fn add(arguments: &Arguments, seats: SeatKind, user: UserData) -> Result<
     };
     let Some(handler) = arguments.handler else { return Err(Fault::argument("the handler is NULL")) };
     let app = handle::get(arguments.app.cast_const())?;
-    let config = TopicConfig::from_settings(&config::settings(arguments.config)?)?;
+    let config = TopicConfig::from_settings(&config::settings(arguments.config)?);
+    let config = config.map_err(|error| error.with("topic", name))?;
     let route = Arc::new(Route::new(handler, user));
     let open = |route| handle::open(TopicObject { app: app.app.clone(), route });
     out.write(app.add_topic(name, config, seats, route, open)?);
