@@ -41,8 +41,10 @@ run_rust() {
 
 build_c() {
     build -p karafka-ffi
+    # Programs look for the library by its SONAME.
+    ln -sf "$built/libkarafka.so" "$stage/libkarafka.so.0"
     ${CC:-cc} -std=gnu11 -Wall -Wextra -Werror -O1 -g -I include -o "$stage/run-c" "$here"/c/*.c \
-        -L "$built" -Wl,-rpath,"$built" -lkarafka -lpthread
+        -L "$built" -Wl,-rpath,"$stage" -lkarafka -lpthread
     "$python" "$here/judge.py" flat "$table" >"$stage/scenarios.txt"
 }
 run_c() {
