@@ -30,7 +30,7 @@ pub fn call(described: &Json, broker: &str) -> Json {
             let app = App::new(AppConfig::default()).unwrap();
             reading(&app, "orders").unwrap();
             let steps = described["steps"].as_array().unwrap().iter();
-            let results = steps.map(|name| step(name.as_str().unwrap(), &app)).map(short);
+            let results = steps.map(|name| step(name.as_str().unwrap(), &app)).map(|result| short(&result));
             json!({ "value": results.collect::<Vec<_>>() })
         }
         "closed_producer" => {
@@ -42,7 +42,7 @@ pub fn call(described: &Json, broker: &str) -> Json {
                 outcome(producer.produce_sync(&record), |_| Json::Null),
                 outcome(producer.flush(PATIENCE), |left| json!(left)),
             ];
-            json!({ "value": results.map(short) })
+            json!({ "value": results.each_ref().map(short) })
         }
         "start_without_topic" => outcome(App::new(AppConfig::default()).and_then(|app| app.start()), nothing),
         "same_topic_twice" => {
@@ -79,7 +79,7 @@ pub fn step(name: &str, app: &App) -> Json {
 }
 
 /// A step's value, or the kind of its error.
-fn short(result: Json) -> Json {
+fn short(result: &Json) -> Json {
     result.get("error").or_else(|| result.get("value")).cloned().unwrap_or_default()
 }
 

@@ -2,6 +2,7 @@
 
 use karafka::{Header, Settings, Value};
 use serde_json::{Map, Value as Json, json};
+use std::fmt::Write;
 
 /// Bytes as the table writes them: text, `{"hex": "00ff"}`, or null for none.
 fn bytes(described: &Json) -> Option<Vec<u8>> {
@@ -18,7 +19,12 @@ fn bytes(described: &Json) -> Option<Vec<u8>> {
 
 /// Bytes as runners print them.
 pub fn hex(bytes: Option<&[u8]>) -> Json {
-    bytes.map_or(Json::Null, |bytes| json!(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
+    let Some(bytes) = bytes else { return Json::Null };
+    let mut digits = String::new();
+    for byte in bytes {
+        write!(digits, "{byte:02x}").unwrap();
+    }
+    Json::String(digits)
 }
 
 /// Options, later ones on top.
