@@ -205,7 +205,7 @@ def judge_call(call: Facts, expected: Facts) -> list[str]:
     return [] if "value" in call and call["value"] == expected["value"] else [f"a call gave {short(call)}, not {short(expected)}"]
 
 
-def judge(scenario: Facts, language: str, facts: Facts | None) -> list[str]:
+def judge(table: Facts, scenario: Facts, language: str, facts: Facts | None) -> list[str]:
     """What is wrong with a language's result."""
     if facts is None:
         return ["the runner said nothing about it"]
@@ -217,7 +217,7 @@ def judge(scenario: Facts, language: str, facts: Facts | None) -> list[str]:
     if len(facts["runs"]) != len(expected_runs) or len(facts["calls"]) != len(scenario.get("expect_calls", [])):
         return ["there are not as many results as the table expects"]
     for number, (run, expected) in enumerate(zip(facts["runs"], expected_runs)):
-        expected = {**expected, **own.get("runs", [{}] * len(expected_runs))[number]}
+        expected = {**table["defaults"]["expect"], **expected, **own.get("runs", [{}] * len(expected_runs))[number]}
         problems += [f"run {number + 1}: {problem}" for problem in judge_run(run, expected, scenario)]
     for number, (call, expected) in enumerate(zip(facts["calls"], scenario.get("expect_calls", []))):
         problems += judge_call(call, own.get("calls", {}).get(str(number + 1), expected))
@@ -247,7 +247,7 @@ def compare(table: Facts, files: dict[str, str], words: str) -> int:
                 print(f"-       {language:7} {name}: not offered: {scenario['why_not']}")
                 continue
             facts = results[language].get(name)
-            problems = judge(scenario, language, facts)
+            problems = judge(table, scenario, language, facts)
             if facts is not None and "broken" not in facts:
                 if reference is not None:
                     exempt = scenario.get("expect_in", {}).get(language, {}).get("calls", {})
@@ -325,9 +325,9 @@ def flat(table: Facts) -> list[str]:
         if "c" not in scenario.get("languages", ["c"]):
             continue
         lines.append(f"scenario {number} {text(scenario['name'])}")
-        for scope, defaults in table["defaults"].items():
+        for scope in ("app", "topic", "producer"):
             if "runs" in scenario:
-                lines += option_lines(scope, {**defaults, **scenario.get(scope, {})})
+                lines += option_lines(scope, {**table["defaults"][scope], **scenario.get(scope, {})})
         lines += [f"partitions {scenario.get('partitions', 1)}"]
         lines += ["later"] if scenario.get("later") else []
         if partitioner := scenario.get("partitioner"):
