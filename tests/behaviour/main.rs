@@ -14,3 +14,4 @@ mod order_holds_per_key_with_virtual_partitions;
 mod the_commit_is_exact_after_a_clean_stop;
 mod the_tests_read_back_what_kafka_holds;
 mod two_processes_share_a_topic_and_one_leaves;
+mod what_is_wrong_is_said_with_its_cause;
