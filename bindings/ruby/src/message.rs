@@ -106,6 +106,16 @@ impl Messages {
         headers(ruby, &this.message(ruby, index)?.headers())
     }
 
+    fn header_pairs_at(ruby: &Ruby, this: &Self, index: usize) -> Result<RArray, Error> {
+        let headers = this.message(ruby, index)?.headers();
+        let pairs = ruby.ary_new_capa(headers.len());
+        for header in headers {
+            let name = ruby.enc_str_new(header.name, ruby.utf8_encindex());
+            pairs.push((name, string(ruby, header.value)))?;
+        }
+        Ok(pairs)
+    }
+
     fn payloads(ruby: &Ruby, this: &Self) -> Result<RArray, Error> {
         column(ruby, this, |message| message.payload())
     }
@@ -223,6 +233,7 @@ pub fn define(ruby: &Ruby, module: RModule, native: RModule) -> Result<(), Error
     class.define_method("payload_at", method!(Messages::payload_at, 1))?;
     class.define_method("key_at", method!(Messages::key_at, 1))?;
     class.define_method("headers_at", method!(Messages::headers_at, 1))?;
+    class.define_method("header_pairs_at", method!(Messages::header_pairs_at, 1))?;
     class.define_method("offset_at", method!(Messages::offset_at, 1))?;
     class.define_method("timestamp_at", method!(Messages::timestamp_at, 1))?;
     class.define_method("revoked?", method!(Messages::is_revoked, 0))?;

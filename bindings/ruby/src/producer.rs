@@ -37,11 +37,11 @@ struct OwnRecord {
     timestamp_ms: Option<i64>,
 }
 
-type Fields = (String, Option<RString>, Option<RString>, Option<RHash>, Option<i32>, Option<i64>);
+type Fields = (String, Option<RString>, Option<RString>, Option<Value>, Option<i32>, Option<i64>);
 
 impl OwnRecord {
     fn read((topic, payload, key, headers, partition, timestamp_ms): Fields) -> Result<Self, Error> {
-        let headers = headers.map_or(Ok(Vec::new()), read_headers)?;
+        let headers = headers.map_or(Ok(OwnHeaders::new()), read_headers)?;
         Ok(Self { topic, payload: payload.map(bytes), key: key.map(bytes), headers, partition, timestamp_ms })
     }
 
@@ -64,10 +64,18 @@ impl OwnRecord {
     }
 }
 
-/// Headers out of a hash: a value is a string, `nil`, or an array of them for a name that repeats.
-fn read_headers(hash: RHash) -> Result<OwnHeaders, Error> {
+/// Headers out of an array of pairs, or out of a hash, where an array of values stands for a name that repeats. A value is a
+/// string or `nil`.
+fn read_headers(given: Value) -> Result<OwnHeaders, Error> {
     let mut headers = OwnHeaders::new();
-    hash.foreach(|name: Value, value: Value| {
+    if let Some(pairs) = RArray::from_value(given) {
+        for pair in pairs {
+            let (name, value) = <(Value, Option<RString>)>::try_convert(pair)?;
+            headers.push((bytes(name.funcall("to_s", ())?), value.map(bytes)));
+        }
+        return Ok(headers);
+    }
+    RHash::try_convert(given)?.foreach(|name: Value, value: Value| {
         let name = bytes(name.funcall("to_s", ())?);
         match RArray::from_value(value) {
             Some(values) => {

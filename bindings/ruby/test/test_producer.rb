@@ -58,6 +58,9 @@ class TestProducer < KarafkaTest
     assert_raises(TypeError) { producer.produce_async(topic: topic, payload: 5) }
     assert_raises(TypeError) { producer.produce_async(topic: topic, payload: "x", headers: { "a" => 1 }) }
     assert_raises(TypeError) { producer.produce_async(topic: topic, payload: "x", headers: "a") }
+    [[["a", 1]], [["a"]], ["a"], [nil]].each do |headers|
+      assert_raises(TypeError, headers.inspect) { producer.produce_async(topic: topic, payload: "x", headers: headers) }
+    end
     assert_raises(TypeError) { producer.produce_async(topic: topic, payload: "x", partition: "one") }
     assert_raises(ArgumentError) { producer.produce_async(topic: topic) }
     assert_raises(LibKarafka::Error) { producer.produce_sync(topic: "", payload: "x") }

@@ -36,6 +36,11 @@ module LibKarafka
     end
     alias raw_headers headers
 
+    # Names and values in their order: an Array of pairs, which keeps the place of a name that repeats.
+    def header_pairs
+      @header_pairs ||= @messages.header_pairs_at(@index)
+    end
+
     # When it was made or appended, as a Time with milliseconds; +nil+ in topics of very old brokers.
     def timestamp
       return @timestamp if defined?(@timestamp)
