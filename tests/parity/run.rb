@@ -41,10 +41,8 @@ module Table
     end
   end
 
-  # Ruby's headers are a Hash: a name that comes again has an Array.
   def headers(record)
-    pairs = (record["headers"] || []).group_by(&:first)
-    pairs.transform_values { |same| same.map { |_, value| octets(value) } }
+    record["headers"]&.map { |name, value| [name, octets(value)] }
   end
 
   def numbered(described)
@@ -134,10 +132,7 @@ class Watch
   end
 
   def headers(message)
-    message.headers.flat_map do |name, values|
-      values = [values] unless values.is_a?(Array)
-      values.map { |value| [Table.hexadecimal(name), Table.hexadecimal(value)] }
-    end
+    message.header_pairs.map { |pair| pair.map { |part| Table.hexadecimal(part) } }
   end
 end
 
