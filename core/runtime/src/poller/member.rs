@@ -165,7 +165,7 @@ impl Poller {
             ConsumerEvent::Log { level, facility, text } => log(level, &facility, &text),
             ConsumerEvent::Stray { topic, partition, offset, code: number } => {
                 if let Some((id, _)) = self.members[member].assigned.get(&(topic.clone(), partition)) {
-                    self.stray(now, *id, member, &topic, partition, offset, number);
+                    self.stray(*id, member, &topic, partition, offset, number);
                 }
             }
             ConsumerEvent::Other => {}
@@ -173,17 +173,7 @@ impl Poller {
     }
 
     /// A record that took the consumer's queue although it is cut off: fetch it again in its place.
-    #[allow(clippy::too_many_arguments)]
-    fn stray(
-        &self,
-        _now: Instant,
-        id: AssignmentId,
-        member: usize,
-        topic: &str,
-        partition: i32,
-        offset: i64,
-        number: i32,
-    ) {
+    fn stray(&self, id: AssignmentId, member: usize, topic: &str, partition: i32, offset: i64, number: i32) {
         if number != code::NO_ERROR {
             self.partition_error(id, number, describe(number));
             return;
@@ -356,7 +346,7 @@ impl Poller {
     }
 
     /// The engine has nothing to do with a partition any more.
-    pub(super) fn release(&mut self, _now: Instant, assignment: AssignmentId) {
+    pub(super) fn release(&mut self, assignment: AssignmentId) {
         let member = self.partitions.get(&assignment).map(|partition| partition.member);
         self.close(assignment);
         let Some(member) = member else { return };

@@ -84,7 +84,7 @@ pub(crate) struct Poller {
     routes: Vec<Route>,
     members: Vec<Member>,
     partitions: HashMap<AssignmentId, Partition>,
-    /// Assignments that are gone from the client while a job still runs: their handles say "revoked".
+    /// Whose queue each token stands for.
     sources: HashMap<u64, Source>,
     next_token: u64,
     /// Partitions that have, or may have, messages to read.
@@ -296,7 +296,7 @@ impl Poller {
                 Action::Commit { assignment, id, position, metadata, last: _ } => {
                     commits.push((assignment, id, position, metadata));
                 }
-                Action::Release { assignment } => self.release(now, assignment),
+                Action::Release { assignment } => self.release(assignment),
                 Action::Dropped(mut messages) => {
                     messages.clear();
                     self.engine.recycle(messages);

@@ -64,7 +64,7 @@ impl Poller {
                     bytes += u64::from(record.bytes());
                     Some(record)
                 } else {
-                    failed.push((message.code(), message.error_text(), message.offset()));
+                    failed.push((message.code(), message.error_text()));
                     None
                 }
             })
@@ -74,7 +74,7 @@ impl Poller {
         {
             partition.mean_bytes = (partition.mean_bytes * 7 + bytes / count) / 8 + 1;
         }
-        for (number, text, _offset) in failed {
+        for (number, text) in failed {
             self.partition_error(assignment, number, text);
         }
         let Some((first, last)) = records.first().map(Record::offset).zip(records.last().map(Record::offset)) else {
