@@ -53,16 +53,23 @@ struct Running {
 impl Broker {
     /// Starts an empty broker and returns when it answers. Panics with the end of its log when it does not.
     pub fn start() -> Self {
-        static STARTED: AtomicU32 = AtomicU32::new(0);
-        let number = STARTED.fetch_add(1, Ordering::Relaxed);
-        let directory = std::env::temp_dir().join(format!("karafka-broker-{}-{number}", std::process::id()));
-        fs::create_dir_all(directory.join("tmp")).expect("cannot make the broker's directory");
         let (port, controller) = free_ports();
-        let mut broker = Self { directory, port, running: None };
-        fs::write(broker.file("server.properties"), properties(&broker.directory, port, controller))
+        let mut broker = Self::prepare(1, (port, controller), &format!("1@127.0.0.1:{controller}"), "");
+        broker.run();
+        broker
+    }
+
+    /// A broker that is ready to start: node `number` of a quorum of `voters`, with more settings that win over ours.
+    pub(crate) fn prepare(number: usize, (port, controller): (u16, u16), voters: &str, more: &str) -> Self {
+        static PREPARED: AtomicU32 = AtomicU32::new(0);
+        let count = PREPARED.fetch_add(1, Ordering::Relaxed);
+        let directory = std::env::temp_dir().join(format!("karafka-broker-{}-{count}", std::process::id()));
+        fs::create_dir_all(directory.join("tmp")).expect("cannot make the broker's directory");
+        let broker = Self { directory, port, running: None };
+        let properties = properties(&broker.directory, (port, controller), voters);
+        fs::write(broker.file("server.properties"), format!("{properties}\nnode.id={number}\n{more}"))
             .expect("cannot write server.properties");
         broker.format();
-        broker.run();
         broker
     }
 
@@ -138,6 +145,12 @@ impl Broker {
     }
 
     fn run(&mut self) {
+        self.spawn();
+        self.wait_until_it_answers();
+    }
+
+    /// Starts the broker again, and returns at once.
+    pub(crate) fn spawn(&mut self) {
         let log = File::options().create(true).append(true).open(self.file("server.log")).expect("cannot open the log");
         let java = self
             .java("kafka.Kafka")
@@ -149,10 +162,15 @@ impl Broker {
             .expect("cannot run java");
         let watchdog = Watchdog::over(java.id(), &self.directory.to_string_lossy());
         self.running = Some(Running { java, watchdog });
-        self.wait_until_it_answers();
     }
 
-    fn wait_until_it_answers(&mut self) {
+    /// Whether the broker has been started, and was not stopped or killed since.
+    pub fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// Returns once the broker answers. Panics with the end of its log when it does not.
+    pub(crate) fn wait_until_it_answers(&mut self) {
         let client: BaseConsumer =
             ClientConfig::new().set("bootstrap.servers", self.bootstrap()).create().expect("cannot make a client");
         let began = Instant::now();
@@ -215,7 +233,7 @@ fn jars() -> PathBuf {
     })
 }
 
-fn free_ports() -> (u16, u16) {
+pub(crate) fn free_ports() -> (u16, u16) {
     let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("no free port");
     let port = |listener: &TcpListener| listener.local_addr().expect("the port of a listener").port();
     // Both are held until both are known, so that they differ.
@@ -224,12 +242,12 @@ fn free_ports() -> (u16, u16) {
 }
 
 /// A broker that reacts in milliseconds, keeps its files small and lets groups ask for short sessions.
-fn properties(directory: &Path, port: u16, controller: u16) -> String {
+fn properties(directory: &Path, (port, controller): (u16, u16), voters: &str) -> String {
     let data = directory.join("data");
     let addresses = format!(
         "listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
          advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
-         controller.quorum.voters=1@127.0.0.1:{controller}\n\
+         controller.quorum.voters={voters}\n\
          log.dirs={}\n",
         data.display()
     );

@@ -3,6 +3,9 @@
 //! Called by tests from any thread. The judges of [`crate::oracle`] need all commits in their order: the last one alone
 //! cannot show that an earlier one was too far. Aborted transactional commits are left out, as the broker does.
 
+use karafka_engine::ledger::DoneOffsets;
+use karafka_engine::metadata;
+
 use crate::topics;
 
 const OFFSETS_TOPIC: &str = "__consumer_offsets";
@@ -24,6 +27,19 @@ pub struct Commit {
     pub metadata: String,
     /// When the broker took it, in milliseconds since 1970.
     pub at: i64,
+}
+
+impl Commit {
+    /// What the metadata says is done at or beyond the offset. Read by libkarafka's own decoder: what that made up would
+    /// show as a message lost, and what it kept back as one repeated.
+    pub fn marks(&self) -> DoneOffsets {
+        metadata::decode(self.offset, &self.metadata).done
+    }
+
+    /// The user's part of the metadata.
+    pub fn user_metadata(&self) -> Option<String> {
+        metadata::decode(self.offset, &self.metadata).user
+    }
 }
 
 /// All commits of the group that the broker has accepted, in their order.

@@ -5,8 +5,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use rdkafka::admin::AdminOptions;
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::{topics, wait};
@@ -39,6 +41,34 @@ pub fn committed(bootstrap: &str, group: &str, topic: &str) -> BTreeMap<i32, (i6
 /// The group's committed offset for each partition of the topic that has one.
 pub fn committed_offsets(bootstrap: &str, group: &str, topic: &str) -> BTreeMap<i32, i64> {
     committed(bootstrap, group, topic).into_iter().map(|(partition, (offset, _))| (partition, offset)).collect()
+}
+
+/// Commits by hand, as a person with another tool does: outside of the group's protocol.
+///
+/// # Errors
+/// What the broker says: it refuses this while the group has members.
+pub fn commit(
+    bootstrap: &str,
+    group: &str,
+    topic: &str,
+    partition: i32,
+    offset: i64,
+    metadata: &str,
+) -> Result<(), KafkaError> {
+    let client: BaseConsumer =
+        ClientConfig::new().set("bootstrap.servers", bootstrap).set("group.id", group).create().expect("a consumer");
+    let mut list = TopicPartitionList::new();
+    let mut place = list.add_partition(topic, partition);
+    place.set_offset(Offset::Offset(offset)).expect("an offset");
+    place.set_metadata(metadata);
+    client.commit(&list, CommitMode::Sync)
+}
+
+/// Removes the group with all its offsets. The broker refuses it while the group has members.
+pub fn delete(bootstrap: &str, group: &str) {
+    let options = AdminOptions::new().request_timeout(Some(ANSWER)).operation_timeout(Some(ANSWER));
+    let answer = wait::block_on(topics::admin(bootstrap).delete_groups(&[group], &options)).expect("cannot delete");
+    assert!(answer.iter().all(Result::is_ok), "cannot delete group {group}: {answer:?}");
 }
 
 /// How many messages the group has not committed yet. A partition without a commit counts from its beginning.

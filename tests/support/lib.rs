@@ -1,12 +1,14 @@
 //! What the tests of libkarafka stand on: a real Kafka, topics, groups, child processes, and judges of what happened.
 //!
-//! Called by the behaviour suite and by the programs beside it, from any thread. Nothing here uses libkarafka itself, so
-//! that it cannot share a fault with what it judges. Everything reports a failure by a panic that says what was awaited
+//! Called by the behaviour suite and by the programs beside it, from any thread. Nothing here uses libkarafka itself (but
+//! the decoder of commit metadata), so that it cannot share a fault with what it judges. Everything reports a failure by a panic that says what was awaited
 //! or found; nothing sleeps to wait for an effect, [`wait::until`] watches for it with a deadline.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
 
 pub mod broker;
+pub mod cluster;
 pub mod commits;
+pub mod fleet;
 pub mod group;
 pub mod oracle;
 pub mod process;

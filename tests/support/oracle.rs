@@ -6,11 +6,15 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use karafka_engine::ledger::DoneOffsets;
+
 use crate::commits::Commit;
 use crate::record::{Place, Span};
 use crate::topics::Message;
 
 const SHOWN: usize = 10;
+/// In a millisecond, which is how exactly the broker tells the time.
+const NANOSECONDS: u64 = 1_000_000;
 
 type Key<'a> = (&'a str, i32, &'a [u8]);
 
@@ -84,7 +88,6 @@ pub fn no_overlap_per_key(spans: &[Span]) {
 
 /// No commit claims a message that nobody had finished when the broker took the commit.
 pub fn commits_claim_only_what_is_done(produced: &[Message], spans: &[Span], commits: &[Commit]) {
-    const NANOSECONDS: u64 = 1_000_000;
     let mut first_finish: HashMap<&Place, u64> = HashMap::new();
     for span in spans.iter().filter(|span| span.is_finished) {
         // The broker's time is cut to milliseconds, so is ours.
@@ -116,6 +119,67 @@ pub fn commits_claim_only_what_is_done(produced: &[Message], spans: &[Span], com
     );
 }
 
+/// No mark in a commit's metadata claims a message that nobody had finished when the broker took the commit.
+pub fn marks_claim_only_what_is_done(produced: &[Message], spans: &[Span], commits: &[Commit]) {
+    let mut first_finish: HashMap<&Place, u64> = HashMap::new();
+    for span in spans.iter().filter(|span| span.is_finished) {
+        let ended = span.ended.map_or(u64::MAX, |ended| ended / NANOSECONDS);
+        first_finish.entry(&span.place).and_modify(|first| *first = ended.min(*first)).or_insert(ended);
+    }
+    let mut offsets: HashMap<(&str, i32), Vec<i64>> = HashMap::new();
+    for message in produced {
+        offsets.entry((&message.topic, message.partition)).or_default().push(message.offset);
+    }
+    offsets.values_mut().for_each(|offsets| offsets.sort_unstable());
+    let mut breaches = Vec::new();
+    for commit in commits {
+        let Some(offsets) = offsets.get(&(commit.topic.as_str(), commit.partition)) else { continue };
+        for run in commit.marks().runs() {
+            let from = offsets.partition_point(|offset| *offset < run.start);
+            for &offset in offsets[from..].iter().take_while(|offset| **offset < run.end) {
+                let place = Place { topic: commit.topic.clone(), partition: commit.partition, offset };
+                if first_finish.get(&place).is_none_or(|finish| *finish > commit.at as u64) {
+                    breaches.push(format!("{place} in the commit to {} at {}", commit.offset, commit.at));
+                }
+            }
+        }
+    }
+    judge("these marks claim messages that were not done", breaches);
+}
+
+/// After a process has ended, only what was in flight or finished since its last commit comes again: no message comes again
+/// that a commit of the time before said to be done, by its offset or by its marks.
+pub fn nothing_repeated_that_was_committed(spans: &[Span], commits: &[Commit], ends: &HashMap<u32, u64>) {
+    let mut of_place: HashMap<&Place, Vec<&Span>> = HashMap::new();
+    for span in spans {
+        of_place.entry(&span.place).or_default().push(span);
+    }
+    let mut of_partition: HashMap<(&str, i32), Vec<(&Commit, DoneOffsets)>> = HashMap::new();
+    for commit in commits {
+        let key = (commit.topic.as_str(), commit.partition);
+        of_partition.entry(key).or_default().push((commit, commit.marks()));
+    }
+    let mut breaches = Vec::new();
+    for (place, spans) in of_place {
+        let Some(commits) = of_partition.get(&(place.topic.as_str(), place.partition)) else { continue };
+        for again in &spans {
+            // The last process that had finished it before: what it committed in its life is what its heir knew.
+            let before =
+                spans.iter().filter(|span| span.is_finished && span.ended.is_some_and(|end| end < again.began));
+            let Some(before) = before.max_by_key(|span| span.ended) else { continue };
+            let Some(end) = ends.get(&before.process).filter(|end| **end < again.began) else { continue };
+            let said = commits.iter().find(|(commit, marks)| {
+                let says = commit.offset > place.offset || marks.contains(place.offset);
+                says && (commit.at as u64) < end / NANOSECONDS
+            });
+            if let Some((commit, _)) = said {
+                breaches.push(format!("{}, committed to {} at {}", describe(again), commit.offset, commit.at));
+            }
+        }
+    }
+    judge("these were begun again although a commit said that they were done", breaches);
+}
+
 /// The committed offset of a partition never goes back.
 pub fn commits_never_go_back(commits: &[Commit]) {
     let mut last: HashMap<(&str, &str, i32), i64> = HashMap::new();
@@ -136,6 +200,7 @@ pub fn all(produced: &[Message], spans: &[Span], commits: &[Commit]) {
     order_per_key(produced, spans);
     no_overlap_per_key(spans);
     commits_claim_only_what_is_done(produced, spans, commits);
+    marks_claim_only_what_is_done(produced, spans, commits);
     commits_never_go_back(commits);
 }
 
@@ -270,6 +335,56 @@ mod tests {
     #[should_panic(expected = "orders/0 to 4 at 99")]
     fn a_commit_past_a_message_never_finished_is_found() {
         commits_claim_only_what_is_done(&produced(), &spans()[..3], &[commit(4, 99)]);
+    }
+
+    /// A commit whose metadata says that offset 3 is done as well.
+    fn marked_commit(offset: i64, at: i64) -> Commit {
+        let metadata = karafka_engine::metadata::encode(offset, [3..4], None, 4096).unwrap().text;
+        Commit { metadata, ..commit(offset, at) }
+    }
+
+    #[test]
+    fn marks_of_what_is_done_pass() {
+        marks_claim_only_what_is_done(&produced(), &spans(), &[marked_commit(2, 40)]);
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "marks claim messages that were not done: 1 in all, the first:\n  orders/0@3 in the commit to 2"
+    )]
+    fn a_mark_of_running_work_is_found() {
+        marks_claim_only_what_is_done(&produced(), &spans(), &[marked_commit(2, 39)]);
+    }
+
+    /// Process 1 ended at 45, and process 2 does these once more.
+    fn again(offsets: &[(i64, &str)]) -> (Vec<Span>, HashMap<u32, u64>) {
+        let mut spans = spans();
+        spans.extend(offsets.iter().map(|(offset, key)| Span { process: 2, ..span(*offset, key, 50, 60) }));
+        (spans, HashMap::from([(1, 45 * MILLISECOND)]))
+    }
+
+    #[test]
+    fn what_was_not_committed_may_come_again() {
+        let (spans, ends) = again(&[(2, "a"), (3, "b")]);
+        nothing_repeated_that_was_committed(&spans, &[commit(2, 41), commit(4, 46)], &ends);
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "begun again although a commit said that they were done: 1 in all, the first:\n  orders/0@2"
+    )]
+    fn what_was_committed_and_comes_again_is_found() {
+        let (spans, ends) = again(&[(2, "a"), (3, "b")]);
+        nothing_repeated_that_was_committed(&spans, &[commit(2, 40), commit(3, 41)], &ends);
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "begun again although a commit said that they were done: 1 in all, the first:\n  orders/0@3"
+    )]
+    fn what_was_marked_and_comes_again_is_found() {
+        let (spans, ends) = again(&[(2, "a"), (3, "b")]);
+        nothing_repeated_that_was_committed(&spans, &[marked_commit(2, 41)], &ends);
     }
 
     #[test]

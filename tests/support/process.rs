@@ -131,6 +131,31 @@ impl Program {
         self.output.all.lock().clone()
     }
 
+    /// The lines of the output from this number on: for a caller that follows along.
+    pub fn lines_from(&self, first: usize) -> Vec<String> {
+        self.output.all.lock().get(first..).unwrap_or_default().to_vec()
+    }
+
+    /// Everything the program has written to its error stream so far.
+    pub fn error_lines(&self) -> Vec<String> {
+        self.errors.all.lock().clone()
+    }
+
+    /// The processor time that the program has used so far, in user code and in the system.
+    pub fn cpu_time(&self) -> Duration {
+        const TICKS_A_SECOND: u64 = 100;
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).expect("the program runs no more");
+        // The name in brackets may hold spaces; user and system time are the 12th and 13th fields after it.
+        let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let ticks: u64 = fields
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .map(|field| field.parse::<u64>().expect("a number of ticks"))
+            .sum();
+        Duration::from_millis(ticks * 1000 / TICKS_A_SECOND)
+    }
+
     /// Returns the first output line, of those written or of those to come, that `wanted` accepts.
     pub fn wait_for_line(&self, deadline: Duration, what: &str, mut wanted: impl FnMut(&str) -> bool) -> String {
         let end = Instant::now() + deadline;

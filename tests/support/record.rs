@@ -74,7 +74,8 @@ impl Event {
     }
 }
 
-fn now() -> u64 {
+/// This moment, in nanoseconds since 1970.
+pub fn now() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -205,6 +206,13 @@ impl Record {
     /// How many messages were finished, each counted as often as it was.
     pub fn finished_count(&self) -> usize {
         self.events.lock().iter().filter(|event| matches!(event.what, What::Finished(_))).count()
+    }
+
+    /// When each process ended, of those that did, in nanoseconds since 1970.
+    pub fn ends(&self) -> HashMap<u32, u64> {
+        let events = self.events.lock();
+        let ends = events.iter().filter(|event| event.what == What::Ended);
+        ends.map(|event| (event.process, event.at)).collect()
     }
 
     /// The work seen so far, by its beginning.

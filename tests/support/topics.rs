@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -22,6 +22,8 @@ use rdkafka::{ClientContext, message::BorrowedMessage};
 use crate::wait;
 
 const ANSWER: Duration = Duration::from_secs(30);
+/// Longer than a broker that is down in a test stays down.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A record to be produced.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -88,21 +90,62 @@ pub fn create(bootstrap: &str, partitions: i32) -> String {
 /// Like [`create`], with settings of the topic (`cleanup.policy`, ...).
 pub fn create_with(bootstrap: &str, partitions: i32, settings: &[(&str, &str)]) -> String {
     let name = unique("topic");
-    let mut topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
+    create_named(bootstrap, &name, partitions, 1, settings);
+    name
+}
+
+/// Like [`create_with`], with a name and a number of replicas.
+pub fn create_named(bootstrap: &str, name: &str, partitions: i32, replicas: i32, settings: &[(&str, &str)]) {
+    let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replicas));
     for (key, value) in settings {
         topic = topic.set(key, value);
     }
     let options = AdminOptions::new().request_timeout(Some(ANSWER)).operation_timeout(Some(ANSWER));
     let answer = wait::block_on(admin(bootstrap).create_topics([&topic], &options)).expect("cannot create a topic");
     assert!(answer.iter().all(Result::is_ok), "cannot create topic {name}: {answer:?}");
+    wait_for_leaders(bootstrap, name, partitions);
+}
+
+/// Adds partitions, so that the topic has this many.
+pub fn grow(bootstrap: &str, topic: &str, partitions: i32) {
+    let options = AdminOptions::new().request_timeout(Some(ANSWER)).operation_timeout(Some(ANSWER));
+    let wanted = NewPartitions::new(topic, partitions as usize);
+    let answer =
+        wait::block_on(admin(bootstrap).create_partitions([&wanted], &options)).expect("cannot add partitions");
+    assert!(answer.iter().all(Result::is_ok), "cannot add partitions to {topic}: {answer:?}");
+    wait_for_leaders(bootstrap, topic, partitions);
+}
+
+fn wait_for_leaders(bootstrap: &str, topic: &str, partitions: i32) {
     let client = reader(bootstrap);
-    wait::until(wait::LONG, &format!("leaders for topic {name}"), || {
-        let Ok(metadata) = client.fetch_metadata(Some(&name), ANSWER) else { return false };
+    wait::until(wait::LONG, &format!("leaders for topic {topic}"), || {
+        let Ok(metadata) = client.fetch_metadata(Some(topic), ANSWER) else { return false };
         metadata.topics().iter().any(|topic| {
             topic.partitions().len() == partitions as usize && topic.partitions().iter().all(|one| one.leader() >= 0)
         })
     });
-    name
+}
+
+/// Removes all records below the offset from the log of a partition.
+pub fn delete_records(bootstrap: &str, topic: &str, partition: i32, before: i64) {
+    let options = AdminOptions::new().request_timeout(Some(ANSWER)).operation_timeout(Some(ANSWER));
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, partition, Offset::Offset(before)).expect("an offset");
+    let answer = wait::block_on(admin(bootstrap).delete_records(&list, &options)).expect("cannot delete records");
+    assert!(answer.elements().iter().all(|one| one.error().is_ok()), "cannot delete records of {topic}: {answer:?}");
+}
+
+/// Produces the records in one transaction, and ends it one way or the other. A control record follows each partition's.
+pub fn produce_in_transaction(bootstrap: &str, topic: &str, records: &[Record], is_committed: bool) -> Vec<Message> {
+    let id = unique("transaction");
+    let (producer, places) = producer(bootstrap, records.len(), &[("transactional.id", &id)]);
+    producer.init_transactions(wait::LONG).expect("cannot begin with transactions");
+    producer.begin_transaction().expect("cannot begin a transaction");
+    let messages = produce_with(&producer, &places, topic, records);
+    let ended =
+        if is_committed { producer.commit_transaction(wait::LONG) } else { producer.abort_transaction(wait::LONG) };
+    ended.expect("cannot end the transaction");
+    messages
 }
 
 /// Removes a topic.
@@ -114,13 +157,24 @@ pub fn delete(bootstrap: &str, topic: &str) {
 
 /// Produces the records and returns where each of them lies, in the order given, once all are acknowledged.
 pub fn produce(bootstrap: &str, topic: &str, records: &[Record]) -> Vec<Message> {
-    let places = Arc::new(Mutex::new(vec![None; records.len()]));
-    let producer: BaseProducer<Places> = ClientConfig::new()
-        .set("bootstrap.servers", bootstrap)
-        .set("enable.idempotence", "true")
-        .set("linger.ms", "2")
-        .create_with_context(Places(Arc::clone(&places)))
-        .expect("cannot make a producer");
+    let (producer, places) = producer(bootstrap, records.len(), &[]);
+    produce_with(&producer, &places, topic, records)
+}
+
+type AllPlaces = Arc<Mutex<Vec<Acknowledged>>>;
+
+fn producer(bootstrap: &str, records: usize, settings: &[(&str, &str)]) -> (BaseProducer<Places>, AllPlaces) {
+    let places = Arc::new(Mutex::new(vec![None; records]));
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", bootstrap).set("enable.idempotence", "true").set("linger.ms", "2");
+    for (name, value) in settings {
+        config.set(*name, *value);
+    }
+    let producer = config.create_with_context(Places(Arc::clone(&places))).expect("cannot make a producer");
+    (producer, places)
+}
+
+fn produce_with(producer: &BaseProducer<Places>, places: &AllPlaces, topic: &str, records: &[Record]) -> Vec<Message> {
     for (number, record) in records.iter().enumerate() {
         let mut headers = OwnedHeaders::new();
         for (key, value) in &record.headers {
@@ -136,7 +190,7 @@ pub fn produce(bootstrap: &str, topic: &str, records: &[Record]) -> Vec<Message>
         }
         producer.poll(Duration::ZERO);
     }
-    producer.flush(Timeout::After(wait::LONG)).expect("not everything was acknowledged");
+    producer.flush(Timeout::After(PATIENCE)).expect("not everything was acknowledged");
     let places = places.lock();
     let at = |(record, place): (&Record, &Acknowledged)| {
         let (partition, offset) = place.unwrap_or_else(|| panic!("no acknowledgement for {record:?}"));
@@ -194,7 +248,7 @@ fn reader(bootstrap: &str) -> BaseConsumer {
         .expect("cannot make a consumer")
 }
 
-fn admin(bootstrap: &str) -> AdminClient<DefaultClientContext> {
+pub(crate) fn admin(bootstrap: &str) -> AdminClient<DefaultClientContext> {
     ClientConfig::new().set("bootstrap.servers", bootstrap).create().expect("cannot make an administration client")
 }
 

@@ -1,12 +1,13 @@
 //! `member OPTIONS...` is a member of a consumer group that tells what its handler sees, line by line.
 //!
-//! Options are `name=value`: `brokers`, `topic`, `group`, `work_us` (what each record takes), `workers`, and any option of an
+//! Options are `name=value`: `brokers`, `topic`, `group`, `work_us` (what each record takes), `workers`, `hold_key` and
+//! `hold_ms` (records with this key take so long instead), `log` (1: the log goes to the error stream), and any option of an
 //! app (`app.NAME`), of the topic (`topic.NAME`) or of librdkafka (`kafka.NAME`). Begins and ends are printed as
-//! [`libkarafka_tests::record::Event`], events of the app as `app NAME ...`. The line `stop`, or the end of the input, stops it.
+//! [`libkarafka_tests::record::Event`], events of the app as `app NAME ... at=NANOSECONDS`. The line `stop`, or the end of the input, stops it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use karafka::{App, AppConfig, Failure, NoEvent, TopicConfig, Value, handler_fn};
-use libkarafka_tests::record::{Event, Place, What};
+use libkarafka_tests::record::{Event, Place, What, now};
 use std::io::BufRead;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use std::time::Duration;
 struct Options {
     topic: String,
     work: Duration,
+    hold: (String, Duration),
+    log: bool,
     app: Vec<(String, Value)>,
     of_topic: Vec<(String, Value)>,
     kafka: Vec<(String, Value)>,
@@ -34,6 +37,9 @@ fn options() -> Options {
                 "workers" => options.app.push(("concurrency".to_owned(), value)),
                 "topic" => text.clone_into(&mut options.topic),
                 "work_us" => options.work = Duration::from_micros(text.parse().expect("work_us is a number")),
+                "hold_key" => text.clone_into(&mut options.hold.0),
+                "hold_ms" => options.hold.1 = Duration::from_millis(text.parse().expect("hold_ms is a number")),
+                "log" => options.log = text == "1",
                 other => panic!("unknown option {other}"),
             },
         }
@@ -47,13 +53,17 @@ fn options() -> Options {
 fn main() {
     let options = options();
     let app = App::new(AppConfig::from_settings(&options.app).unwrap()).unwrap();
-    let work = options.work;
+    if options.log {
+        tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+    }
+    let (work, hold) = (options.work, options.hold);
     let handler = handler_fn(move |batch, _| {
         for message in batch.iter() {
             let place =
                 Place { topic: message.topic().to_owned(), partition: message.partition(), offset: message.offset() };
             Event::now(What::Began(place.clone(), message.key().map(<[u8]>::to_vec))).print();
-            std::thread::sleep(work);
+            let held = message.key().is_some_and(|key| !hold.1.is_zero() && key == hold.0.as_bytes());
+            std::thread::sleep(if held { hold.1 } else { work });
             Event::now(What::Finished(place)).print();
         }
         Ok::<(), Failure>(())
@@ -72,7 +82,7 @@ fn main() {
     });
     loop {
         match events.next(Duration::from_secs(3600)) {
-            Ok(event) => println!("app {event}"),
+            Ok(event) => println!("app {event} at={}", now()),
             Err(NoEvent::Timeout) => {}
             Err(NoEvent::Ended) => break,
         }
