@@ -25,7 +25,7 @@ demo: ## see real records processed in parallel, in order per key, by C, Ruby an
 test: ## set up and run every test, those against a real Apache Kafka included (ONLY="ruby python": these steps only)
 	@tests/setup/suite.sh
 
-bench: ## messages a second from C, Ruby and Python beside a plain librdkafka loop
+bench: ## speed, waiting, latency and memory beside a plain librdkafka loop, and what peers reach
 	@$(install) build demo kafka
 	@tests/bench/run.sh
 

@@ -1,31 +1,22 @@
-"""One run of one program: started, timed out, checked; what it cost."""
+"""One run of one program: started, watched, timed out, checked; what it cost."""
 
-import dataclasses
 import json
 import os
 import pathlib
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 
 import workloads
 
 TIMEOUT = 180
-PAYLOAD = 100
+# How long a program has for its start and the first messages, before context switches are counted.
+SETTLE = 4
 
 
 class RunFailed(Exception):
     """The program did not do what was asked; the text says why."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Result:
-    rate: float
-    cpu_per_million: float
-    peak_mib: float
-    switches_per_second: float
-    # Part of all processors that was used by others, the broker included.
-    others: float
 
 
 def busy_seconds() -> float:
@@ -36,14 +27,25 @@ def busy_seconds() -> float:
 
 
 def run(command: list[str], environment: dict[str, str], wanted: workloads.Run, cost_file: pathlib.Path,
-        measure: pathlib.Path) -> Result:
-    """Runs a program to its end. Raises RunFailed."""
-    cost_file.unlink(missing_ok=True)
+        measure: pathlib.Path, second: Callable[[], subprocess.Popen] | None = None) -> dict[str, float]:
+    """Runs a program to its end and answers its figures by name, among them those that its last line tells. Raises RunFailed.
+
+    `second` starts another member of the group; it is called when the program has received for a while."""
     busy, began = busy_seconds(), time.monotonic()
     process = subprocess.Popen(
         [measure, cost_file, *command], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True, start_new_session=True)
+    figures = {}
+    member = None
     try:
+        if second:
+            process.stdout.readline()
+            time.sleep(SETTLE / 2)
+            member = second()
+        if wanted.watch:
+            figures["switches"] = switches_per_second(process, wanted.watch)
+            if not wanted.messages:
+                return figures
         output, complaint = process.communicate(timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
         raise RunFailed(f"not done after {TIMEOUT} s") from None
@@ -51,6 +53,12 @@ def run(command: list[str], environment: dict[str, str], wanted: workloads.Run, 
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
+        if member:
+            is_alive = member.poll() is None
+            member.kill()
+            member.communicate()
+    if member and not is_alive:
+        raise RunFailed(f"the second member ended with {member.returncode}")
     elapsed, busy = time.monotonic() - began, busy_seconds() - busy
     tail = "\n".join(complaint.strip().splitlines()[-15:])
     if process.returncode != 0:
@@ -58,21 +66,46 @@ def run(command: list[str], environment: dict[str, str], wanted: workloads.Run, 
     try:
         told = json.loads(output.strip().splitlines()[-1])
         cost = json.loads(cost_file.read_text())
+        cost_file.unlink()
     except (IndexError, ValueError, OSError) as error:
         raise RunFailed(f"no result ({error}); it said: {output[-300:]!r}\n{tail}") from None
     check(told, wanted)
     cpu = cost["cpu_seconds"]
-    return Result(
-        rate=told["messages"] / told["seconds"],
-        cpu_per_million=cpu / told["messages"] * 1e6,
-        peak_mib=cost["peak_kib"] / 1024,
-        switches_per_second=cost["voluntary_switches"] / elapsed,
-        others=max(0.0, busy - cpu) / (elapsed * (os.cpu_count() or 1)))
+    figures = {"switches": cost["voluntary_switches"] / elapsed, "rate": told["messages"] / told["seconds"],
+               "cpu": cpu / told["messages"] * 1e6, "peak": cost["peak_kib"] / 1024} | told | figures
+    if not wanted.beside:
+        # The part of all processors that others used, the broker included.
+        figures["others"] = max(0.0, busy - cpu) / (elapsed * (os.cpu_count() or 1))
+    return figures
+
+
+def switches_per_second(process: subprocess.Popen, seconds: int) -> float:
+    """How often all threads of the measured program together give up the processor, in a window after its start."""
+    time.sleep(SETTLE)
+    before, began = voluntary_switches(process), time.monotonic()
+    time.sleep(seconds)
+    return (voluntary_switches(process) - before) / (time.monotonic() - began)
+
+
+def voluntary_switches(process: subprocess.Popen) -> int:
+    """Of the program under `measure`, which is its only child."""
+    try:
+        child = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0]
+        threads = [path.read_text() for path in pathlib.Path(f"/proc/{child}/task").glob("*/status")]
+    except (IndexError, OSError):
+        output, complaint = process.communicate(timeout=TIMEOUT)
+        raise RunFailed(f"ended too early\n{output[-300:]}\n{complaint[-1000:]}") from None
+    fields = (line.split() for text in threads for line in text.splitlines())
+    return sum(int(words[1]) for words in fields if words and words[0] == "voluntary_ctxt_switches:")
 
 
 def check(told: dict, wanted: workloads.Run) -> None:
     """A fast program that skipped the work must not win."""
     if told["messages"] < wanted.messages or told["handled"] < told["messages"] or told["seconds"] <= 0:
         raise RunFailed(f"did not handle {wanted.messages} messages: {told}")
-    if not wanted.program.startswith("sleeping") and told["bytes"] != told["handled"] * PAYLOAD:
+    if not wanted.program.startswith("sleeping") and told["bytes"] != told["handled"] * wanted.data.payload:
         raise RunFailed(f"did not read every payload: {told}")
+    if told.get("missing"):
+        raise RunFailed(f"did not receive every message of a partition: {told}")
+    if wanted.joined and not 0 < told["stayed"] < wanted.data.partitions:
+        raise RunFailed(f"no partition moved, or none stayed: {told}")

@@ -14,7 +14,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 
 # What each program of ours needs from cargo.
-PACKAGES = {"rust": "libkarafka-tests", "c": "karafka-ffi", "ruby": "libkarafka", "python": "libkarafka-python"}
+PACKAGES = {"rust": "libkarafka-tests", "c": "karafka-ffi", "receiving": "karafka-ffi", "ruby": "libkarafka",
+            "python": "libkarafka-python"}
 
 SONAME = "libkarafka.so.0"
 
@@ -31,6 +32,8 @@ class Program:
     command: list[str] = dataclasses.field(default_factory=list)
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
     missing: str = ""
+    # What librdkafka in it allocates with, where that is known.
+    allocator: str = ""
 
 
 @dataclasses.dataclass
@@ -46,6 +49,14 @@ class Cargo:
 def target() -> pathlib.Path:
     text = run(["cargo", "metadata", "--format-version=1", "--no-deps", "--offline"])
     return pathlib.Path(json.loads(text)["target_directory"])
+
+
+def kafka_version() -> str:
+    """Of the Kafka that run.sh starts when no other is given."""
+    if os.environ.get("BROKERS"):
+        return "unknown (given by BROKERS)"
+    jars = [path.stem for path in (ROOT / ".deps/kafka/lib").glob("kafka-clients-*.jar")]
+    return jars[0].rpartition("-")[2] if jars else "unknown"
 
 
 def run(command: list, **options) -> str:
@@ -88,19 +99,21 @@ def build_cargo(packages: list[str]) -> Cargo:
 def build_all(wanted: set[str], out: pathlib.Path) -> dict[str, Program]:
     """Builds the named programs. The Rust package is always among them: it makes the topic and says how it reads."""
     out.mkdir(parents=True, exist_ok=True)
-    packages = [package for program, package in PACKAGES.items() if program in wanted or program == "rust"]
+    packages = sorted({package for program, package in PACKAGES.items() if program in wanted or program == "rust"})
     cargo = build_cargo(packages)
     makers = {
         "fill": lambda: Program([executable(cargo, "bench-fill")]),
         "settings": lambda: Program([executable(cargo, "bench-reading"), "--settings"]),
         "measure": lambda: Program([compile_c(out, "measure")]),
         "rust": lambda: Program([executable(cargo, "bench-reading")]),
-        "raw-same": lambda: raw(cargo, out),
-        "raw-defaults": lambda: raw(cargo, out),
+        "raw-same": lambda: raw(cargo, out, "raw"),
+        "raw-defaults": lambda: raw(cargo, out, "raw"),
+        "polling": lambda: raw(cargo, out, "polling"),
         "sleeping-c": lambda: Program([compile_c(out, "sleeping")]),
         "sleeping-ruby": lambda: Program([tool("ruby"), str(HERE / "ruby/sleeping.rb")]),
         "sleeping-python": lambda: Program([sys.executable, str(HERE / "python/sleeping.py")]),
-        "c": lambda: c(cargo, out),
+        "c": lambda: c(cargo, out, "reading"),
+        "receiving": lambda: c(cargo, out, "receiving"),
         "ruby": lambda: ruby(cargo, out),
         "python": lambda: python(cargo, out),
     }
@@ -140,7 +153,7 @@ def compile_c(out: pathlib.Path, name: str, *more) -> str:
     return str(program)
 
 
-def raw(cargo: Cargo, out: pathlib.Path) -> Program:
+def raw(cargo: Cargo, out: pathlib.Path, name: str) -> Program:
     """The reference is linked against the very librdkafka that is inside the libraries it is compared with."""
     libraries, folders = [], []
     for package in LINKED:
@@ -149,22 +162,22 @@ def raw(cargo: Cargo, out: pathlib.Path) -> Program:
         folders += [pathlib.Path(path.partition("=")[2]) for path in script["linked_paths"]]
     link = []
     for entry in libraries:
-        kind, _, name = entry.rpartition("=")
+        kind, _, linked = entry.rpartition("=")
         if kind == "static":
-            found = [folder / f"lib{name}.a" for folder in folders if (folder / f"lib{name}.a").exists()]
+            found = [folder / f"lib{linked}.a" for folder in folders if (folder / f"lib{linked}.a").exists()]
             if not found:
-                raise NotBuilt(f"there is no lib{name}.a in {folders}")
+                raise NotBuilt(f"there is no lib{linked}.a in {folders}")
             link.append(found[0])
         else:
-            link.append(f"-l{name}")
+            link.append(f"-l{linked}")
     header = [folder for folder in folders if (folder / "rdkafka.h").exists()]
     if not header:
         raise NotBuilt(f"there is no rdkafka.h in {folders}")
     group = ["-Wl,--start-group", *link, "-Wl,--end-group"]
-    return Program([compile_c(out, "raw", "-isystem", header[0], *group, "-lm", "-ldl")])
+    return Program([compile_c(out, name, "-isystem", header[0], *group, "-lm", "-ldl")])
 
 
-def c(cargo: Cargo, out: pathlib.Path) -> Program:
+def c(cargo: Cargo, out: pathlib.Path, name: str) -> Program:
     built = library(cargo, "c")
     if not (ROOT / "include/karafka.h").exists():
         raise NotBuilt("there is no include/karafka.h")
@@ -172,7 +185,7 @@ def c(cargo: Cargo, out: pathlib.Path) -> Program:
     folder = out / "c"
     folder.mkdir(exist_ok=True)
     shutil.copyfile(built, folder / SONAME)
-    return Program([compile_c(out, "reading", "-I", ROOT / "include", folder / SONAME, f"-Wl,-rpath,{folder}")])
+    return Program([compile_c(out, name, "-I", ROOT / "include", folder / SONAME, f"-Wl,-rpath,{folder}")])
 
 
 def ruby(cargo: Cargo, out: pathlib.Path) -> Program:

@@ -1,13 +1,23 @@
-"""What is measured: each row sets one program of ours beside one reference that runs in the same round.
+"""What is measured: each row sets a figure of one program of ours beside the same figure of a reference in the same round.
 
-A bar is the ratio that the project wants to reach, None where it only watches. Nothing fails when one is missed."""
+Bars are what the project wants to reach; nothing fails when one is missed. Peers are others' figures for orientation,
+measured once on another day: they are shown, never computed with."""
 
 import dataclasses
 
 MILLION = 1_000_000
 PAUSE_US = 1_000
 # Enough that a run takes seconds: starting and stopping workers then weighs a thousandth.
-PAUSES_A_WORKER = 3_000
+PAUSES_A_WORKER = 2_500
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """A topic that is filled before the first round; with 0 records, with as many as its longest run needs."""
+
+    partitions: int = 5
+    payload: int = 100
+    records: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,40 +25,109 @@ class Run:
     """One program with its settings; rows of a round that name the same run share its result."""
 
     program: str
-    messages: int
+    # How many messages end the run, or at least arrive in `seconds`; 0: the run is ended from outside.
+    messages: int = 0
     workers: int = 5
     pause_us: int = 0
     virtual_partitions: str = "off"
-    max_messages: int = 1_000
+    max_messages: int = 100
     keys_per_call: int = 1
     # What a program with several ways of doing it is asked to do.
     style: str = ""
+    # librdkafka settings of a reference, options of ours where they have another name.
+    settings: str = ""
+    data: Data = Data()
+    # A message so often into a topic of the run's own, in place of a filled one; with -1 that topic stays empty.
+    feed_us: int = 0
+    # How long messages are received, by programs that note each arrival.
+    seconds: int = 0
+    # librdkafka settings of a second member, a raw one, that joins the group while it runs; empty: none does.
+    joined: str = ""
+    # How many seconds context switches are counted.
+    watch: int = 0
+    # Runs with the same word run side by side: those that wait more than they work.
+    beside: str = ""
 
     def environment(self) -> dict[str, str]:
         return {
-            "BENCH_MESSAGES": str(self.messages),
+            "BENCH_MESSAGES": str(self.messages or 10**12),
             "BENCH_WORKERS": str(self.workers),
             "BENCH_PAUSE_US": str(self.pause_us),
             "BENCH_VIRTUAL_PARTITIONS": self.virtual_partitions,
             "BENCH_MAX_MESSAGES": str(self.max_messages),
             "BENCH_KEYS_PER_CALL": str(self.keys_per_call),
             "BENCH_STYLE": self.style,
+            "BENCH_SETTINGS": self.settings,
+            "BENCH_SECONDS": str(self.seconds),
         }
+
+    @property
+    def name(self) -> str:
+        way = [self.style, self.virtual_partitions if self.virtual_partitions != "off" else "",
+               f"{self.pause_us / 1000:g} ms" if self.pause_us else "", self.settings.partition("=")[2],
+               f"{self.data.partitions} partitions" if self.data.partitions != 5 else "",
+               {0: "", -1: "idle"}.get(self.feed_us, f"fed every {self.feed_us / 1000:g} ms")]
+        return ", ".join([self.program, f"{self.workers} workers", *filter(None, way)])
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """What of a result is compared: a field of what measure.py and the programs tell."""
+
+    field: str
+    unit: str
+    digits: int = 0
+
+
+RATE = Figure("rate", "messages/s")
+PEAK = Figure("peak", "MiB at peak", 1)
+SWITCHES = Figure("switches", "voluntary context switches/s", 1)
+MEDIAN, LATE = Figure("p50_us", "us, median"), Figure("p99_us", "us, 99th percentile")
+PAUSE = Figure("pause_ms", "ms, longest pause", 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Bar:
+    """At least so much of the reference (`ratio`), or at most so much more than it (`most`; without a reference: at most)."""
+
+    ratio: float | None = None
+    most: float | None = None
+
+    def limit(self, reference: float | None) -> float | None:
+        """What stands in bench.json: the least ratio, or the most that ours may be."""
+        return self.ratio if self.most is None else round((reference or 0) + self.most, 4)
+
+    def is_met(self, ours: float, reference: float | None) -> bool:
+        if self.most is not None:
+            return ours <= (reference or 0) + self.most
+        return self.ratio is None or reference is None or ours >= self.ratio * reference
+
+    def text(self, has_reference: bool) -> str:
+        if self.most is not None:
+            return f"<= raw + {self.most:g}" if has_reference else f"<= {self.most:g}"
+        return "" if self.ratio is None else f">= {self.ratio:.2f}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A workload of ours, its reference, and the bar of their ratio."""
+    """A workload of ours, its reference if it has one, and the bar."""
 
     workload: str
     against: str
     ours: Run
-    reference: Run
-    bar: float | None = None
+    reference: Run | None
+    bar: Bar = Bar()
+    peers: str = ""
+    figure: Figure = RATE
 
     @property
     def name(self) -> str:
-        return f"{self.workload} / {self.against}"
+        return f"{self.workload} / {self.against}" if self.against else self.workload
+
+    @property
+    def runs(self) -> list[Run]:
+        """The reference first."""
+        return [run for run in (self.reference, self.ours) if run]
 
 
 SAME, DEFAULTS = "raw, same settings", "raw, defaults"
@@ -59,22 +138,27 @@ def pass_through() -> list[Row]:
     raw = {SAME: Run("raw-same", count), DEFAULTS: Run("raw-defaults", count)}
     rows = []
 
-    def add(workload: str, ours: Run, bars: dict[str, float | None]) -> None:
-        rows.extend(Row(f"pass-through, {workload}", against, ours, raw[against], bar) for against, bar in bars.items())
+    def add(workload: str, ours: Run, bars: dict[str, float | None], peers: str = "") -> None:
+        ours = dataclasses.replace(ours, max_messages=1_000)
+        rows.extend(Row(f"pass-through, {workload}", against, ours, raw[against], Bar(bar), peers)
+                    for against, bar in bars.items())
 
     for language, program in (("Rust", "rust"), ("C", "c")):
         by_key = Run(program, count, virtual_partitions="by_key", keys_per_call=1_000)
-        add(language, Run(program, count), {SAME: 0.90, DEFAULTS: 1.5})
-        add(f"{language}, by key", by_key, {SAME: 0.50})
+        add(language, Run(program, count), {SAME: 0.90, DEFAULTS: 1.5}, "franz-go 1.46 of raw, defaults")
+        add(f"{language}, by key", by_key, {SAME: 0.50}, "Parallel Consumer 0.014-0.027 of raw, defaults")
         add(f"{language}, by key, one key a call", dataclasses.replace(by_key, keys_per_call=1), {SAME: None})
     count = 2 * MILLION
-    add("Python, columns", Run("python", count, style="columns"), {DEFAULTS: 1.0})
-    add("Python, each message", Run("python", count, style="messages"), {DEFAULTS: 0.70})
-    add("Ruby, each message", Run("ruby", count), {DEFAULTS: 0.45})
+    add("Python, columns", Run("python", count, style="columns"), {DEFAULTS: 1.0}, "confluent-kafka, tuned, 0.57")
+    add("Python, each message", Run("python", count, style="messages"), {DEFAULTS: 0.70}, "confluent-kafka, tuned, 0.57")
+    add("Ruby, each message", Run("ruby", count), {DEFAULTS: 0.45}, "Karafka 0.025")
     return rows
 
 
 def pauses() -> list[Row]:
+    consumer = {5: "Parallel Consumer 0.73", 50: "Parallel Consumer 0.51", 100: "Parallel Consumer 0.38",
+                500: "Parallel Consumer 0.10"}
+    threads = {5: "threads by hand 0.97", 50: "threads by hand 0.62"}
     bars = {
         "Rust": {5: 0.97, 50: 0.97, 100: 0.97, 500: 0.75},
         "C": {5: 0.97, 50: 0.97, 100: 0.97, 500: 0.75},
@@ -87,22 +171,99 @@ def pauses() -> list[Row]:
     for language, widths in bars.items():
         program = language.lower()
         limit = "sleeping-c" if language == "Rust" else f"sleeping-{program}"
+        peers = consumer if language in ("Rust", "C") else threads
         for workers, bar in widths.items():
             count = PAUSES_A_WORKER * min(workers, slowest.get(language, workers))
-            # Calls of a few messages, as a handler with a database would take them.
-            ours = Run(program, count, workers, PAUSE_US, virtual_partitions="by_key", max_messages=100)
-            reference = Run(limit, count, workers, PAUSE_US)
+            ours = Run(program, count, workers, PAUSE_US, virtual_partitions="by_key")
             workload, against = f"1 ms a message, {workers} workers, {language}", f"sleep limit, {limit[9:]}"
-            rows.append(Row(workload, against, ours, reference, bar))
+            rows.append(Row(workload, against, ours, Run(limit, count, workers, PAUSE_US), Bar(bar), peers.get(workers, "")))
+    return rows
+
+
+def narrow() -> list[Row]:
+    """One partition for many workers, and one worker for each partition."""
+    count = PAUSES_A_WORKER * 50
+    one = Run("c", count, 50, PAUSE_US, virtual_partitions="by_key", data=Data(partitions=1))
+    each = Run("c", PAUSES_A_WORKER * 5, 5, PAUSE_US)
+    return [
+        Row("1 ms a message, 1 partition, 50 workers, C", "sleep limit, c", one, Run("sleeping-c", count, 50, PAUSE_US),
+            Bar(0.97), "Parallel Consumer 0.58, Karafka 0.02"),
+        Row("1 ms a message, a worker a partition, lag, defaults, C", "sleep limit, c", each,
+            Run("sleeping-c", each.messages, 5, PAUSE_US), Bar(0.97), "Karafka 0.20-0.25"),
+    ]
+
+
+def waiting() -> list[Row]:
+    """Context switches of a process that has nothing to do, or little."""
+    def watched(program: str, **how) -> Run:
+        return Run(program, watch=15, beside="switches", **how)
+
+    raw = watched("raw-defaults", feed_us=-1)
+    rows = [
+        Row(f"idle, {language}", "raw, idle", watched(language.lower(), feed_us=-1), raw, Bar(most=0.5), peers, SWITCHES)
+        for language, peers in (("C", "raw 10, Parallel Consumer 89"), ("Python", ""), ("Ruby", ""))]
+    # A job is one message here. With a backlog the only cause of a switch is the job; with messages that arrive, every one
+    # wakes librdkafka as well, which the last row shows without any job.
+    jobs = dict(pause_us=100_000, max_messages=1, messages=1_150)
+    job, peers = Bar(most=2 * 50), "Karafka 3.7 a job"
+    rows += [
+        Row("50 jobs of 100 ms a second, backlog, C", "raw, idle", watched("c", **jobs), raw, job, "", SWITCHES),
+        Row("50 jobs of 100 ms a second, 67 messages arriving, C", "raw, idle", watched("c", feed_us=15_000, **jobs), raw, job,
+            peers, SWITCHES),
+        Row("67 messages arriving, raw", "raw, idle", watched("raw-defaults", feed_us=15_000), raw, Bar(), "", SWITCHES),
+    ]
+    return rows
+
+
+def latency() -> list[Row]:
+    """From just before producing until a handler, or the caller of poll, has the message."""
+    fed = dict(messages=3_000, seconds=8, feed_us=2_000)
+    ours, raw = Run("receiving", **fed), Run("polling", **fed)
+    workload, against = "a message every 2 ms, defaults, C", "raw poll, defaults"
+    return [
+        Row(f"median latency, {workload}", against, ours, raw, Bar(most=50), "Karafka 101 ms", MEDIAN),
+        Row(f"99th percentile, {workload}", against, ours, raw, Bar(most=200), "", LATE),
+    ]
+
+
+def rebalance() -> list[Row]:
+    """A message each millisecond, 5 ms apart in each partition, when a second member joins."""
+    rows = []
+    for name, ours, raw in (
+            ("cooperative-sticky", "", "partition.assignment.strategy=cooperative-sticky"),
+            ("KIP-848", "group_protocol=consumer", "group.protocol=consumer")):
+        fed = dict(messages=5_000, seconds=12, feed_us=1_000, joined=raw, beside=f"rebalance, {name}")
+        rows.append(Row(f"pause of a partition that stays, a member joins, {name}, C", "raw poll",
+                        Run("receiving", settings=ours, **fed), Run("polling", settings=raw, **fed), Bar(most=10),
+                        "Karafka 186-298 ms", PAUSE))
+    return rows
+
+
+def memory() -> list[Row]:
+    rows = []
+    for partitions in (5, 50):
+        # 5 workers, 10 ms a message: ten seconds, long after the queues are full.
+        data = Data(partitions, payload=1_024, records=2 * MILLION)
+        for language, most in (("C", 32), ("Python", 64), ("Ruby", 64)):
+            peers = "franz-go 23, Karafka 141, Parallel Consumer 427" if partitions == 5 and language == "C" else ""
+            ours = Run(language.lower(), 5_000, pause_us=10_000, data=data, beside=f"memory {partitions}")
+            rows.append(Row(f"memory, 2 M x 1 KB waiting, {partitions} partitions, {language}", "", ours, None,
+                            Bar(most=most), peers, PEAK))
     return rows
 
 
 def all_rows() -> list[Row]:
-    return pass_through() + pauses()
+    return pass_through() + pauses() + narrow() + waiting() + latency() + rebalance() + memory()
 
 
 def quick(row: Row) -> Row:
     """The same row with a tenth of the messages: says whether everything runs, not how fast."""
-    def less(run: Run) -> Run:
-        return dataclasses.replace(run, messages=max(run.messages // 10, run.workers))
+    def less(run: Run | None) -> Run | None:
+        if run is None:
+            return None
+        messages = run.messages
+        if messages and not run.seconds:
+            messages = max(messages // (4 if run.watch else 10), run.workers)
+        data = dataclasses.replace(run.data, records=run.data.records // 10)
+        return dataclasses.replace(run, messages=messages, data=data, watch=min(run.watch, 1))
     return dataclasses.replace(row, ours=less(row.ours), reference=less(row.reference))

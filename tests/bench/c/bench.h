@@ -29,6 +29,22 @@ static long number(const char *name) {
     return result;
 }
 
+/* Hands on BENCH_SETTINGS, one name=value a line; none when it is empty. */
+static inline void settings(void (*set)(void *, const char *, const char *), void *config) {
+    const char *given = getenv("BENCH_SETTINGS");
+    char *lines = strdup(given ? given : ""), *rest = NULL;
+    for (char *line = strtok_r(lines, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        char *equals = strchr(line, '=');
+        if (!equals) {
+            fprintf(stderr, "BENCH_SETTINGS: no = in %s\n", line);
+            exit(2);
+        }
+        *equals = 0;
+        set(config, line, equals + 1);
+    }
+    free(lines);
+}
+
 static int64_t now_ns(void) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);

@@ -1,21 +1,12 @@
 /* reading: one measured run of a C handler. Prints one line of JSON; the environment is described in ../rust/reading.rs. */
-#include "bench.h"
-#include <karafka.h>
+#include "app.h"
 #include <pthread.h>
-#include <stdbool.h>
 
 static long wanted, pause_length;
 static atomic_long handled, bytes, keys;
 static atomic_llong began, ended;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t over = PTHREAD_COND_INITIALIZER;
-
-static void must(karafka_error_t *error) {
-    if (error) {
-        fprintf(stderr, "reading: %s: %s\n", karafka_error_name(error), karafka_error_message(error));
-        exit(1);
-    }
-}
 
 static void count(long more) {
     long before = atomic_fetch_add_explicit(&handled, more, memory_order_relaxed);
@@ -53,41 +44,21 @@ static karafka_result_t handle(const karafka_batch_t *batch, karafka_context_t *
     return KARAFKA_DONE;
 }
 
-static void set_text(karafka_config_t *config, const char *name, const char *value) {
-    must(karafka_config_set_string(config, name, strlen(name), value, strlen(value)));
-}
-
-static void set_number(karafka_config_t *config, const char *name, long value) {
-    must(karafka_config_set_integer(config, name, strlen(name), value));
-}
-
 int main(void) {
     wanted = number("BENCH_MESSAGES");
     pause_length = number("BENCH_PAUSE_US");
-    karafka_config_t *options, *topic_options;
-    karafka_app_t *app;
-    must(karafka_config_new(&options));
-    set_text(options, "bootstrap_servers", text("BENCH_BROKERS"));
-    set_text(options, "group", text("BENCH_GROUP"));
+    karafka_config_t *options = app_options(), *topic_options;
     set_number(options, "concurrency", number("BENCH_WORKERS"));
-    must(karafka_app_new(options, &app));
     must(karafka_config_new(&topic_options));
     set_text(topic_options, "virtual_partitions", text("BENCH_VIRTUAL_PARTITIONS"));
     set_number(topic_options, "max_messages", number("BENCH_MAX_MESSAGES"));
     set_number(topic_options, "virtual_partitions_per_job", number("BENCH_KEYS_PER_CALL"));
-    const char *topic = text("BENCH_TOPIC");
-    must(karafka_app_topic(app, topic, strlen(topic), topic_options, handle, NULL, NULL, NULL));
-    must(karafka_app_start(app));
+    karafka_app_t *app = start(options, topic_options, handle);
     pthread_mutex_lock(&lock);
     while (!atomic_load(&ended))
         pthread_cond_wait(&over, &lock);
     pthread_mutex_unlock(&lock);
-    must(karafka_app_stop(app));
-    bool stopped;
-    must(karafka_app_join(app, -1, &stopped));
+    stop(app);
     print_run(wanted, began, ended, handled, bytes);
-    karafka_app_free(app);
-    karafka_config_free(topic_options);
-    karafka_config_free(options);
     return 0;
 }

@@ -86,7 +86,7 @@ def pauses(batch: libkarafka.Batch) -> None:
 if PAUSE:
     register(pauses)
 else:
-    register({"columns": columns, "messages": messages}[os.environ["BENCH_STYLE"]])
+    register({"columns": columns, "messages": messages}[os.environ["BENCH_STYLE"] or "messages"])
 app.start()
 over.wait()
 app.stop()

@@ -1,14 +1,18 @@
-//! `bench-fill COUNT [PARTITIONS]` makes a topic on the Kafka at `BENCH_BROKERS`, fills it with records of 100 bytes under
-//! 1,000 keys, and prints its name. `bench-fill --delete TOPIC` removes it again.
+//! `bench-fill COUNT [PARTITIONS [BYTES]]` makes a topic on the Kafka at `BENCH_BROKERS`, fills it with records of so many
+//! bytes (100) under 1,000 keys, and prints its name. `bench-fill --delete TOPIC` removes it again.
 //!
-//! Called once a run by the benchmark's driver. Records go through crate `karafka`'s producer, from one thread.
+//! `bench-fill --feed TOPIC MICROSECONDS` adds a record so often, one partition after the other, until it is ended. Payloads
+//! begin with the time in nanoseconds since 1970 and the record's number in its partition, both little-endian.
+//!
+//! Called by the benchmark's driver. Records go through crate `karafka`'s producer, from one thread.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::env;
 use std::process::exit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use karafka::{Producer, ProducerConfig, Record};
 use libkarafka_tests::topics;
@@ -22,14 +26,18 @@ fn main() {
     let brokers = env::var("BENCH_BROKERS").unwrap_or_else(|_| usage());
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--delete", topic] => topics::delete(&brokers, topic),
-        [count] => fill(&brokers, number(count), PARTITIONS),
-        [count, partitions] => fill(&brokers, number(count), number(partitions)),
+        ["--feed", topic, microseconds] => feed(&brokers, topic, Duration::from_micros(number(microseconds))),
+        [count] => fill(&brokers, number(count), PARTITIONS, PAYLOAD),
+        [count, partitions] => fill(&brokers, number(count), number(partitions), PAYLOAD),
+        [count, partitions, bytes] => fill(&brokers, number(count), number(partitions), number(bytes)),
         _ => usage(),
     }
 }
 
 fn usage() -> ! {
-    eprintln!("usage: BENCH_BROKERS=host:port bench-fill COUNT [PARTITIONS] | bench-fill --delete TOPIC");
+    eprintln!(
+        "usage: BENCH_BROKERS=host:port bench-fill COUNT [PARTITIONS [BYTES]] | --delete TOPIC | --feed TOPIC MICROSECONDS"
+    );
     exit(2)
 }
 
@@ -37,7 +45,7 @@ fn number<T: std::str::FromStr>(word: &str) -> T {
     word.parse().unwrap_or_else(|_| usage())
 }
 
-fn fill(brokers: &str, count: u64, partitions: i32) {
+fn fill(brokers: &str, count: u64, partitions: i32, bytes: usize) {
     let topic = topics::create(brokers, partitions);
     let config = ProducerConfig {
         bootstrap_servers: brokers.to_owned(),
@@ -47,7 +55,7 @@ fn fill(brokers: &str, count: u64, partitions: i32) {
     };
     let producer = Producer::new(config).expect("cannot make a producer");
     let failed = Arc::new(AtomicU64::new(0));
-    let mut payload = [0_u8; PAYLOAD];
+    let mut payload = vec![0_u8; bytes.max(8)];
     for record in 0..count {
         payload[..8].copy_from_slice(&record.to_le_bytes());
         // A step that shares no factor with the number of keys: neighbours in the topic have different keys.
@@ -64,4 +72,41 @@ fn fill(brokers: &str, count: u64, partitions: i32) {
     producer.close().expect("not everything was acknowledged");
     assert_eq!(failed.load(Ordering::Relaxed), 0, "records were not delivered");
     println!("{topic}");
+}
+
+fn feed(brokers: &str, topic: &str, period: Duration) {
+    let config = ProducerConfig {
+        bootstrap_servers: brokers.to_owned(),
+        linger: Duration::ZERO,
+        acks: "1".to_owned(),
+        idempotence: false,
+        ..ProducerConfig::default()
+    };
+    let producer = Producer::new(config).expect("cannot make a producer");
+    let mut payload = [0_u8; PAYLOAD];
+    let mut due = Instant::now();
+    for number in 0_u64.. {
+        due += period;
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        let key = format!("key-{:04}", number * 387 % KEYS);
+        let partition = (number % PARTITIONS as u64) as i32;
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock stands before 1970");
+        payload[..8].copy_from_slice(&(time.as_nanos() as u64).to_le_bytes());
+        payload[8..16].copy_from_slice(&(number / PARTITIONS as u64).to_le_bytes());
+        let record = Record {
+            topic,
+            partition: Some(partition),
+            key: Some(key.as_bytes()),
+            payload: Some(&payload),
+            ..Record::default()
+        };
+        producer.produce_with(&record, Box::new(end_unless_delivered)).expect("cannot produce");
+    }
+}
+
+fn end_unless_delivered(report: karafka::Result<karafka::DeliveryReport>) {
+    if let Err(error) = report {
+        eprintln!("bench-fill: not delivered: {error}");
+        exit(1);
+    }
 }
