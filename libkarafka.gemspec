@@ -20,7 +20,8 @@ Gem::Specification.new do |spec|
 
   spec.files = Dir.chdir(root) do
     patterns = %w[
-      Cargo.toml Cargo.lock LICENSE-* README.md {core,ffi,tests,bindings/python}/**/*.{rs,toml}
+      Cargo.toml Cargo.lock .cargo/config.toml LICENSE-* README.md {core,ffi,tests,bindings/python}/**/*.{rs,toml}
+      core/runtime/allocator/*.c
       bindings/ruby/{Cargo.toml,README.md} bindings/ruby/{src,lib,sig,examples}/**/*.{rs,rb,rbs}
     ]
     Dir.glob(patterns).select { |path| File.file?(path) }.sort

@@ -27,3 +27,6 @@ mod signals;
 mod text;
 mod topic;
 mod version;
+
+#[global_allocator]
+static ALLOCATOR: runtime::Allocator = runtime::Allocator;

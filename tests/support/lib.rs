@@ -5,6 +5,9 @@
 //! or found; nothing sleeps to wait for an effect, [`wait::until`] watches for it with a deadline.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
 
+// Brings the allocator that librdkafka is compiled for (.cargo/config.toml), also into programs that use nothing else of it.
+use karafka as _;
+
 pub mod broker;
 pub mod cluster;
 pub mod commits;

@@ -25,6 +25,9 @@ mod slots;
 
 use pyo3::prelude::*;
 
+#[global_allocator]
+static ALLOCATOR: karafka::Allocator = karafka::Allocator;
+
 /// The native half of libkarafka; use the package `libkarafka`.
 #[pymodule]
 mod _native {

@@ -21,6 +21,9 @@ mod worker;
 
 use magnus::{Error, Module, Object, RModule, Ruby, function};
 
+#[global_allocator]
+static ALLOCATOR: karafka::Allocator = karafka::Allocator;
+
 #[magnus::init]
 fn init(ruby: &Ruby) -> Result<(), Error> {
     let module = ruby.define_module("LibKarafka")?;

@@ -9,6 +9,9 @@ use clap::{Args, Parser, Subcommand};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: karafka::Allocator = karafka::Allocator;
+
 /// Process Apache Kafka topics in parallel, in order per key, losing nothing.
 #[derive(Parser)]
 #[command(name = "libkarafka", version, propagate_version = true, arg_required_else_help = true)]

@@ -35,6 +35,7 @@
 //! partition are handled one after another. Owned: nothing is marked or committed for a partition that went elsewhere.
 
 mod admin;
+mod allocator;
 mod app;
 mod batch;
 pub mod config;
@@ -56,6 +57,8 @@ mod sync;
 mod wake;
 
 pub use admin::Admin;
+#[doc(hidden)]
+pub use allocator::Allocator;
 pub use app::{App, SeatKind, SeatRunner, Work};
 pub use batch::{Batch, Group};
 pub use config::{
