@@ -26,7 +26,7 @@ test: ## set up and run every test, those against a real Apache Kafka included (
 	@tests/setup/suite.sh
 
 bench: ## speed, waiting, latency and memory beside a plain librdkafka loop, and what peers reach
-	@$(install) build demo kafka
+	@$(install) build bench kafka
 	@tests/bench/run.sh
 
 install: ## build for release and install library, header and karafka.pc (PREFIX=/usr/local DESTDIR=)

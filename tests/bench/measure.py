@@ -79,6 +79,19 @@ def run(command: list[str], environment: dict[str, str], wanted: workloads.Run, 
     return figures
 
 
+def benchmark(command: list[str], name: str, home: pathlib.Path) -> dict[str, float]:
+    """Runs one of the engine's benchmarks and answers what criterion, whose folder is `home`, found. Raises RunFailed."""
+    try:
+        done = subprocess.run([*command, "--exact", name], env=os.environ | {"CRITERION_HOME": str(home)}, text=True,
+                              capture_output=True, timeout=TIMEOUT)
+        if done.returncode != 0:
+            raise RunFailed(f"{name} ended with {done.returncode}\n{done.stderr[-1500:]}")
+        estimates = json.loads((home / name / "new/estimates.json").read_text())
+    except (subprocess.TimeoutExpired, OSError, ValueError) as error:
+        raise RunFailed(f"no result of {name}: {error}") from None
+    return {"cost_ns": estimates["median"]["point_estimate"]}
+
+
 def switches_per_second(process: subprocess.Popen, seconds: int) -> float:
     """How often all threads of the measured program together give up the processor, in a window after its start."""
     time.sleep(SETTLE)

@@ -19,8 +19,12 @@ PACKAGES = {"rust": "libkarafka-tests", "c": "karafka-ffi", "receiving": "karafk
 
 SONAME = "libkarafka.so.0"
 
-# Where librdkafka's own libraries come from.
-LINKED = ("rdkafka-sys", "zstd-sys", "openssl-sys", "libz-sys")
+# Where librdkafka's own libraries come from, and what it allocates with.
+LINKED = ("rdkafka-sys", "zstd-sys", "openssl-sys", "libz-sys", "karafka", "libmimalloc-sys")
+
+# What librdkafka calls in place of libc's functions, with this before the name; see .cargo/config.toml.
+ALLOCATOR = "karafka_"
+ALLOCATING = ("malloc", "calloc", "realloc", "free", "strdup", "strndup")
 
 
 class NotBuilt(Exception):
@@ -44,6 +48,9 @@ class Cargo:
     libraries: dict[str, pathlib.Path] = dataclasses.field(default_factory=dict)
     # By package: what its build script asks the linker for.
     scripts: dict[str, dict] = dataclasses.field(default_factory=dict)
+
+    def version(self, package: str) -> str:
+        return self.scripts[package]["package_id"].rpartition("@")[2]
 
 
 def target() -> pathlib.Path:
@@ -106,9 +113,11 @@ def build_all(wanted: set[str], out: pathlib.Path) -> dict[str, Program]:
         "settings": lambda: Program([executable(cargo, "bench-reading"), "--settings"]),
         "measure": lambda: Program([compile_c(out, "measure")]),
         "rust": lambda: Program([executable(cargo, "bench-reading")]),
-        "raw-same": lambda: raw(cargo, out, "raw"),
-        "raw-defaults": lambda: raw(cargo, out, "raw"),
-        "polling": lambda: raw(cargo, out, "polling"),
+        "raw-same": lambda: raw(cargo, out, "raw", "raw-same"),
+        "raw-defaults": lambda: raw(cargo, out, "raw", "raw-defaults", is_libc=True),
+        "polling": lambda: raw(cargo, out, "polling", "polling", is_libc=True),
+        "engine": engine,
+        "free-tasks": free_tasks,
         "sleeping-c": lambda: Program([compile_c(out, "sleeping")]),
         "sleeping-ruby": lambda: Program([tool("ruby"), str(HERE / "ruby/sleeping.rb")]),
         "sleeping-python": lambda: Program([sys.executable, str(HERE / "python/sleeping.py")]),
@@ -146,35 +155,66 @@ def tool(name: str) -> str:
     return path
 
 
-def compile_c(out: pathlib.Path, name: str, *more) -> str:
-    program = out / name
-    source = HERE / "c" / f"{name}.c"
+def compile_c(out: pathlib.Path, source: str, *more, name: str = "") -> str:
+    program = out / (name or source)
+    source = HERE / "c" / f"{source}.c"
     run([os.environ.get("CC", "cc"), "-std=gnu11", "-O2", "-Wall", "-pthread", source, *more, "-o", program])
     return str(program)
 
 
-def raw(cargo: Cargo, out: pathlib.Path, name: str) -> Program:
-    """The reference is linked against the very librdkafka that is inside the libraries it is compared with."""
+def raw(cargo: Cargo, out: pathlib.Path, source: str, name: str, is_libc: bool = False) -> Program:
+    """The reference is linked against the very librdkafka that is inside the libraries it is compared with; at librdkafka's
+    defaults it allocates with libc, as librdkafka does when nobody tells it otherwise."""
     libraries, folders = [], []
     for package in LINKED:
         script = cargo.scripts.get(package, {"linked_libs": [], "linked_paths": []})
         libraries += script["linked_libs"]
         folders += [pathlib.Path(path.partition("=")[2]) for path in script["linked_paths"]]
-    link = []
+    link, allocator = [], "libc"
     for entry in libraries:
         kind, _, linked = entry.rpartition("=")
-        if kind == "static":
-            found = [folder / f"lib{linked}.a" for folder in folders if (folder / f"lib{linked}.a").exists()]
-            if not found:
-                raise NotBuilt(f"there is no lib{linked}.a in {folders}")
-            link.append(found[0])
-        else:
+        if not kind.startswith("static"):
             link.append(f"-l{linked}")
+            continue
+        found = [folder / f"lib{linked}.a" for folder in folders if (folder / f"lib{linked}.a").exists()]
+        if not found:
+            raise NotBuilt(f"there is no lib{linked}.a in {folders}")
+        if linked == "rdkafka" and f"{ALLOCATOR}malloc".encode() in found[0].read_bytes():
+            if is_libc:
+                found[0] = on_libc(found[0], out)
+            elif "libmimalloc-sys" in cargo.scripts:
+                allocator = f"mimalloc (libmimalloc-sys {cargo.version('libmimalloc-sys')})"
+        link.append(found[0])
     header = [folder for folder in folders if (folder / "rdkafka.h").exists()]
     if not header:
         raise NotBuilt(f"there is no rdkafka.h in {folders}")
-    group = ["-Wl,--start-group", *link, "-Wl,--end-group"]
-    return Program([compile_c(out, name, "-isystem", header[0], *group, "-lm", "-ldl")])
+    group = ["-isystem", header[0], "-Wl,--start-group", *link, "-Wl,--end-group", "-lm", "-ldl"]
+    return Program([compile_c(out, source, *group, name=name)], allocator=allocator)
+
+
+def on_libc(library: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
+    """librdkafka with libc's own functions where ours stand: what it would be, had it been compiled without them."""
+    renamed = out / "librdkafka-libc.a"
+    run(["objcopy", *(f"--redefine-sym={ALLOCATOR}{name}={name}" for name in ALLOCATING), library, renamed])
+    return renamed
+
+
+def engine() -> Program:
+    """The engine's benchmarks, built by cargo for its profile of benchmarks."""
+    text = run(["cargo", "bench", "--locked", "--no-run", "--message-format=json-render-diagnostics", "-p", "karafka-engine",
+                "--bench", "engine"], env=os.environ | {"CARGO_TERM_PROGRESS_WHEN": "never"})
+    found = [message["executable"] for message in map(json.loads, text.splitlines()) if message.get("executable")]
+    if not found:
+        raise NotBuilt("cargo bench named no executable")
+    return Program([found[-1], "--bench", "--noplot"])
+
+
+def free_tasks() -> Program:
+    interpreter = ROOT / ".deps/venv/bin/python"
+    if not interpreter.exists():
+        raise NotBuilt("there is no .deps/venv: tests/setup/install.sh bench makes it")
+    run([interpreter, "-c", "import aiokafka"])
+    return Program([str(interpreter), str(HERE / "python/free_tasks.py")])
 
 
 def c(cargo: Cargo, out: pathlib.Path, name: str) -> Program:

@@ -47,9 +47,11 @@ def versions(built: dict[str, programs.Program]) -> list[str]:
 
     raw = built.get("raw-same", programs.Program())
     librdkafka = first_line(*raw.command, "--version") if raw.command else "unknown"
+    tasks = built.get("free-tasks", programs.Program()).command
+    peers = f", {first_line(*tasks, '--version')}" if tasks else ""
     return [f"Kafka {programs.kafka_version()}, librdkafka {librdkafka}, {first_line('rustc', '--version')}, "
             f"{first_line('cc', '--version')}",
-            f"CPython {platform.python_version()}, {first_line('ruby', '--version')}",
+            f"CPython {platform.python_version()}, {first_line('ruby', '--version')}{peers}",
             f"allocator: {raw.allocator or 'unknown'} in librdkafka of ours and of {workloads.SAME}, "
             f"{built.get('raw-defaults', programs.Program()).allocator or 'unknown'} of {workloads.DEFAULTS}"]
 

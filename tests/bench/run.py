@@ -87,7 +87,7 @@ def brief(found: dict[str, float] | measure.RunFailed) -> str:
     if isinstance(found, measure.RunFailed):
         return f"FAILED: {found}"
     show = {"rate": "{:12,.0f}/s", "cpu": "{:7.3f} CPU s/M", "peak": "{:6.1f} MiB", "switches": "{:9,.1f} switches/s",
-            "p50_us": "{:.0f} us", "p99_us": "p99 {:.0f} us", "pause_ms": "pause {:.1f} ms"}
+            "p50_us": "{:.0f} us", "p99_us": "p99 {:.0f} us", "pause_ms": "pause {:.1f} ms", "cost_ns": "{:.1f} ns"}
     return "  ".join(text.format(found[name]) for name, text in show.items() if name in found)
 
 

@@ -41,7 +41,7 @@ class Session:
         """Fills the topics that the runs read, and asks our own client how it sets librdkafka."""
         most: dict[workloads.Data, int] = {}
         for run in runs:
-            if not run.feed_us and not run.program.startswith("sleeping"):
+            if not run.feed_us and not run.program.startswith("sleeping") and run.program != "engine":
                 most[run.data] = max(run.messages, most.get(run.data, 0))
         for data, messages in most.items():
             # Past the mark there is still work for every worker: a run has no tail in which some are idle.
@@ -87,6 +87,8 @@ class Session:
             return subprocess.Popen(self.built["polling"].command, env=settings, stdout=subprocess.DEVNULL)
 
         try:
+            if run.program == "engine":
+                return measure.benchmark(program.command, run.style, self.out.parent / "criterion")
             return measure.run(program.command, environment, run, self.out / f"{group}.json", tool,
                                second if run.joined else None)
         except measure.RunFailed as failure:

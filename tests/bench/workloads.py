@@ -82,6 +82,7 @@ class Figure:
 RATE = Figure("rate", "messages/s")
 PEAK = Figure("peak", "MiB at peak", 1)
 SWITCHES = Figure("switches", "voluntary context switches/s", 1)
+COST = Figure("cost_ns", "ns", 1)
 MEDIAN, LATE = Figure("p50_us", "us, median"), Figure("p99_us", "us, 99th percentile")
 PAUSE = Figure("pause_ms", "ms, longest pause", 1)
 
@@ -180,6 +181,29 @@ def pauses() -> list[Row]:
     return rows
 
 
+def tasks() -> list[Row]:
+    """500 sleeping tasks of one event loop; the peer's in no order."""
+    count = 300_000
+    ours = Run("python", count, 500, PAUSE_US, virtual_partitions="by_key", style="async")
+    return [Row("1 ms a message, 500 async def in flight, Python", "aiokafka, free tasks", ours,
+                Run("free-tasks", count, 500, PAUSE_US), Bar(1.2), "aiokafka 1.0")]
+
+
+def engine() -> list[Row]:
+    """What the engine alone costs, told by the benchmarks in core/engine/benches."""
+    rows = []
+    for what, most, name in (
+            ("a message, calls of 1,000, off", 50, "message/off"),
+            ("a message, calls of 1,000, 1 virtual partition", 50, "message/1"),
+            ("a message, calls of 1,000, 1,000 virtual partitions", 50, "message/1000"),
+            ("a mark", 15, "mark"),
+            ("a job, 1 virtual partition", 1_000, "job/1"),
+            ("a job, 1,000 virtual partitions", 1_000, "job/1000")):
+        peers = "Parallel Consumer 10,000-21,000" if name == "message/1000" else ""
+        rows.append(Row(f"engine, {what}", "", Run("engine", style=name), None, Bar(most=most), peers, COST))
+    return rows
+
+
 def narrow() -> list[Row]:
     """One partition for many workers, and one worker for each partition."""
     count = PAUSES_A_WORKER * 50
@@ -253,7 +277,7 @@ def memory() -> list[Row]:
 
 
 def all_rows() -> list[Row]:
-    return pass_through() + pauses() + narrow() + waiting() + latency() + rebalance() + memory()
+    return pass_through() + pauses() + tasks() + narrow() + engine() + waiting() + latency() + rebalance() + memory()
 
 
 def quick(row: Row) -> Row:

@@ -4,6 +4,7 @@
 #   build   compilers, OpenSSL, zlib, Ruby and Python to build everything with
 #   demo    the flights that `make demo` processes
 #   test    what the test suites need beside that: valgrind, kcat, pytest, ...
+#   bench   the peer that `make bench` runs
 #   kafka   Java and the jars of a real Apache Kafka
 #
 # Debian packages are installed where that is allowed (root, or sudo without a password), else listed. Everything else
@@ -68,7 +69,7 @@ look_for() {
             need ruby-dev 'the headers of Ruby' has_ruby_headers
             need python3 'Python 3.11 or newer, as python3' has_python
             ;;
-        demo) need python3-venv 'the Python module venv' has_venv ;;
+        demo | bench) need python3-venv 'the Python module venv' has_venv ;;
         test)
             need '' 'rustfmt and clippy: rustup component add rustfmt clippy' has_rust_tools
             need python3-venv 'the Python module venv' has_venv
@@ -81,7 +82,7 @@ look_for() {
             need maven 'Maven (mvn)' has mvn
             ;;
         *)
-            echo "install.sh: unknown need '$one'; known: build demo test kafka" >&2
+            echo "install.sh: unknown need '$one'; known: build demo test bench kafka" >&2
             exit 2
             ;;
         esac
@@ -164,8 +165,7 @@ fetch_kafka() {
 install_packages "$@"
 for one in "$@"; do
     case $one in
-    demo) install_requirements demo ;;
-    test) install_requirements test ;;
+    demo | test | bench) install_requirements "$one" ;;
     kafka) fetch_kafka ;;
     esac
 done

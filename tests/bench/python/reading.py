@@ -1,7 +1,9 @@
 """One measured run of a Python handler. Prints one line of JSON; the environment is described in ../rust/reading.rs.
 
-BENCH_STYLE: ``messages`` reads value and key of each message, ``columns`` the lists of all values and all keys."""
+BENCH_STYLE: ``messages`` reads value and key of each message, ``columns`` the lists of all values and all keys; ``async`` waits
+in an ``async def``, of which BENCH_WORKERS are under way at a time."""
 
+import asyncio
 import itertools
 import json
 import os
@@ -12,11 +14,12 @@ import libkarafka
 
 WANTED = int(os.environ["BENCH_MESSAGES"])
 PAUSE = int(os.environ["BENCH_PAUSE_US"]) / 1e6
+STYLE = os.environ["BENCH_STYLE"]
 
 app = libkarafka.App(
     bootstrap_servers=os.environ["BENCH_BROKERS"],
     group=os.environ["BENCH_GROUP"],
-    concurrency=int(os.environ["BENCH_WORKERS"]))
+    **{"async_concurrency" if STYLE == "async" else "concurrency": int(os.environ["BENCH_WORKERS"])})
 register = app.consumer(
     os.environ["BENCH_TOPIC"],
     virtual_partitions=os.environ["BENCH_VIRTUAL_PARTITIONS"],
@@ -83,10 +86,21 @@ def pauses(batch: libkarafka.Batch) -> None:
     tally(len(batch), payload)
 
 
+async def tasks(batch: libkarafka.Batch) -> None:
+    begin()
+    payload = 0
+    for message in batch:
+        payload += len(message.value)
+        await asyncio.sleep(PAUSE)
+        if next(paused) == WANTED:
+            end()
+    tally(len(batch), payload)
+
+
 if PAUSE:
-    register(pauses)
+    register(tasks if STYLE == "async" else pauses)
 else:
-    register({"columns": columns, "messages": messages}[os.environ["BENCH_STYLE"] or "messages"])
+    register(columns if STYLE == "columns" else messages)
 app.start()
 over.wait()
 app.stop()
