@@ -1,9 +1,15 @@
 //! A pool: the jobs that are ready for one kind of seat, and who waits for one.
 //!
-//! The poller puts jobs in; seats take them out. Waiting parks the thread; a job wakes exactly one seat, the one that has
-//! waited least, so that few threads stay warm when there is little work. The lock is held for a few instructions only, never
-//! over user code or a librdkafka call. The protocol is checked by loom over every interleaving of small cases
-//! (`tests/loom`), which is why the locks come from [`crate::sync`].
+//! The poller puts jobs in; seats take them out. Waiting parks the thread. Few seats are woken at once, no more than run at
+//! once anyway, and each of them wakes the next while jobs are left: so the poller pays for few wake-ups, and a seat that
+//! ends its job meanwhile takes the next one without anybody's help. Woken first is who has waited least, so that few threads
+//! stay warm when there is little work.
+//!
+//! What must hold, since nobody else looks: while a job could be taken and a seat waits, a seat is on its way that was woken
+//! and has not looked yet, or a seat that just ended its job.
+//!
+//! The lock is held for a few instructions only, never over user code or a librdkafka call. The protocol is checked by loom
+//! over every interleaving of small cases (`tests/loom`), which is why the locks come from [`crate::sync`].
 
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering, Parker, Unparker};
 use crate::wake::Waker;
@@ -19,23 +25,48 @@ pub(crate) enum Taken<J> {
 pub(crate) struct Sleeper {
     unparker: Unparker,
     interrupted: AtomicBool,
+    /// Whether it is among those that wait. Changed under the pool's lock only.
+    waits: AtomicBool,
 }
 
 struct State<J> {
     jobs: VecDeque<J>,
     waiting: Vec<Arc<Sleeper>>,
+    /// How many seats were woken for a job and have not looked yet.
+    on_their_way: usize,
     running: usize,
     capacity: usize,
     seats: usize,
     leaving: usize,
     closed: bool,
+    /// How many seats may be on their way for a job at once.
+    at_once: usize,
 }
 
 impl<J> State<J> {
-    /// The seat to wake when a job could be taken.
+    /// The seat to wake, if a job could be taken for which no seat is on its way and not too many are already.
     fn heir(&mut self) -> Option<Arc<Sleeper>> {
-        let free = !self.jobs.is_empty() && self.running < self.capacity;
-        if free { self.waiting.pop() } else { None }
+        let wanted = self.jobs.len().min(self.capacity.saturating_sub(self.running));
+        if self.on_their_way >= wanted.min(self.at_once) {
+            return None;
+        }
+        let sleeper = self.waiting.pop()?;
+        self.leave_waiting(&sleeper);
+        Some(sleeper)
+    }
+
+    fn leave_waiting(&mut self, sleeper: &Sleeper) {
+        sleeper.waits.store(false, Ordering::SeqCst);
+        self.on_their_way += 1;
+    }
+
+    /// Wakes every seat, so that it looks.
+    fn everybody(&mut self) -> Vec<Arc<Sleeper>> {
+        let sleepers = std::mem::take(&mut self.waiting);
+        for sleeper in &sleepers {
+            self.leave_waiting(sleeper);
+        }
+        sleepers
     }
 }
 
@@ -49,33 +80,36 @@ pub(crate) struct Pool<J> {
 
 impl<J> Pool<J> {
     pub(crate) fn new(capacity: usize, waker: Arc<Waker>) -> Arc<Self> {
+        // More seats than processors cannot look at once.
+        let at_once = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self::waking(capacity, at_once, waker)
+    }
+
+    /// A pool that has at most `at_once` seats on their way for a job at once.
+    pub(crate) fn waking(capacity: usize, at_once: usize, waker: Arc<Waker>) -> Arc<Self> {
         let state = State {
             jobs: VecDeque::new(),
             waiting: Vec::new(),
+            on_their_way: 0,
             running: 0,
             capacity,
             seats: 0,
             leaving: 0,
             closed: false,
+            at_once,
         };
         Arc::new(Self { state: Mutex::new(state), waker, attentive: AtomicBool::new(false) })
     }
 
-    /// Adds ready jobs and wakes as many seats as can take one. Called by the poller.
+    /// Adds ready jobs and wakes a few seats, which wake the others. Called by the poller.
     pub(crate) fn push(&self, jobs: impl Iterator<Item = J>) {
-        let mut woken = Vec::new();
-        {
-            let mut state = self.state.lock();
-            state.jobs.extend(jobs);
-            let free = state.capacity.saturating_sub(state.running);
-            let wanted = state.jobs.len().min(free);
-            for _ in 0..wanted {
-                let Some(sleeper) = state.waiting.pop() else { break };
-                woken.push(sleeper);
-            }
-        }
-        for sleeper in woken {
-            sleeper.unparker.unpark();
+        let mut state = self.state.lock();
+        state.jobs.extend(jobs);
+        while let Some(heir) = state.heir() {
+            // Not under the lock, which the woken seat wants first.
+            drop(state);
+            heir.unparker.unpark();
+            state = self.state.lock();
         }
     }
 
@@ -125,7 +159,7 @@ impl<J> Pool<J> {
                 state.leaving -= kept;
             }
             let missing = capacity.saturating_sub(state.seats.saturating_sub(state.leaving));
-            (std::mem::take(&mut state.waiting), missing)
+            (state.everybody(), missing)
         };
         for sleeper in sleepers {
             sleeper.unparker.unpark();
@@ -138,7 +172,7 @@ impl<J> Pool<J> {
         let sleepers = {
             let mut state = self.state.lock();
             state.closed = true;
-            std::mem::take(&mut state.waiting)
+            state.everybody()
         };
         for sleeper in sleepers {
             sleeper.unparker.unpark();
@@ -149,7 +183,11 @@ impl<J> Pool<J> {
     pub(crate) fn place(pool: &Arc<Self>) -> Place<J> {
         pool.state.lock().seats += 1;
         let parker = Parker::new();
-        let sleeper = Arc::new(Sleeper { unparker: parker.unparker().clone(), interrupted: AtomicBool::new(false) });
+        let sleeper = Arc::new(Sleeper {
+            unparker: parker.unparker().clone(),
+            interrupted: AtomicBool::new(false),
+            waits: AtomicBool::new(false),
+        });
         Place { pool: Arc::clone(pool), parker, sleeper }
     }
 }
@@ -164,37 +202,57 @@ pub(crate) struct Place<J> {
 impl<J> Place<J> {
     /// Waits for the next job.
     pub(crate) fn take(&mut self) -> Taken<J> {
+        let mut waited = false;
         loop {
             {
                 let mut state = self.pool.state.lock();
-                if state.closed {
-                    return Taken::Closed;
+                if waited {
+                    self.stop_waiting(&mut state);
                 }
-                let interrupted = self.sleeper.interrupted.swap(false, Ordering::SeqCst);
-                if interrupted || state.leaving > 0 {
-                    state.waiting.retain(|other| !Arc::ptr_eq(other, &self.sleeper));
-                    if !interrupted {
-                        state.leaving -= 1;
-                    }
-                    // This seat may have been woken for a job: another one takes it.
+                if let Some(taken) = self.look(&mut state) {
+                    // This seat may have been woken for a job that it does not take, and jobs may be left beside one that
+                    // it takes: another seat looks.
                     let heir = state.heir();
                     drop(state);
                     if let Some(heir) = heir {
                         heir.unparker.unpark();
                     }
-                    return if interrupted { Taken::Interrupted } else { Taken::Closed };
+                    return taken;
                 }
-                if state.running < state.capacity
-                    && let Some(job) = state.jobs.pop_front()
-                {
-                    state.running += 1;
-                    return Taken::Job(job);
-                }
-                if !state.waiting.iter().any(|other| Arc::ptr_eq(other, &self.sleeper)) {
-                    state.waiting.push(Arc::clone(&self.sleeper));
-                }
+                self.sleeper.waits.store(true, Ordering::SeqCst);
+                state.waiting.push(Arc::clone(&self.sleeper));
+                waited = true;
             }
             self.parker.park();
+        }
+    }
+
+    /// What there is for this seat now, if anything.
+    fn look(&self, state: &mut State<J>) -> Option<Taken<J>> {
+        if state.closed {
+            return Some(Taken::Closed);
+        }
+        if self.sleeper.interrupted.swap(false, Ordering::SeqCst) {
+            return Some(Taken::Interrupted);
+        }
+        if state.leaving > 0 {
+            state.leaving -= 1;
+            return Some(Taken::Closed);
+        }
+        if state.running >= state.capacity {
+            return None;
+        }
+        let job = state.jobs.pop_front()?;
+        state.running += 1;
+        Some(Taken::Job(job))
+    }
+
+    /// Counts this seat out of those that are on their way, or strikes it off those that wait: it woke by itself.
+    fn stop_waiting(&self, state: &mut State<J>) {
+        if self.sleeper.waits.swap(false, Ordering::SeqCst) {
+            state.waiting.retain(|other| !Arc::ptr_eq(other, &self.sleeper));
+        } else {
+            state.on_their_way = state.on_their_way.saturating_sub(1);
         }
     }
 
@@ -214,8 +272,8 @@ impl Sleeper {
 
 impl<J> Drop for Place<J> {
     fn drop(&mut self) {
+        // It does not wait: only a call of `take` does, which is over.
         let mut state = self.pool.state.lock();
-        state.waiting.retain(|other| !Arc::ptr_eq(other, &self.sleeper));
         state.seats = state.seats.saturating_sub(1);
     }
 }

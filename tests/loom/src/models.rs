@@ -16,10 +16,15 @@ fn every_interleaving(model: impl Fn() + Sync + Send + 'static) {
     builder.check(model);
 }
 
+/// One seat is woken at once, so that each has to wake the next.
 fn pool(capacity: usize) -> (Arc<Pool<u32>>, Parker) {
+    pool_waking(capacity, 1)
+}
+
+fn pool_waking(capacity: usize, at_once: usize) -> (Arc<Pool<u32>>, Parker) {
     let parker = Parker::new();
     let unparker = parker.unparker();
-    (Pool::new(capacity, Arc::new(Waker::new(unparker))), parker)
+    (Pool::waking(capacity, at_once, Arc::new(Waker::new(unparker))), parker)
 }
 
 /// Takes this many jobs, ending each at once.
@@ -61,6 +66,48 @@ fn two_seats_share_what_is_pushed() {
         let mut taken: Vec<u32> = workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect();
         taken.sort_unstable();
         assert_eq!(taken, [1, 2]);
+    });
+}
+
+#[test]
+fn two_seats_woken_at_once_share_what_is_pushed() {
+    every_interleaving(|| {
+        let (pool, _parker) = pool_waking(2, 2);
+        let workers = [work(&pool, 1), work(&pool, 1)];
+        pool.push([1].into_iter());
+        pool.push([2].into_iter());
+        let mut taken: Vec<u32> = workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect();
+        taken.sort_unstable();
+        assert_eq!(taken, [1, 2]);
+    });
+}
+
+#[test]
+fn a_seat_that_keeps_its_job_does_not_keep_the_others_from_theirs() {
+    every_interleaving(|| {
+        let (pool, _parker) = pool(2);
+        let second = Arc::new(AtomicBool::new(false));
+        let parker = Parker::new();
+        let seats: Vec<_> = (0..2)
+            .map(|_| {
+                let (mut place, second, unparker) = (Pool::place(&pool), Arc::clone(&second), parker.unparker());
+                thread::spawn(move || {
+                    let Taken::Job(job) = place.take() else { return };
+                    if job == 2 {
+                        second.store(true, Ordering::SeqCst);
+                        unparker.unpark();
+                    }
+                    // Neither says that its job has ended.
+                })
+            })
+            .collect();
+        pool.push([1, 2].into_iter());
+        while !second.load(Ordering::SeqCst) {
+            parker.park();
+        }
+        for seat in seats {
+            seat.join().unwrap();
+        }
     });
 }
 
