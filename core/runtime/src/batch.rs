@@ -2,7 +2,7 @@
 //!
 //! Made by the worker that took the job; cloned and read on any thread; frees its records where the last clone is dropped.
 
-use crate::message::{Message, MessageInner, Stored};
+use crate::message::{Kept, Message, MessageInner, Stored};
 use std::sync::Arc;
 
 /// Records of one virtual partition inside a batch.
@@ -83,15 +83,30 @@ impl Batch {
         self.0.attempt
     }
 
+    /// The same batch without records, for a job that gave them back.
+    pub(crate) fn emptied(&self) -> Self {
+        Self(Arc::new(BatchInner {
+            held: Arc::clone(&self.0.held),
+            topic: Arc::clone(&self.0.topic),
+            partition: self.0.partition,
+            messages: Vec::new(),
+            groups: Vec::new(),
+            attempt: self.0.attempt,
+        }))
+    }
+
     /// The records again, for another attempt: moved out when nobody else holds the batch, else kept through it.
     pub(crate) fn into_messages(self) -> Vec<MessageInner> {
         match Arc::try_unwrap(self.0) {
             Ok(inner) => inner.messages,
             Err(shared) => {
                 // A message that was kept before points at its first batch still: keeping must not grow with attempts.
-                let keep = |(index, message): (usize, &MessageInner)| match &message.0 {
-                    Stored::Native(_) => MessageInner(Stored::Kept(Arc::clone(&shared), index)),
-                    Stored::Kept(batch, first) => MessageInner(Stored::Kept(Arc::clone(batch), *first)),
+                let keep = |(index, message): (usize, &MessageInner)| {
+                    let (batch, index) = match &message.0 {
+                        Stored::Native(_) => (&shared, index),
+                        Stored::Kept(kept) => (&kept.batch, kept.index),
+                    };
+                    MessageInner(Stored::Kept(Box::new(Kept { batch: Arc::clone(batch), index })))
                 };
                 shared.messages.iter().enumerate().map(keep).collect()
             }

@@ -116,17 +116,13 @@ impl Job {
 
     fn end(&mut self, outcome: Outcome, failure: Option<Failure>) {
         self.completed = true;
-        let empty = Batch(Arc::new(crate::batch::BatchInner {
-            held: Arc::clone(&self.batch.0.held),
-            topic: Arc::clone(&self.batch.0.topic),
-            partition: self.batch.0.partition,
-            messages: Vec::new(),
-            groups: Vec::new(),
-            attempt: 1,
-        }));
-        let batch = std::mem::replace(&mut self.batch, empty);
-        // Records of a job that succeeded are freed here, on the worker; all others travel back to the engine.
-        let messages = if matches!(outcome, Outcome::Done) { Vec::new() } else { batch.into_messages() };
+        // Records of a job that succeeded are freed with the job, on the worker; all others travel back to the engine.
+        let messages = if matches!(outcome, Outcome::Done) {
+            Vec::new()
+        } else {
+            let emptied = self.batch.emptied();
+            std::mem::replace(&mut self.batch, emptied).into_messages()
+        };
         self.context.report(Report::Ended { job: self.context.job, outcome, messages, failure });
         if self.taken {
             self.pool.ended();

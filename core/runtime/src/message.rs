@@ -22,7 +22,14 @@ pub struct Timestamp {
 pub(crate) enum Stored {
     Native(NativeMessage),
     /// A message whose batch somebody still looks at, waiting for its next attempt.
-    Kept(Arc<BatchInner>, usize),
+    /// Boxed, so that the others take no room for it.
+    Kept(Box<Kept>),
+}
+
+/// The batch, and the message's place in it.
+pub(crate) struct Kept {
+    pub(crate) batch: Arc<BatchInner>,
+    pub(crate) index: usize,
 }
 
 /// A record on its way through the engine.
@@ -34,7 +41,7 @@ impl MessageInner {
         loop {
             match &current.0 {
                 Stored::Native(message) => return message,
-                Stored::Kept(batch, index) => current = &batch.messages[*index],
+                Stored::Kept(kept) => current = &kept.batch.messages[kept.index],
             }
         }
     }

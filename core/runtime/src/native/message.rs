@@ -26,6 +26,8 @@ pub struct Header<'a> {
     pub value: Option<&'a [u8]>,
 }
 
+/// One pointer, and nothing else: librdkafka writes lists of them.
+#[repr(transparent)]
 pub(crate) struct NativeMessage(NonNull<sys::rd_kafka_message_t>);
 
 // SAFETY: a message belongs to whoever holds it; librdkafka allows it to be read and destroyed on any thread.
@@ -37,12 +39,6 @@ unsafe impl Sync for NativeMessage {}
 static PARSING: [Mutex<()>; 16] = [const { Mutex::new(()) }; 16];
 
 impl NativeMessage {
-    /// # Safety
-    /// `pointer` must be a message that librdkafka handed over to be destroyed by us.
-    pub(super) unsafe fn from_raw(pointer: NonNull<sys::rd_kafka_message_t>) -> Self {
-        Self(pointer)
-    }
-
     fn raw(&self) -> &sys::rd_kafka_message_t {
         // SAFETY: the pointer is valid until drop. `err` is never read through this reference.
         unsafe { self.0.as_ref() }

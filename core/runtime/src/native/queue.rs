@@ -64,13 +64,7 @@ impl Drop for Queue {
 }
 
 /// The queue of one partition, cut off from the consumer's own queue.
-pub(crate) struct PartitionQueue {
-    queue: Queue,
-    pointers: Vec<*mut sys::rd_kafka_message_t>,
-}
-
-// SAFETY: the scratch list holds no pointer between calls; the queue may be used from any thread.
-unsafe impl Send for PartitionQueue {}
+pub(crate) struct PartitionQueue(Queue);
 
 impl PartitionQueue {
     /// Cuts the partition's queue off from the consumer's. Must come before the partition is assigned: the mark that
@@ -88,27 +82,24 @@ impl PartitionQueue {
         unsafe { sys::rd_kafka_queue_forward(pointer.as_ptr(), std::ptr::null_mut()) };
         // SAFETY: the reference was just given to us.
         let queue = unsafe { Queue::from_raw(pointer, ready) };
-        Some(Self { queue, pointers: Vec::new() })
+        Some(Self(queue))
     }
 
     pub(crate) fn ready(&self) -> &Ready {
-        self.queue.ready()
+        self.0.ready()
     }
 
-    /// Moves at most `most` messages that are there into `messages`, without waiting. Returns how many.
-    pub(crate) fn read(&mut self, messages: &mut Vec<NativeMessage>, most: usize) -> usize {
-        self.pointers.resize(most, std::ptr::null_mut());
-        // SAFETY: the list has room for `most` pointers; a timeout of 0 does not wait.
-        let count =
-            unsafe { sys::rd_kafka_consume_batch_queue(self.queue.as_ptr(), 0, self.pointers.as_mut_ptr(), most) };
-        let count = usize::try_from(count).unwrap_or(0).min(most);
-        messages.reserve(count);
-        for pointer in self.pointers.drain(..).take(count) {
-            if let Some(pointer) = NonNull::new(pointer) {
-                // SAFETY: librdkafka handed the message over.
-                messages.push(unsafe { NativeMessage::from_raw(pointer) });
-            }
+    /// Moves at most `most` messages that are there into the empty list `messages`, without waiting.
+    pub(crate) fn read(&mut self, messages: &mut Vec<NativeMessage>, most: usize) {
+        debug_assert!(messages.is_empty());
+        messages.clear();
+        messages.reserve(most);
+        let room = messages.spare_capacity_mut().as_mut_ptr().cast::<*mut sys::rd_kafka_message_t>();
+        // SAFETY: the list has room for `most` messages, each of which is one pointer; a timeout of 0 does not wait. What
+        // librdkafka wrote, and said that it wrote, are messages that it handed over; it never writes a NULL.
+        unsafe {
+            let count = sys::rd_kafka_consume_batch_queue(self.0.as_ptr(), 0, room, most);
+            messages.set_len(usize::try_from(count).unwrap_or(0).min(most));
         }
-        count
     }
 }

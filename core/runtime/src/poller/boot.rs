@@ -102,7 +102,8 @@ pub(super) fn poller(
         held: Arc::new(()),
         start: Instant::now(),
         shutdown: None,
-        scratch: Vec::new(),
+        fetched: Vec::new(),
+        ready_jobs: Vec::new(),
         last_stall_check: Instant::now(),
     };
     // Clients are made here, on the caller's thread, so that a refused setting is the caller's error.

@@ -33,7 +33,7 @@ use crate::wake::Ready;
 use crate::{Error, ErrorKind, Result};
 use crossbeam::channel::Sender;
 use crossbeam::sync::Parker;
-use karafka_engine::{Action, AssignmentId, CommitId, Engine, PoolId, TopicId};
+use karafka_engine::{Action, AssignmentId, CommitId, Engine, Outcome, PoolId, TopicId};
 use member::Member;
 use shutdown::Shutdown;
 use std::collections::{HashMap, HashSet};
@@ -97,7 +97,10 @@ pub(crate) struct Poller {
     held: Arc<()>,
     start: Instant,
     shutdown: Option<Shutdown>,
-    scratch: Vec<NativeMessage>,
+    /// Empty between reads; kept for its memory.
+    fetched: Vec<NativeMessage>,
+    /// Empty between dispatches; kept for its memory.
+    ready_jobs: Vec<Job>,
     last_stall_check: Instant,
 }
 
@@ -323,22 +326,38 @@ impl Poller {
     // ---- jobs
 
     fn dispatch(&mut self, now: Instant) {
+        let mut jobs = std::mem::take(&mut self.ready_jobs);
         for index in 0..self.pools.len() {
-            let mut jobs = Vec::new();
             while let Some(job) = self.engine.next_job(self.at(now), self.pool_ids[index]) {
-                jobs.push(job);
+                match self.job(job) {
+                    Ok(job) => jobs.push(job),
+                    Err(job) => self.orphaned(now, job),
+                }
             }
-            if jobs.is_empty() {
-                continue;
+            if !jobs.is_empty() {
+                self.pools[index].push(jobs.drain(..));
             }
-            let jobs: Vec<Job> = jobs.into_iter().filter_map(|job| self.job(job)).collect();
-            self.pools[index].push(jobs.into_iter());
         }
+        self.ready_jobs = jobs;
     }
 
-    fn job(&self, job: karafka_engine::Job<MessageInner>) -> Option<Job> {
-        let partition = self.partitions.get(&job.assignment)?;
-        let route = self.routes.get(partition.route)?;
+    /// A job of a partition that the poller has forgotten and the engine has not, which no path leads to: both let go of it
+    /// together. Were it so all the same, nothing of it may start or count, and somebody has to hear of it.
+    fn orphaned(&mut self, now: Instant, job: karafka_engine::Job<MessageInner>) {
+        debug_assert!(false, "a job of a forgotten partition");
+        self.engine.lose(self.at(now), job.assignment);
+        self.engine.complete(self.at(now), job.id, Outcome::NotStarted, job.messages);
+        let message = "a partition was handled that is not owned any more; its records are left to its new owner";
+        self.publish_error(Error::new(ErrorKind::Internal, "dispatch", message).with("partition", job.partition), true);
+    }
+
+    /// The job as seats take it; given back when its partition is not known.
+    fn job(
+        &self,
+        job: karafka_engine::Job<MessageInner>,
+    ) -> std::result::Result<Job, karafka_engine::Job<MessageInner>> {
+        let Some(partition) = self.partitions.get(&job.assignment) else { return Err(job) };
+        let Some(route) = self.routes.get(partition.route) else { return Err(job) };
         let groups = job.groups.iter().map(|group| Group {
             virtual_partition: group.virtual_partition,
             start: group.start as usize,
@@ -362,7 +381,7 @@ impl Poller {
             Work::Handler(handler) => Some(Arc::clone(handler)),
             Work::Host => None,
         };
-        Some(Job {
+        Ok(Job {
             batch,
             context,
             kind: job.kind,

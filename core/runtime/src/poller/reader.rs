@@ -8,7 +8,7 @@ use crate::Error;
 use crate::context::Assignment;
 use crate::event::Event;
 use crate::message::{MessageInner, Stored};
-use crate::native::code;
+use crate::native::{NativeMessage, code};
 use karafka_engine::{AssignmentId, Record};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,49 +39,46 @@ impl Poller {
                 continue;
             }
             partition.queue.ready().lower();
-            let count = partition.queue.read(&mut self.scratch, most);
-            if count < most {
+            let mut messages = std::mem::take(&mut self.fetched);
+            partition.queue.read(&mut messages, most);
+            if messages.len() < most {
                 self.readable_set.remove(&assignment);
             } else {
                 self.readable.push(assignment);
                 more = true;
             }
-            self.deliver(now, assignment);
+            self.deliver(now, assignment, &mut messages);
+            self.fetched = messages;
         }
         more
     }
 
-    fn deliver(&mut self, now: Instant, assignment: AssignmentId) {
-        let messages = std::mem::take(&mut self.scratch);
-        let mut bytes = 0;
-        let mut failed = Vec::new();
-        let count = messages.len() as u64;
-        let records: Vec<MessageInner> = messages
-            .into_iter()
-            .filter_map(|message| {
-                if message.code() == code::NO_ERROR {
-                    let record = MessageInner(Stored::Native(message));
-                    bytes += u64::from(record.bytes());
-                    Some(record)
-                } else {
-                    failed.push((message.code(), message.error_text()));
-                    None
-                }
-            })
-            .collect();
-        if let Some(partition) = self.partitions.get_mut(&assignment)
+    /// Hands what was read to the engine, in one pass: a message's memory is cold, and another thread's.
+    fn deliver(&mut self, now: Instant, assignment: AssignmentId, messages: &mut Vec<NativeMessage>) {
+        let mut offsets = messages.iter().filter(|message| message.code() == code::NO_ERROR).map(NativeMessage::offset);
+        let first = offsets.next();
+        let span = first.map(|first| (first, offsets.next_back().unwrap_or(first)));
+        let owner = span.map_or(assignment, |(first, last)| self.follow(now, assignment, first, last));
+        let (mut count, mut bytes, mut failed) = (0, 0, Vec::new());
+        let records = messages.drain(..).filter_map(|message| {
+            if message.code() != code::NO_ERROR {
+                failed.push((message.code(), message.error_text()));
+                return None;
+            }
+            let record = MessageInner(Stored::Native(message));
+            count += 1;
+            bytes += u64::from(record.bytes());
+            Some(record)
+        });
+        self.engine.deliver(self.at(now), owner, records);
+        if let Some(partition) = self.partitions.get_mut(&owner)
             && count > 0
         {
             partition.mean_bytes = (partition.mean_bytes * 7 + bytes / count) / 8 + 1;
         }
         for (number, text) in failed {
-            self.partition_error(assignment, number, text);
+            self.partition_error(owner, number, text);
         }
-        let Some((first, last)) = records.first().map(Record::offset).zip(records.last().map(Record::offset)) else {
-            return;
-        };
-        let assignment = self.follow(now, assignment, first, last);
-        self.engine.deliver(self.at(now), assignment, records);
     }
 
     /// Notices that the log was cut and offsets begin anew below what was read: what is known of the old ones must not be
