@@ -12,7 +12,8 @@ use crate::ledger::Ledger;
 use crate::options::TopicOptions;
 use crate::partitioner::Partitioner;
 use crate::unmarked::Unmarked;
-use crate::virtual_partition::{Mailboxes, Queued};
+use crate::virtual_partition::Mailboxes;
+use crate::waiting::Queued;
 
 /// Names a subscribed topic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,6 +71,8 @@ pub(crate) struct Assignment<M> {
     pub(crate) mailboxes: Mailboxes<M>,
     /// Messages in arrival order that wait for the partitioner.
     pub(crate) intake: VecDeque<Queued<M>>,
+    /// When messages arrived, where somebody asks: the first sequence of each delivery, and its time.
+    pub(crate) arrivals: VecDeque<(u64, Instant)>,
     pub(crate) asking_partitioner: bool,
     pub(crate) unmarked: Unmarked,
     pub(crate) commits: Commits,

@@ -1,15 +1,18 @@
 //! Marks, and what happens after a job.
 
+use std::ops::Range;
+
 use crate::action::{Action, Notice};
 use crate::assignment::{Assignment, AssignmentId, Stage};
 use crate::engine::Engine;
 use crate::instant::Instant;
-use crate::job::{Extent, JobId, JobKind, Outcome, RunningJob};
+use crate::job::{Extent, JobId, JobKind, Outcome, Part, RunningJob};
 use crate::ledger::Ledger;
 use crate::partitioner::Partitioner;
 use crate::record::Record;
 use crate::timers::Timer;
-use crate::virtual_partition::{Queued, State};
+use crate::virtual_partition::State;
+use crate::waiting::Queued;
 
 /// How the call of a handler ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,19 +34,16 @@ impl<M: Record> Engine<M> {
         let Some(&sequence) = job.sequences.get(index as usize) else {
             return false;
         };
-        // Parts lie one behind the other, so the last that begins at or before the message holds it.
-        let behind = job.parts.partition_point(|part| part.start <= index);
-        let Some(part) = behind.checked_sub(1).and_then(|at| job.parts.get_mut(at)) else {
-            return false;
-        };
         match extent {
             Extent::Message => {
                 assignment.ledger.mark(sequence);
             }
             Extent::Prefix => {
+                let RunningJob { parts, sequences, last_marked, .. } = job;
+                let Some(part) = Part::of(parts, last_marked, index) else { return false };
                 // What an earlier prefix covered is not gone through again: handlers mark message by message.
                 let from = (part.start + part.marked) as usize;
-                let prefix = job.sequences.get(from..=index as usize).unwrap_or_default();
+                let prefix = sequences.get(from..=index as usize).unwrap_or_default();
                 mark_all(&mut assignment.ledger, prefix);
                 part.marked = part.marked.max(index - part.start + 1);
                 if part.shared {
@@ -107,8 +107,6 @@ impl<M: Record> Engine<M> {
         if ending == Ending::Done {
             assignment.record_handled(job);
         }
-        let undone = job.sequences.iter().copied().find(|&sequence| !assignment.ledger.is_done(sequence));
-        let offset = undone.and_then(|sequence| assignment.ledger.offset(sequence));
         let active = assignment.stage == Stage::Active;
         let complete = messages.len() == job.sequences.len();
         let (mut kept, mut kept_bytes) = (0, 0);
@@ -127,33 +125,30 @@ impl<M: Record> Engine<M> {
                     kept += 1;
                     kept_bytes += u64::from(bytes);
                     first = Some(sequence);
-                    // It has lingered already.
-                    let queued = Queued { message, sequence, arrived: Instant::START, bytes };
-                    assignment.mailboxes.push_front(part.index, queued);
+                    assignment.mailboxes.push_front(part.index, Queued { message, sequence, bytes });
                 }
             }
             match (ending, first) {
                 (Ending::Failed, Some(sequence)) => {
                     let failures = assignment.mailboxes.count_failure(part.index, sequence);
                     let due = now + assignment.options.retry.delay(failures);
-                    assignment.mailboxes.set_waiting(part.index, State::BackingOff(due));
+                    assignment.mailboxes.set_waiting(part.index, State::BackingOff, due);
                     self.timers.set(due, Timer::VirtualPartition(job.assignment, part.index));
                     next_attempt = Some(next_attempt.map_or(due, |earlier| earlier.min(due)));
                 }
                 (Ending::NotStarted, Some(_)) => assignment.mailboxes.set_ready_again(part.index),
-                _ => {
-                    assignment.mailboxes.clear_failures(part.index);
-                    if !assignment.mailboxes.remove_if_drained(part.index) {
-                        assignment.mailboxes.set_waiting(part.index, State::Idle);
-                        assignment.gather(&mut self.timers, now, job.assignment, part.index);
-                    }
+                _ if assignment.mailboxes.end_job(part.index) => {
+                    assignment.gather(&mut self.timers, now, job.assignment, part.index);
                 }
+                _ => {}
             }
         }
         let (left, left_bytes) = (job.sequences.len() as u64 - kept, job.bytes.saturating_sub(kept_bytes));
         assignment.release(left, left_bytes);
         self.budget.give_back(left, left_bytes);
         if ending == Ending::Failed {
+            let undone = job.sequences.iter().copied().find(|&sequence| !assignment.ledger.is_done(sequence));
+            let offset = undone.and_then(|sequence| assignment.ledger.offset(sequence));
             let (assignment, attempt) = (job.assignment, job.attempt);
             let notice = Notice::HandlerFailed { job: id, assignment, offset, attempt, next_attempt };
             self.actions.push_back(Action::Notice(notice));
@@ -181,7 +176,7 @@ impl<M: Record> Engine<M> {
         }
         let queued = messages.drain(..).zip(&job.sequences).map(|(message, &sequence)| {
             let bytes = message.bytes();
-            Queued { message, sequence, arrived: now, bytes }
+            Queued { message, sequence, bytes }
         });
         if outcome == Outcome::NotStarted {
             for message in queued.rev() {
@@ -195,8 +190,9 @@ impl<M: Record> Engine<M> {
         };
         for (position, message) in queued.enumerate() {
             let answer = answers.as_ref().and_then(|answers| answers.get(position).copied());
-            let index = assignment.mailboxes.push(Partitioner::answered(answer), message);
-            assignment.gather(&mut self.timers, now, job.assignment, index);
+            if let Some(index) = assignment.mailboxes.push(Partitioner::answered(answer), message) {
+                assignment.gather(&mut self.timers, now, job.assignment, index);
+            }
         }
         if answers.is_none() {
             let offset = job.sequences.first().and_then(|&sequence| assignment.ledger.offset(sequence));
@@ -240,13 +236,15 @@ impl<M: Record> Engine<M> {
 impl<M> Assignment<M> {
     /// A handler returned without an error: its messages are done, or under manual offset management handled.
     fn record_handled(&mut self, job: &RunningJob) {
-        for part in self.marks_count().then_some(&job.parts).into_iter().flatten() {
-            let sequences = job.sequences_of(part);
-            if !self.options.manual_offset_management {
-                mark_all(&mut self.ledger, sequences);
-                continue;
-            }
-            for &sequence in sequences.iter().filter(|_| part.shared) {
+        if !self.marks_count() {
+            return;
+        }
+        if !self.options.manual_offset_management {
+            mark_all(&mut self.ledger, &job.sequences);
+            return;
+        }
+        for part in job.parts.iter().filter(|part| part.shared) {
+            for &sequence in job.sequences_of(part) {
                 if !self.ledger.is_done(sequence) {
                     self.unmarked.keep(&self.ledger, part.name, sequence);
                 }
@@ -261,16 +259,24 @@ impl<M> Assignment<M> {
     }
 }
 
-/// Marks ascending sequences, at once where they have no gap.
+/// Marks sequences, at once as far as one follows the other.
 fn mark_all(ledger: &mut Ledger, sequences: &[u64]) {
-    let (Some(&first), Some(&last)) = (sequences.first(), sequences.last()) else {
-        return;
-    };
-    if sequences.len() > 1 && last - first + 1 == sequences.len() as u64 {
-        ledger.mark_range(first..last + 1);
-    } else {
-        for &sequence in sequences {
-            ledger.mark(sequence);
+    let mut run = 0..0;
+    for &sequence in sequences {
+        if sequence == run.end {
+            run.end += 1;
+        } else {
+            mark_run(ledger, run);
+            run = sequence..sequence + 1;
         }
+    }
+    mark_run(ledger, run);
+}
+
+fn mark_run(ledger: &mut Ledger, run: Range<u64>) {
+    if run.end - run.start == 1 {
+        ledger.mark(run.start);
+    } else {
+        ledger.mark_range(run);
     }
 }

@@ -6,7 +6,7 @@ use crate::instant::Instant;
 use crate::job::{Group, Job, JobKind, Part, RunningJob};
 use crate::record::Record;
 use crate::scheduler::PoolId;
-use crate::virtual_partition::Index;
+use crate::virtual_partition::Taken;
 
 /// Most messages of a job for the partitioner: enough to make the crossing into a host language cheap, few enough that
 /// the first of them do not wait long.
@@ -65,35 +65,34 @@ impl<M: Record> Engine<M> {
         let mut groups = Vec::new();
         let (mut attempt, mut bytes) = (1, 0);
         let (mut skipped, mut skipped_bytes) = (0, 0);
-        while let Some(index) = assignment.mailboxes.peek_ready() {
-            let alone = assignment.mailboxes.has_failed(index);
+        while let Some((index, alone)) = assignment.mailboxes.peek_ready() {
             if !parts.is_empty() && (alone || parts.len() >= per_job || messages.len() >= share) {
                 break;
             }
-            assignment.mailboxes.take_ready();
             let start = messages.len();
-            while messages.len() < most
-                && let Some(queued) = assignment.mailboxes.pop(index)
-            {
+            let ledger = &assignment.ledger;
+            let taken = assignment.mailboxes.take_ready(most - start, |queued| {
                 // Only a message that was in a job before can have been marked.
-                if alone && assignment.ledger.is_done(queued.sequence) {
+                let used = !alone || !ledger.is_done(queued.sequence);
+                if used {
+                    bytes += u64::from(queued.bytes);
+                    sequences.push(queued.sequence);
+                    messages.push(queued.message);
+                } else {
                     skipped += 1;
                     skipped_bytes += u64::from(queued.bytes);
                     self.dropped.push(queued.message);
-                    continue;
                 }
-                bytes += u64::from(queued.bytes);
-                sequences.push(queued.sequence);
-                messages.push(queued.message);
-            }
-            let Some(&first) = sequences.get(start) else {
-                assignment.mailboxes.remove_if_drained(index);
+                used
+            });
+            let Some((&first, taken)) = sequences.get(start).zip(taken) else {
+                assignment.mailboxes.end_job(index);
                 continue;
             };
             if start == 0 {
                 attempt = assignment.mailboxes.failures_of(index, first).saturating_add(1);
             }
-            let part = assignment.part(index, start, messages.len());
+            let part = part(taken, start, messages.len());
             groups.push(Group { virtual_partition: part.name, start: part.start, len: part.len });
             parts.push(part);
             if alone {
@@ -122,11 +121,6 @@ impl<M: Record> Engine<M> {
 }
 
 impl<M> Assignment<M> {
-    fn part(&self, index: Index, start: usize, end: usize) -> Part {
-        let (name, shared) = self.mailboxes.name(index);
-        Part { index, name, shared, start: start as u32, len: (end - start) as u32, marked: 0 }
-    }
-
     fn running(
         &self,
         kind: JobKind,
@@ -146,6 +140,12 @@ impl<M> Assignment<M> {
             bytes,
             sequences,
             parts,
+            last_marked: 0,
         }
     }
+}
+
+fn part(taken: Taken, start: usize, end: usize) -> Part {
+    let Taken { index, name, shared } = taken;
+    Part { index, name, shared, start: start as u32, len: (end - start) as u32, marked: 0 }
 }

@@ -15,13 +15,14 @@ use crate::instant::Instant;
 use crate::job::Jobs;
 use crate::ledger::{Delivery, Ledger};
 use crate::metadata;
-use crate::options::{EngineOptions, TopicOptions};
+use crate::options::{EngineOptions, TopicOptions, VirtualPartitions};
 use crate::partitioner::{Partitioner, Route};
 use crate::record::Record;
 use crate::scheduler::{PoolId, Scheduler};
 use crate::timers::{Timer, Timers};
 use crate::unmarked::Unmarked;
-use crate::virtual_partition::{Index, Mailboxes, Queued, State};
+use crate::virtual_partition::{Index, Mailboxes, State};
+use crate::waiting::Queued;
 
 /// Most emptied message lists kept for the next jobs.
 const SPARE_LISTS: usize = 1024;
@@ -107,8 +108,9 @@ impl<M: Record> Engine<M> {
             waits_for_old_jobs: old_jobs > 0,
             commits: Commits::new(&ledger, decoded.user),
             ledger,
-            mailboxes: Mailboxes::new(),
+            mailboxes: Mailboxes::new(options.virtual_partitions == VirtualPartitions::Off, options.linger.is_zero()),
             intake: VecDeque::new(),
+            arrivals: VecDeque::new(),
             asking_partitioner: false,
             unmarked: Unmarked::new(),
             running_jobs: 0,
@@ -147,6 +149,7 @@ impl<M: Record> Engine<M> {
             self.dropped.extend(messages);
             return;
         };
+        assignment.note_arrival(now);
         let (mut taken, mut taken_bytes) = (0, 0);
         for message in messages {
             let offset = message.offset();
@@ -167,11 +170,10 @@ impl<M: Record> Engine<M> {
             taken += 1;
             taken_bytes += u64::from(bytes);
             let route = assignment.partitioner.route(&message);
-            let queued = Queued { message, sequence, arrived: now, bytes };
+            let queued = Queued { message, sequence, bytes };
             if route == Route::Ask {
                 assignment.intake.push_back(queued);
-            } else {
-                let index = assignment.mailboxes.push(route, queued);
+            } else if let Some(index) = assignment.mailboxes.push(route, queued) {
                 assignment.gather(&mut self.timers, now, id, index);
             }
         }
@@ -283,12 +285,10 @@ impl<M: Record> Engine<M> {
         let Some(assignment) = self.assignments.get_mut(id) else {
             return;
         };
-        match assignment.mailboxes.state(index) {
-            Some(State::Lingering(due) | State::BackingOff(due)) if due <= now => {
-                assignment.mailboxes.set_ready(index);
-                self.enlist(id);
-            }
-            _ => {}
+        let due = assignment.mailboxes.due(index).is_some_and(|due| due <= now);
+        if due && matches!(assignment.mailboxes.state(index), Some(State::Lingering | State::BackingOff)) {
+            assignment.mailboxes.set_ready(index);
+            self.enlist(id);
         }
     }
 }
@@ -296,20 +296,34 @@ impl<M: Record> Engine<M> {
 impl<M> Assignment<M> {
     /// Decides whether a virtual partition that is in no job and in no back-off is ready or waits for more messages.
     pub(crate) fn gather(&mut self, timers: &mut Timers, now: Instant, id: AssignmentId, index: Index) {
-        let state = self.mailboxes.state(index);
-        if !matches!(state, Some(State::Idle | State::Lingering(_))) {
-            return;
-        }
-        if self.options.linger.is_zero() || self.mailboxes.length(index) >= self.options.max_messages {
+        if self.mailboxes.length(index) >= self.options.max_messages {
             self.mailboxes.set_ready(index);
-        } else if state == Some(State::Idle) {
-            let due = self.mailboxes.oldest(index).unwrap_or(now) + self.options.linger;
+        } else if self.mailboxes.state(index) == Some(State::Idle) {
+            let due = self.mailboxes.first(index).map_or(now, |first| self.arrival(first)) + self.options.linger;
             if due <= now {
                 self.mailboxes.set_ready(index);
             } else {
-                self.mailboxes.set_waiting(index, State::Lingering(due));
+                self.mailboxes.set_waiting(index, State::Lingering, due);
                 timers.set(due, Timer::VirtualPartition(id, index));
             }
         }
+    }
+
+    /// Remembers when the next messages arrive, if anybody will ask.
+    fn note_arrival(&mut self, now: Instant) {
+        if self.options.linger.is_zero() {
+            return;
+        }
+        let seqs = self.ledger.seqs();
+        while self.arrivals.get(1).is_some_and(|&(first, _)| first <= seqs.start) {
+            self.arrivals.pop_front();
+        }
+        self.arrivals.push_back((seqs.end, now));
+    }
+
+    /// When the message of this sequence arrived; of one that the position has passed, some time before.
+    fn arrival(&self, sequence: u64) -> Instant {
+        let behind = self.arrivals.partition_point(|&(first, _)| first <= sequence);
+        behind.checked_sub(1).and_then(|at| self.arrivals.get(at)).map_or(Instant::START, |&(_, arrived)| arrived)
     }
 }

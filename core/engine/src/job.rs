@@ -89,6 +89,8 @@ pub(crate) struct RunningJob {
     /// The ledger's sequence of each message.
     pub(crate) sequences: Vec<u64>,
     pub(crate) parts: Vec<Part>,
+    /// The part that a prefix mark fell into last: handlers mark in order.
+    pub(crate) last_marked: usize,
 }
 
 /// The engine's side of a group.
@@ -108,6 +110,18 @@ impl RunningJob {
     pub(crate) fn sequences_of(&self, part: &Part) -> &[u64] {
         let start = part.start as usize;
         self.sequences.get(start..start + part.len as usize).unwrap_or_default()
+    }
+}
+
+impl Part {
+    /// The part of a message, which must be there; `last` is where the previous one was found.
+    pub(crate) fn of<'a>(parts: &'a mut [Self], last: &mut usize, message: u32) -> Option<&'a mut Self> {
+        let holds = |part: &Self| message.checked_sub(part.start).is_some_and(|place| place < part.len);
+        let near = [*last, *last + 1].into_iter().find(|&at| parts.get(at).is_some_and(holds));
+        // Parts lie one behind the other, so the last that begins at or before the message holds it.
+        let behind = || parts.partition_point(|part| part.start <= message).checked_sub(1);
+        *last = near.or_else(behind)?;
+        parts.get_mut(*last)
     }
 }
 

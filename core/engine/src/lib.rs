@@ -26,6 +26,7 @@ mod scheduler;
 mod timers;
 mod unmarked;
 mod virtual_partition;
+mod waiting;
 mod watch;
 
 pub use action::{Action, CommitFailure, CommitId, Notice, Room, Stall, Start, Totals};

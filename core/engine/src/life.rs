@@ -112,7 +112,7 @@ impl<M> Assignment<M> {
     /// Empties the mailboxes; returns what was given back, in messages and bytes.
     fn drop_queued(&mut self, dropped: &mut Vec<M>) -> (u64, u64) {
         let (mut messages, mut bytes) = (0, 0);
-        let mut drop = |queued: crate::virtual_partition::Queued<M>| {
+        let mut drop = |queued: crate::waiting::Queued<M>| {
             messages += 1;
             bytes += u64::from(queued.bytes);
             dropped.push(queued.message);

@@ -1,8 +1,7 @@
-//! The mailboxes of one assignment: a queue of messages for each virtual partition, and the queue of those that are ready.
+//! The mailboxes of one assignment: a list of messages for each virtual partition, and the queue of those that are ready.
 //!
-//! Owned by the assignment, used by the engine's one thread. All queues share one arena of nodes linked by index, so that
-//! a virtual partition that comes and goes with a single message costs no allocation. Guarantees: messages leave a virtual
-//! partition in the order they entered it (put back ones in front), and one that is running is never in the ready queue.
+//! Owned by the assignment, used by the engine's one thread. Guarantees: messages leave a virtual partition in the order
+//! they entered it (put back ones in front), and one that is running is never in the ready queue.
 
 use std::collections::VecDeque;
 
@@ -10,60 +9,61 @@ use hashbrown::HashMap;
 
 use crate::instant::Instant;
 use crate::partitioner::{Route, Spread};
+use crate::waiting::{List, Queued, Waiting};
 
-const NONE: u32 = u32::MAX;
+/// A virtual partition without messages stays known until this many have gathered: keys come back, and two operations on
+/// the table of names cost more than a message. They take about 64 bytes each.
+const MOST_EMPTY: usize = 1024;
 
 /// Names a virtual partition inside its assignment while it exists; reused afterwards.
 pub(crate) type Index = u32;
 
-/// A message out of a mailbox, or on its way into one.
-#[derive(Debug)]
-pub(crate) struct Queued<M> {
-    pub(crate) message: M,
-    /// The message's place in the ledger.
-    pub(crate) sequence: u64,
-    pub(crate) arrived: Instant,
-    pub(crate) bytes: u32,
-}
-
 /// What a virtual partition is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// Just created or just returned from a job: the engine decides at once what comes next.
+    /// Messages; or, if it has some, a decision of the engine, which comes at once.
     Idle,
-    /// More messages, until this instant.
-    Lingering(Instant),
+    /// More messages, until it is due.
+    Lingering,
     /// A seat.
     Ready,
     /// The end of its job.
     Running,
-    /// The end of its back-off.
-    BackingOff(Instant),
+    /// The end of its back-off, when it is due.
+    BackingOff,
 }
 
 #[derive(Debug)]
 struct VirtualPartition {
     name: u64,
-    shared: bool,
+    /// When a linger or a back-off ends.
+    due: Instant,
+    list: List,
     state: State,
-    head: u32,
-    tail: u32,
-    length: u32,
-    /// Failures in a row of the message `failed`, which was the first unmarked one.
-    failures: u32,
-    failed: u64,
+    /// Whether later messages may join it under its name.
+    shared: bool,
+    /// Whether it failed last time; how often is in a table of its own, because few ever do.
+    failed: bool,
 }
 
-#[derive(Debug)]
-struct Node<M> {
-    content: Option<Queued<M>>,
-    next: u32,
+/// Failures in a row of a message that was the first unmarked one.
+#[derive(Clone, Copy, Debug)]
+struct Failures {
+    times: u32,
+    sequence: u64,
+}
+
+/// What a job took from a virtual partition.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Taken {
+    pub(crate) index: Index,
+    pub(crate) name: u64,
+    pub(crate) shared: bool,
 }
 
 #[derive(Debug)]
 pub(crate) struct Mailboxes<M> {
-    nodes: Vec<Node<M>>,
-    free_node: u32,
+    waiting: Waiting<M>,
     partitions: Vec<Option<VirtualPartition>>,
     free: Vec<Index>,
     by_name: HashMap<u64, Index, Spread>,
@@ -72,13 +72,18 @@ pub(crate) struct Mailboxes<M> {
     ready: VecDeque<Index>,
     ready_messages: u64,
     messages: u64,
+    /// Virtual partitions under a name that have no message and are in no job.
+    empty: usize,
+    failures: HashMap<u64, Failures, Spread>,
+    /// Whether messages wait for no company.
+    eager: bool,
 }
 
 impl<M> Mailboxes<M> {
-    pub(crate) fn new() -> Self {
+    /// Mailboxes of many virtual partitions, or of a `single` one; ready as soon as there is a message if `eager`.
+    pub(crate) fn new(single: bool, eager: bool) -> Self {
         Self {
-            nodes: Vec::new(),
-            free_node: NONE,
+            waiting: if single { Waiting::single() } else { Waiting::many() },
             partitions: Vec::new(),
             free: Vec::new(),
             by_name: HashMap::with_hasher(Spread::default()),
@@ -86,6 +91,9 @@ impl<M> Mailboxes<M> {
             ready: VecDeque::new(),
             ready_messages: 0,
             messages: 0,
+            empty: 0,
+            failures: HashMap::with_hasher(Spread::default()),
+            eager,
         }
     }
 
@@ -103,89 +111,113 @@ impl<M> Mailboxes<M> {
         !self.ready.is_empty()
     }
 
-    /// Queues a message at the end of its virtual partition, which appears with its first message. A message the
-    /// partitioner was not asked about yet ([`Route::Ask`]) must not come here; it would go to the virtual partition 0.
-    pub(crate) fn push(&mut self, route: Route, queued: Queued<M>) -> Index {
+    /// Queues a message at the end of its virtual partition, which appears with its first message. Returns it if the engine
+    /// has to decide whether it is ready. A message the partitioner was not asked about yet ([`Route::Ask`]) must not come
+    /// here; it would go to the virtual partition 0.
+    #[inline]
+    pub(crate) fn push(&mut self, route: Route, queued: Queued<M>) -> Option<Index> {
         let index = match route {
             Route::Alone(name) => self.create(name, false),
             Route::Shared(name) => self.find_or_create(name),
             Route::Ask => self.find_or_create(0),
         };
-        let node = self.allocate(queued, NONE);
-        let Some(partition) = self.partitions.get_mut(index as usize).and_then(Option::as_mut) else {
-            return index;
-        };
-        let previous = std::mem::replace(&mut partition.tail, node);
-        partition.length += 1;
-        if partition.state == State::Ready {
-            self.ready_messages += 1;
-        }
-        if previous == NONE {
-            partition.head = node;
-        } else if let Some(previous) = self.nodes.get_mut(previous as usize) {
-            previous.next = node;
-        }
+        let partition = self.partitions.get_mut(index as usize).and_then(Option::as_mut)?;
+        self.waiting.push_back(&mut partition.list, queued);
         self.messages += 1;
-        index
+        match partition.state {
+            State::Ready => self.ready_messages += 1,
+            State::Idle => {
+                self.empty -= usize::from(partition.shared && partition.list.length() == 1);
+                if !self.eager {
+                    return Some(index);
+                }
+                partition.state = State::Ready;
+                self.ready_messages += u64::from(partition.list.length());
+                self.ready.push_back(index);
+            }
+            State::Lingering => return Some(index),
+            State::Running | State::BackingOff => {}
+        }
+        None
     }
 
     /// Puts a message back in front of its running virtual partition.
     pub(crate) fn push_front(&mut self, index: Index, queued: Queued<M>) {
-        let Some(head) = self.partition(index).map(|partition| partition.head) else {
-            return;
-        };
-        let node = self.allocate(queued, head);
-        if let Some(partition) = self.partition_mut(index) {
-            partition.head = node;
-            if partition.tail == NONE {
-                partition.tail = node;
-            }
-            partition.length += 1;
+        if let Some(partition) = self.partitions.get_mut(index as usize).and_then(Option::as_mut) {
+            self.waiting.push_front(&mut partition.list, queued);
             self.messages += 1;
         }
     }
 
-    /// Takes the first message of a virtual partition that is not in the ready queue.
-    pub(crate) fn pop(&mut self, index: Index) -> Option<Queued<M>> {
-        let partition = self.partitions.get_mut(index as usize)?.as_mut()?;
-        let taken = partition.head;
-        let node = self.nodes.get_mut(taken as usize)?;
-        let content = node.content.take()?;
-        partition.head = node.next;
-        partition.length -= 1;
-        if partition.head == NONE {
-            partition.tail = NONE;
-        }
-        node.next = self.free_node;
-        self.free_node = taken;
-        self.messages -= 1;
-        Some(content)
+    /// The virtual partition that would be taken next, and whether it failed last time, so that it is retried without
+    /// company.
+    #[inline]
+    pub(crate) fn peek_ready(&self) -> Option<(Index, bool)> {
+        let index = *self.ready.front()?;
+        Some((index, self.partition(index).is_some_and(|partition| partition.failed)))
     }
 
-    /// The name of a virtual partition, as handlers see it, and whether other messages may join it.
-    pub(crate) fn name(&self, index: Index) -> (u64, bool) {
-        self.partition(index).map_or((0, false), |partition| (partition.name, partition.shared))
+    /// Takes the first ready virtual partition for a job, with its messages until `most` were of use to `each`.
+    #[inline]
+    pub(crate) fn take_ready(&mut self, most: usize, each: impl FnMut(Queued<M>) -> bool) -> Option<Taken> {
+        let index = self.ready.pop_front()?;
+        let partition = self.partitions.get_mut(index as usize)?.as_mut()?;
+        partition.state = State::Running;
+        let before = u64::from(partition.list.length());
+        self.ready_messages -= before;
+        self.waiting.take(&mut partition.list, most, each);
+        self.messages -= before - u64::from(partition.list.length());
+        Some(Taken { index, name: partition.name, shared: partition.shared })
+    }
+
+    /// The job of a virtual partition ended and nothing of it came back. Returns whether the engine has to decide what the
+    /// messages that gathered wait for.
+    #[inline]
+    pub(crate) fn end_job(&mut self, index: Index) -> bool {
+        let Some(partition) = self.partitions.get_mut(index as usize).and_then(Option::as_mut) else {
+            return false;
+        };
+        if partition.failed {
+            partition.failed = false;
+            self.failures.remove(&u64::from(index));
+        }
+        partition.state = State::Idle;
+        if partition.list.length() == 0 {
+            self.retire(index);
+            return false;
+        }
+        if self.eager {
+            partition.state = State::Ready;
+            self.ready_messages += u64::from(partition.list.length());
+            self.ready.push_back(index);
+        }
+        !self.eager
     }
 
     pub(crate) fn state(&self, index: Index) -> Option<State> {
         self.partition(index).map(|partition| partition.state)
     }
 
+    /// When the linger or the back-off of a virtual partition ends.
+    pub(crate) fn due(&self, index: Index) -> Option<Instant> {
+        self.partition(index).map(|partition| partition.due)
+    }
+
     pub(crate) fn length(&self, index: Index) -> u32 {
-        self.partition(index).map_or(0, |partition| partition.length)
+        self.partition(index).map_or(0, |partition| partition.list.length())
     }
 
-    /// When the first waiting message arrived.
-    pub(crate) fn oldest(&self, index: Index) -> Option<Instant> {
-        let head = self.partition(index)?.head;
-        Some(self.nodes.get(head as usize)?.content.as_ref()?.arrived)
+    /// The ledger's sequence of the first waiting message.
+    pub(crate) fn first(&self, index: Index) -> Option<u64> {
+        self.waiting.first(&self.partition(index)?.list)
     }
 
-    /// Lets a virtual partition wait for something else than a seat.
-    pub(crate) fn set_waiting(&mut self, index: Index, state: State) {
+    /// Lets a virtual partition that is not in the ready queue wait for a moment: the end of a linger or a back-off.
+    pub(crate) fn set_waiting(&mut self, index: Index, state: State, due: Instant) {
         debug_assert!(state != State::Ready && self.state(index) != Some(State::Ready));
         if let Some(partition) = self.partition_mut(index) {
             partition.state = state;
+            partition.due = due;
         }
     }
 
@@ -207,7 +239,7 @@ impl<M> Mailboxes<M> {
             return;
         }
         partition.state = State::Ready;
-        let length = partition.length;
+        let length = partition.list.length();
         self.ready_messages += u64::from(length);
         if first {
             self.ready.push_front(index);
@@ -216,81 +248,34 @@ impl<M> Mailboxes<M> {
         }
     }
 
-    /// The virtual partition that would be taken next.
-    pub(crate) fn peek_ready(&self) -> Option<Index> {
-        self.ready.front().copied()
-    }
-
-    /// Takes the first ready virtual partition for a job.
-    pub(crate) fn take_ready(&mut self) -> Option<Index> {
-        let index = self.ready.pop_front()?;
-        if let Some(partition) = self.partition_mut(index) {
-            partition.state = State::Running;
-            let length = partition.length;
-            self.ready_messages -= u64::from(length);
-        }
-        Some(index)
-    }
-
-    /// Forgets a virtual partition without messages; false when it still has some.
-    pub(crate) fn remove_if_drained(&mut self, index: Index) -> bool {
-        let Some(slot) = self.partitions.get_mut(index as usize) else {
-            return false;
-        };
-        if slot.as_ref().is_none_or(|partition| partition.length > 0) {
-            return false;
-        }
-        if let Some(partition) = slot.take() {
-            if partition.shared {
-                self.by_name.remove(&partition.name);
-                if self.last.is_some_and(|(name, _)| name == partition.name) {
-                    self.last = None;
-                }
-            }
-            self.free.push(index);
-        }
-        true
-    }
-
     /// Counts a failure of a virtual partition whose first unmarked message is now `sequence`; returns how many times
     /// this message has failed in a row.
     pub(crate) fn count_failure(&mut self, index: Index, sequence: u64) -> u32 {
-        let Some(partition) = self.partition_mut(index) else {
-            return 1;
-        };
-        let again = partition.failures > 0 && partition.failed == sequence;
-        partition.failures = if again { partition.failures.saturating_add(1) } else { 1 };
-        partition.failed = sequence;
-        partition.failures
-    }
-
-    pub(crate) fn clear_failures(&mut self, index: Index) {
+        let times = self.failures_of(index, sequence).saturating_add(1);
         if let Some(partition) = self.partition_mut(index) {
-            partition.failures = 0;
+            partition.failed = true;
+            self.failures.insert(u64::from(index), Failures { times, sequence });
         }
-    }
-
-    /// Whether the virtual partition failed last time, so that it is retried without company.
-    pub(crate) fn has_failed(&self, index: Index) -> bool {
-        self.partition(index).is_some_and(|partition| partition.failures > 0)
+        times
     }
 
     /// Earlier failures in a row of the message `sequence`.
     pub(crate) fn failures_of(&self, index: Index, sequence: u64) -> u32 {
-        let partition = self.partition(index).filter(|partition| partition.failed == sequence);
-        partition.map_or(0, |partition| partition.failures)
+        let failures = self.failures.get(&u64::from(index)).filter(|failures| failures.sequence == sequence);
+        failures.map_or(0, |failures| failures.times)
     }
 
     /// Empties all mailboxes. Virtual partitions of running jobs are forgotten too: nothing is put back any more.
-    pub(crate) fn clear(&mut self, mut drop: impl FnMut(Queued<M>)) {
-        self.nodes.drain(..).filter_map(|node| node.content).for_each(&mut drop);
-        *self = Self::new();
+    pub(crate) fn clear(&mut self, drop: impl FnMut(Queued<M>)) {
+        self.waiting.drain(drop);
+        *self = Self::new(matches!(self.waiting, Waiting::Single(_)), self.eager);
     }
 
     /// Every virtual partition with its state and the number of its waiting messages.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Index, State, u32)> {
         let present = self.partitions.iter().enumerate();
-        present.filter_map(|(index, slot)| slot.as_ref().map(|found| (index as Index, found.state, found.length)))
+        present
+            .filter_map(|(index, slot)| slot.as_ref().map(|found| (index as Index, found.state, found.list.length())))
     }
 
     fn partition(&self, index: Index) -> Option<&VirtualPartition> {
@@ -301,6 +286,7 @@ impl<M> Mailboxes<M> {
         self.partitions.get_mut(index as usize)?.as_mut()
     }
 
+    #[inline]
     fn find_or_create(&mut self, name: u64) -> Index {
         if let Some((last, index)) = self.last
             && last == name
@@ -318,38 +304,50 @@ impl<M> Mailboxes<M> {
     fn create(&mut self, name: u64, shared: bool) -> Index {
         let partition = VirtualPartition {
             name,
-            shared,
+            due: Instant::START,
+            list: List::EMPTY,
             state: State::Idle,
-            head: NONE,
-            tail: NONE,
-            length: 0,
-            failures: 0,
-            failed: 0,
+            shared,
+            failed: false,
         };
-        let index = if let Some(index) = self.free.pop() {
-            if let Some(slot) = self.partitions.get_mut(index as usize) {
-                *slot = Some(partition);
-            }
-            index
-        } else {
-            self.partitions.push(Some(partition));
-            (self.partitions.len() - 1) as Index
-        };
+        let index = self.free.pop().unwrap_or(self.partitions.len() as Index);
+        match self.partitions.get_mut(index as usize) {
+            Some(slot) => *slot = Some(partition),
+            None => self.partitions.push(Some(partition)),
+        }
         if shared {
             self.by_name.insert(name, index);
+            self.empty += 1;
         }
         index
     }
 
-    fn allocate(&mut self, queued: Queued<M>, next: u32) -> u32 {
-        let free = self.free_node;
-        if let Some(node) = self.nodes.get_mut(free as usize) {
-            self.free_node = node.next;
-            *node = Node { content: Some(queued), next };
-            return free;
+    /// A virtual partition has no messages left and no job: one that nobody can join is gone, others may be filled again.
+    fn retire(&mut self, index: Index) {
+        let Some(slot) = self.partitions.get_mut(index as usize) else {
+            return;
+        };
+        if slot.as_ref().is_some_and(|partition| partition.shared) {
+            self.empty += 1;
+            if self.empty > MOST_EMPTY {
+                self.forget_empty();
+            }
+        } else {
+            *slot = None;
+            self.free.push(index);
         }
-        self.nodes.push(Node { content: Some(queued), next });
-        (self.nodes.len() - 1) as u32
+    }
+
+    fn forget_empty(&mut self) {
+        for (index, slot) in self.partitions.iter_mut().enumerate() {
+            let gone = slot.take_if(|partition| partition.state == State::Idle && partition.list.length() == 0);
+            if let Some(partition) = gone {
+                self.by_name.remove(&partition.name);
+                self.free.push(index as Index);
+            }
+        }
+        self.last = None;
+        self.empty = 0;
     }
 
     /// Compares what is counted along the way with a count from scratch; for tests.
@@ -357,19 +355,21 @@ impl<M> Mailboxes<M> {
         let mut messages = 0;
         let mut ready_messages = 0;
         let mut ready = 0;
+        let mut empty = 0;
         for (index, state, length) in self.iter() {
             messages += u64::from(length);
+            empty += usize::from(state == State::Idle && length == 0);
             if state == State::Ready {
                 ready += 1;
                 ready_messages += u64::from(length);
-                if !self.ready.contains(&index) {
-                    return Err(format!("virtual partition {index} is ready but not queued"));
+                if length == 0 || !self.ready.contains(&index) {
+                    return Err(format!("virtual partition {index} is ready but empty or not queued"));
                 }
             }
         }
-        let counted = (self.messages, self.ready_messages, self.ready.len());
-        if counted != (messages, ready_messages, ready) {
-            return Err(format!("mailboxes count {counted:?}, hold {:?}", (messages, ready_messages, ready)));
+        let counted = (self.messages, self.ready_messages, self.ready.len(), self.empty);
+        if counted != (messages, ready_messages, ready, empty) {
+            return Err(format!("mailboxes count {counted:?}, hold {:?}", (messages, ready_messages, ready, empty)));
         }
         Ok(())
     }

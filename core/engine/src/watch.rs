@@ -10,7 +10,7 @@ use crate::instant::Instant;
 use crate::job::{JobId, RunningJob};
 use crate::record::Record;
 use crate::scheduler::PoolId;
-use crate::virtual_partition::State;
+use crate::virtual_partition::{Index, State};
 
 /// How late a timer may be before what waits for it counts as stalled: the driver may be about to tick.
 const LATE: Duration = Duration::from_secs(1);
@@ -105,13 +105,13 @@ impl<M: Record> Engine<M> {
             return false;
         }
         let late = |due: Instant| due + LATE < now;
-        let frozen = |state: State| match state {
+        let frozen = |index: Index, state: State| match state {
             State::Idle => true,
             State::Ready => !assignment.enlisted,
             State::Running => assignment.running_jobs == 0,
-            State::Lingering(due) | State::BackingOff(due) => late(due),
+            State::Lingering | State::BackingOff => assignment.mailboxes.due(index).is_none_or(late),
         };
-        let mailboxes = assignment.mailboxes.iter().any(|(_, state, length)| length > 0 && frozen(state));
+        let mailboxes = assignment.mailboxes.iter().any(|(index, state, length)| length > 0 && frozen(index, state));
         let partitioner = if assignment.asking_partitioner { assignment.running_jobs > 0 } else { assignment.enlisted };
         mailboxes || (!assignment.intake.is_empty() && !partitioner)
     }
