@@ -14,6 +14,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+#[cfg(test)]
+mod tests;
+
 impl Poller {
     pub(super) fn mark_readable(&mut self, assignment: AssignmentId) {
         if self.readable_set.insert(assignment) {
