@@ -39,7 +39,7 @@ pub(super) const CONSUMER: [Given; 6] = [
         name: "fetch.message.max.bytes",
         value: "262144",
         reason: "Smaller fetches stay in the processor's cache and take half the memory of librdkafka's 1 MiB. A \
-                 larger message still arrives.",
+                 larger message still arrives. Less where many partitions share `memory_budget_bytes`.",
     },
     Given { name: "socket.nagle.disable", value: "true", reason: "Small requests, such as commits, leave at once." },
 ];

@@ -1,6 +1,7 @@
 //! How a poller comes to be: routes from topics, members from groups, client settings from the configuration.
 
 use super::member::Member;
+use super::prefetch::{self, Prefetch};
 use super::{Poller, Route, Source};
 use crate::app::TopicEntry;
 use crate::config::{self, AppConfig, InitialOffset};
@@ -20,14 +21,9 @@ use std::time::{Duration, Instant};
 /// How long a first look at the cluster may take before the app says that no broker answers.
 const FIRST_LOOK: Duration = Duration::from_millis(2_200);
 const LOOK_SLICE_MS: i32 = 250;
-/// Partitions that the prefetch budget is divided by: it is a setting of the client, which is made before it knows them.
-const PARTITIONS_ASSUMED: u64 = 16;
-/// Half of the memory budget is for what librdkafka fetched ahead, half for what the engine holds.
-const PREFETCH_SHARE: u64 = 2;
-const LEAST_PREFETCH_KBYTES: u64 = 64;
-const MOST_PREFETCH_KBYTES: u64 = 4_096;
-/// What librdkafka needs to hold a queued message, in bytes: small messages cost more than their size.
-const MESSAGE_OVERHEAD: u64 = 300;
+/// How long a client may go unasked: it tells by its queue when there is something. It leaves its group when nobody asks for
+/// `max.poll.interval.ms`, of which at most a quarter is used.
+const LONGEST_SILENCE_MS: u64 = 10_000;
 /// Settings that only the classic group protocol knows.
 const CLASSIC: [&str; 3] = ["session.timeout.ms", "heartbeat.interval.ms", "group.protocol"];
 
@@ -39,7 +35,7 @@ pub(super) fn poller(
     parker: Parker,
 ) -> Result<Poller> {
     let mut engine = Engine::new(EngineOptions {
-        memory_budget_bytes: config.memory_budget_bytes - config.memory_budget_bytes / PREFETCH_SHARE,
+        memory_budget_bytes: config.memory_budget_bytes - config.memory_budget_bytes / prefetch::SHARE,
         commit_interval: config.commit_interval,
         ..EngineOptions::default()
     });
@@ -105,11 +101,13 @@ pub(super) fn poller(
         fetched: Vec::new(),
         ready_jobs: Vec::new(),
         last_stall_check: Instant::now(),
+        unjoined: Vec::new(),
     };
+    let prefetch = Prefetch::new(config.memory_budget_bytes, prefetch::ASSUMED.max(groups.len() as u64));
     // Clients are made here, on the caller's thread, so that a refused setting is the caller's error.
     for (number, (group, members_topics)) in groups.iter().enumerate() {
-        let settings = settings(config, topics, members_topics, group)?;
-        poller.add_member(number, group, members_topics, topics, &settings)?;
+        let settings = settings(config, topics, members_topics, group, prefetch)?;
+        poller.add_member(number, group, members_topics, topics, settings)?;
     }
     Ok(poller)
 }
@@ -121,31 +119,43 @@ impl Poller {
         group: &str,
         numbers: &[usize],
         topics: &[TopicEntry],
-        settings: &BTreeMap<String, String>,
+        settings: BTreeMap<String, String>,
     ) -> Result<()> {
         let token = self.next_token;
         self.next_token += 1;
-        let ready = Ready::new(token, Arc::clone(&self.shared.waker));
-        let pairs: Vec<_> = settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        let consumer = Consumer::new(&pairs, group, ready)?;
-        let poll_every = poll_interval(settings);
+        let consumer = self.client(token, group, &settings)?;
+        let poll_every = poll_interval(&settings);
         let names = numbers.iter().map(|topic| (topics[*topic].name.clone(), *topic)).collect();
         self.sources.insert(token, Source::Member(number));
         self.members.push(Member::new(Arc::from(group), consumer, names, poll_every));
+        self.unjoined.push((token, settings));
         Ok(())
+    }
+
+    fn client(&self, token: u64, group: &str, settings: &BTreeMap<String, String>) -> Result<Consumer> {
+        let ready = Ready::new(token, Arc::clone(&self.shared.waker));
+        let pairs: Vec<_> = settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        Consumer::new(&pairs, group, ready)
     }
 
     /// First thing on the poller's thread: looks at the cluster for at most a few seconds, says what is wrong, joins.
     pub(super) fn connect(&mut self) {
         let deadline = Instant::now() + FIRST_LOOK;
+        let mut partitions = 0;
         for member in 0..self.members.len() {
-            let names: Vec<String> = self.members[member].topics.keys().cloned().collect();
-            for name in &names {
-                if let Err(error) = self.look_at(member, name, deadline) {
-                    self.first_look_failed(&error, name);
-                    break;
+            for name in self.members[member].names() {
+                match self.look_at(member, &name, deadline) {
+                    Ok(count) => partitions += count as u64,
+                    Err(error) => {
+                        self.first_look_failed(&error, &name);
+                        break;
+                    }
                 }
             }
+        }
+        self.divide_prefetch(partitions);
+        for member in 0..self.members.len() {
+            let names = self.members[member].names();
             let joined = self.members[member].consumer().and_then(|consumer| consumer.subscribe(&names));
             if let Err(error) = joined {
                 self.publish_error(error, true);
@@ -153,18 +163,36 @@ impl Poller {
         }
     }
 
-    /// Asks for a topic in slices, so that a stop is never late by more than one of them.
-    fn look_at(&self, member: usize, name: &str, deadline: Instant) -> Result<()> {
+    /// Where there are more partitions than were reckoned with, the clients, which joined nothing yet, are made anew with
+    /// less for each.
+    fn divide_prefetch(&mut self, partitions: u64) {
+        for (member, (token, mut settings)) in std::mem::take(&mut self.unjoined).into_iter().enumerate() {
+            if partitions <= prefetch::ASSUMED {
+                continue;
+            }
+            Prefetch::new(self.config.memory_budget_bytes, partitions).lower(&mut settings);
+            let group = Arc::clone(self.members[member].group());
+            match self.client(token, &group, &settings) {
+                // Its predecessor is connected to a broker that answers, so that it goes at once.
+                Ok(client) => drop(self.members[member].replace_consumer(client)),
+                Err(error) => self.publish_error(error, true),
+            }
+        }
+    }
+
+    /// Asks for a topic in slices, so that a stop is never late by more than one of them. Answers how many partitions it
+    /// has; 0 for a pattern, and when nothing is known yet.
+    fn look_at(&self, member: usize, name: &str, deadline: Instant) -> Result<usize> {
         loop {
             let looked =
                 self.members[member].consumer().and_then(|consumer| consumer.partition_count(name, LOOK_SLICE_MS));
             match looked {
                 Err(error) if error.kafka().is_some_and(|number| number < 0) && Instant::now() < deadline => {
                     if self.shared.is_stop_asked() {
-                        return Ok(());
+                        return Ok(0);
                     }
                 }
-                other => return other.map(|_| ()),
+                other => return other,
             }
         }
     }
@@ -190,6 +218,7 @@ fn settings(
     topics: &[TopicEntry],
     numbers: &[usize],
     group: &str,
+    prefetch: Prefetch,
 ) -> Result<BTreeMap<String, String>> {
     let mut settings = config.client_settings(group);
     let embedded = embedded::is_embedded(&config.bootstrap_servers);
@@ -199,11 +228,7 @@ fn settings(
         settings.remove("partition.assignment.strategy");
     }
     settings.insert("bootstrap.servers".to_owned(), embedded::resolve(&config.bootstrap_servers)?);
-    let per_partition = config.memory_budget_bytes / PREFETCH_SHARE / PARTITIONS_ASSUMED;
-    let kbytes = (per_partition / 1024).clamp(LEAST_PREFETCH_KBYTES, MOST_PREFETCH_KBYTES);
-    let few = (kbytes * 1024 / MESSAGE_OVERHEAD).clamp(1, 100_000);
-    settings.insert("queued.max.messages.kbytes".to_owned(), kbytes.to_string());
-    settings.insert("queued.min.messages".to_owned(), few.to_string());
+    prefetch.apply(&mut settings, config.kafka.contains_key("fetch.message.max.bytes"));
     let configs = || numbers.iter().filter_map(|number| topics.get(*number)).map(|entry| (&entry.name, &entry.config));
     let earliest = configs().all(|(_, topic)| topic.initial_offset == InitialOffset::Earliest);
     if !earliest && configs().any(|(_, topic)| topic.initial_offset == InitialOffset::Earliest) {
@@ -228,7 +253,7 @@ fn settings(
 
 fn poll_interval(settings: &BTreeMap<String, String>) -> Duration {
     let longest = settings.get("max.poll.interval.ms").and_then(|text| text.parse::<u64>().ok()).unwrap_or(300_000);
-    Duration::from_millis((longest / 4).clamp(50, 2_000))
+    Duration::from_millis((longest / 4).clamp(50, LONGEST_SILENCE_MS))
 }
 
 fn spread(mode: config::VirtualPartitions) -> karafka_engine::VirtualPartitions {

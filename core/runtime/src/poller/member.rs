@@ -78,6 +78,16 @@ impl Member {
         self.consumer.as_ref().ok_or_else(|| Error::new(ErrorKind::Stopped, "poll", "the consumer is closed"))
     }
 
+    /// The names of its topics, patterns among them.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.topics.keys().cloned().collect()
+    }
+
+    /// Puts another client in the place of one that joined nothing yet; gives that one back.
+    pub(super) fn replace_consumer(&mut self, consumer: Consumer) -> Option<Consumer> {
+        self.consumer.replace(consumer)
+    }
+
     pub(super) fn take_consumer(&mut self) -> Option<Consumer> {
         self.consumer.take()
     }

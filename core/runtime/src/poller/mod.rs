@@ -13,6 +13,7 @@
 mod boot;
 mod member;
 mod notice;
+mod prefetch;
 mod reader;
 mod shutdown;
 
@@ -36,7 +37,7 @@ use crossbeam::sync::Parker;
 use karafka_engine::{Action, AssignmentId, CommitId, Engine, Outcome, PoolId, TopicId};
 use member::Member;
 use shutdown::Shutdown;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -44,8 +45,11 @@ use std::time::{Duration, Instant};
 /// How long an app that its last handle left may take to stop.
 pub(crate) const ABANDONED: Duration = Duration::from_secs(5);
 
-/// The longest sleep: clients must be polled, or they leave their group.
-const LONGEST_SLEEP: Duration = Duration::from_secs(2);
+/// The longest sleep; clients, which have to be asked now and then, have their own.
+const LONGEST_SLEEP: Duration = Duration::from_secs(10);
+
+/// How often a partition that stands still is looked for, while there is anything to do.
+const STALL_CHECK: Duration = Duration::from_secs(2);
 
 /// Most messages that one partition gives in one round, so that all have their turn.
 const ROUND: usize = 1000;
@@ -102,6 +106,8 @@ pub(crate) struct Poller {
     /// Empty between dispatches; kept for its memory.
     ready_jobs: Vec<Job>,
     last_stall_check: Instant,
+    /// By member, its client's token and settings, until the cluster was seen and the group is joined.
+    unjoined: Vec<(u64, BTreeMap<String, String>)>,
 }
 
 impl Poller {
@@ -313,7 +319,7 @@ impl Poller {
     }
 
     fn check_stalls(&mut self, now: Instant) {
-        if now.saturating_duration_since(self.last_stall_check) < LONGEST_SLEEP {
+        if now.saturating_duration_since(self.last_stall_check) < STALL_CHECK {
             return;
         }
         self.last_stall_check = now;
