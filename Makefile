@@ -4,15 +4,17 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 BROKERS ?=
 ONLY ?=
+SECONDS ?= 60
 
 export CARGO_FLAGS := --no-default-features --features $(FEATURES)
 # The Python extension must not link the interpreter; one value everywhere, or every step builds it again.
 export PYO3_BUILD_EXTENSION_MODULE := 1
 export BROKERS ONLY
+export FUZZ_SECONDS := $(SECONDS)
 
 install := tests/setup/install.sh
 
-.PHONY: help demo test bench install docs
+.PHONY: help demo test bench sanitize miri fuzz install docs
 .DEFAULT_GOAL := help
 
 help:
@@ -28,6 +30,15 @@ test: ## set up and run every test, those against a real Apache Kafka included (
 bench: ## speed, waiting, latency and memory beside a plain librdkafka loop, and what peers reach
 	@$(install) build bench kafka
 	@tests/bench/run.sh
+
+sanitize: ## the suites under ThreadSanitizer and AddressSanitizer (ONLY="thread c": these only; needs a nightly Rust)
+	@tests/sanitize/run.sh $(ONLY)
+
+miri: ## the engine and the ABI's handles under Miri (needs a nightly Rust)
+	@tests/handles/miri.sh
+
+fuzz: ## feed metadata, configuration and the ABI with arbitrary bytes (SECONDS=60 each; needs a nightly Rust)
+	@tests/fuzz/run.sh $(ONLY)
 
 install: ## build for release and install library, header and karafka.pc (PREFIX=/usr/local DESTDIR=)
 	@$(install) build

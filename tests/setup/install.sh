@@ -6,6 +6,7 @@
 #   test    what the test suites need beside that: valgrind, kcat, pytest, ...
 #   bench   the peer that `make bench` runs
 #   kafka   Java and the jars of a real Apache Kafka
+#   nightly a nightly Rust with Miri and its own sources, for `make miri`, `make sanitize` and `make fuzz`
 #
 # Debian packages are installed where that is allowed (root, or sudo without a password), else listed. Everything else
 # goes to .deps/ in the source tree.
@@ -21,6 +22,11 @@ has() { command -v "$1" >/dev/null 2>&1; }
 
 has_rust() { has cargo && printf '1.88\n%s\n' "$(cargo --version | cut -d' ' -f2)" | sort --version-sort --check=quiet; }
 has_rust_tools() { cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1; }
+has_nightly() { has rustup && rustup run nightly cargo --version >/dev/null 2>&1; }
+has_nightly_parts() {
+    local parts
+    parts=$(rustup component list --toolchain nightly --installed 2>/dev/null) && [[ $parts == *miri* && $parts == *rust-src* ]]
+}
 has_ruby() { has ruby && ruby -e 'exit RUBY_VERSION.split(".").first(2).map(&:to_i).<=>([3, 1]) >= 0' 2>/dev/null; }
 has_ruby_headers() { has_ruby && ruby -rrbconfig -e 'exit File.exist?(RbConfig::CONFIG["rubyhdrdir"] + "/ruby.h")'; }
 has_minitest() { has_ruby && ruby -e 'require "minitest"' 2>/dev/null; }
@@ -81,8 +87,13 @@ look_for() {
             need default-jre-headless 'Java 17 or newer' has_java
             need maven 'Maven (mvn)' has mvn
             ;;
+        nightly)
+            need '' 'rustup, which installs a nightly Rust' has rustup
+            need '' 'a nightly Rust: rustup toolchain install nightly --profile minimal' has_nightly
+            need '' 'Miri and the sources of Rust: rustup component add --toolchain nightly miri rust-src' has_nightly_parts
+            ;;
         *)
-            echo "install.sh: unknown need '$one'; known: build demo test bench kafka" >&2
+            echo "install.sh: unknown need '$one'; known: build demo test bench kafka nightly" >&2
             exit 2
             ;;
         esac
@@ -124,6 +135,14 @@ apt() {
         apt-get -q -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 "$@"
 }
 
+# Installs what rustup can get; what is still missing is said by look_for.
+install_nightly() {
+    has rustup || return 0
+    mkdir -p "$deps"
+    has_nightly || { say 'installing a nightly Rust' && rustup toolchain install nightly --profile minimal; } >"$deps/rustup.log" 2>&1 || true
+    has_nightly_parts || rustup component add --toolchain nightly miri rust-src >>"$deps/rustup.log" 2>&1 || true
+}
+
 # ---- .deps ----------------------------------------------------------------------------------------------------------
 
 # is_current STAMP FILE: whether what FILE describes was set up by exactly this FILE.
@@ -162,6 +181,7 @@ fetch_kafka() {
 
 # ---------------------------------------------------------------------------------------------------------------------
 
+[[ " $* " == *" nightly "* ]] && install_nightly
 install_packages "$@"
 for one in "$@"; do
     case $one in

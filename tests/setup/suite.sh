@@ -54,6 +54,8 @@ step() {
     [ $status -eq 0 ]
 }
 
+# Without what the library says to people about misuse, of which some tests are full.
+quietly=(bash -c '"$@" 2> >(grep -v "^libkarafka: " >&2)' quietly)
 
 step set-up 'what is missing on this machine' tests/setup/install.sh build demo test kafka || {
     echo 'make test: FAILED in set-up'
@@ -66,6 +68,10 @@ step clippy 'clippy, warnings are errors' \
 step engine 'the decisions: examples, properties, simulation' \
     cargo test --locked -p karafka-engine
 step loom 'waking protocols under every interleaving' cargo test --locked -p libkarafka-loom
+step shuttle 'queue, seats, revocation and end under random schedules' cargo test --locked -p libkarafka-shuttle
+step handles 'the handles of the C ABI, over a client that is made up' "${quietly[@]}" cargo test --locked -p libkarafka-handles
+step fuzz 'what fuzzing has found and reached, replayed' \
+    "${quietly[@]}" cargo test --locked -p libkarafka-fuzz "${cargo_flags[@]}"
 step runtime 'the runtime, the C ABI and the command' \
     cargo test --locked -p karafka -p karafka-ffi -p karafka-cli "${cargo_flags[@]}"
 step support 'the judges find falsified records' \

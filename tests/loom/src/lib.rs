@@ -5,10 +5,8 @@
 
 #![allow(dead_code, clippy::must_use_candidate)]
 
-#[path = "../../../core/runtime/src/pool.rs"]
-mod pool;
-#[path = "../../../core/runtime/src/wake.rs"]
-mod wake;
+// The runtime's pool.rs and wake.rs.
+include!(concat!(env!("OUT_DIR"), "/runtime.rs"));
 
 mod sync;
 

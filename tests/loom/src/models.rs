@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::pool::{Pool, Taken};
-use crate::sync::{Arc, AtomicBool, Ordering, Parker};
+use crate::sync::{Arc, AtomicBool, Mutex, Ordering, Parker, SegQueue};
 use crate::wake::{Ready, Waker};
 use loom::sync::atomic::AtomicUsize;
 use loom::thread;
@@ -227,5 +227,110 @@ fn a_completion_wakes_the_poller_when_work_runs_low() {
             parker.park();
         }
         worker.join().unwrap();
+    });
+}
+
+#[test]
+fn a_poller_that_waits_for_an_end_hears_of_it_while_there_is_other_work() {
+    every_interleaving(|| {
+        let (pool, parker) = pool(1);
+        let reports = Arc::new(SegQueue::new());
+        let (mut place, working, reporting) = (Pool::place(&pool), Arc::clone(&pool), Arc::clone(&reports));
+        pool.push([1, 2].into_iter());
+        let worker = thread::spawn(move || {
+            if let Taken::Job(job) = place.take() {
+                reporting.push(job);
+                working.ended();
+            }
+        });
+        pool.set_attentive(true);
+        while reports.pop().is_none() {
+            parker.park();
+        }
+        worker.join().unwrap();
+    });
+}
+
+#[test]
+fn a_job_is_withdrawn_or_taken_and_never_both() {
+    every_interleaving(|| {
+        let (pool, _parker) = pool(1);
+        let worker = work(&pool, 9);
+        pool.push([1, 2].into_iter());
+        let mut seen = pool.withdraw(|_| true);
+        pool.close();
+        seen.extend(worker.join().unwrap());
+        seen.sort_unstable();
+        assert_eq!(seen, [1, 2]);
+    });
+}
+
+#[test]
+fn a_closed_pool_gives_no_job() {
+    every_interleaving(|| {
+        let (pool, _parker) = pool(2);
+        let worker = work(&pool, 9);
+        pool.push([1].into_iter());
+        pool.close();
+        pool.push([2].into_iter());
+        let taken = worker.join().unwrap();
+        let left = pool.withdraw(|_| true);
+        assert!(taken.is_empty() && left == [1, 2] || taken == [1] && left == [2]);
+    });
+}
+
+#[test]
+fn a_seat_that_leaves_passes_its_wake_up_on() {
+    every_interleaving(|| {
+        let (pool, parker) = pool(2);
+        let ended = Arc::new(AtomicUsize::new(0));
+        let workers: Vec<_> = (0..2)
+            .map(|_| {
+                let (mut place, pool, ended) = (Pool::place(&pool), Arc::clone(&pool), Arc::clone(&ended));
+                thread::spawn(move || {
+                    while let Taken::Job(_) = place.take() {
+                        ended.fetch_add(1, Ordering::SeqCst);
+                        pool.ended();
+                    }
+                })
+            })
+            .collect();
+        pool.push([1].into_iter());
+        assert_eq!(pool.resize(1), 0, "the seats suffice");
+        while ended.load(Ordering::SeqCst) < 1 {
+            parker.park();
+        }
+        pool.close();
+        for worker in workers {
+            worker.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn more_seats_take_what_waited() {
+    every_interleaving(|| {
+        let (pool, _parker) = pool(1);
+        let meeting = Parker::new();
+        let waiting = Arc::new((meeting.unparker(), Mutex::new(Some(meeting))));
+        let workers: Vec<_> = (0..2)
+            .map(|_| {
+                let (mut place, waiting) = (Pool::place(&pool), Arc::clone(&waiting));
+                thread::spawn(move || {
+                    let Taken::Job(_) = place.take() else { return };
+                    // The first job ends only when the second has begun.
+                    let first = waiting.1.lock().take();
+                    match first {
+                        Some(parker) => parker.park(),
+                        None => waiting.0.unpark(),
+                    }
+                })
+            })
+            .collect();
+        pool.push([1, 2].into_iter());
+        assert_eq!(pool.resize(2), 0, "the seats suffice");
+        for worker in workers {
+            worker.join().unwrap();
+        }
     });
 }
