@@ -1,0 +1,213 @@
+//! The header's functions and structs, as a C program sees them: a handle is a number that looks like a pointer.
+
+use std::ffi::{c_char, c_void};
+
+pub(super) type Handle = *mut c_void;
+pub(super) type Text = *const c_char;
+pub(super) type Data = *mut c_void;
+pub(super) type Destructor = Option<unsafe extern "C" fn(Data)>;
+pub(super) type Handler = Option<unsafe extern "C" fn(Handle, Handle, Data) -> u32>;
+pub(super) type Partitioner =
+    Option<unsafe extern "C" fn(Handle, *const c_void, *mut *const u8, *mut usize, Data) -> u32>;
+pub(super) type Callback = Option<unsafe extern "C" fn(Handle, *const c_void, Data)>;
+
+#[repr(C)]
+pub(super) struct Header {
+    pub(super) name: *const c_char,
+    pub(super) name_length: usize,
+    pub(super) value: *const u8,
+    pub(super) value_length: usize,
+}
+
+// SAFETY: made of constants only.
+unsafe impl Sync for Header {}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(super) struct Record {
+    pub(super) struct_size: usize,
+    pub(super) topic: *const c_char,
+    pub(super) topic_length: usize,
+    pub(super) key: *const u8,
+    pub(super) key_length: usize,
+    pub(super) payload: *const u8,
+    pub(super) payload_length: usize,
+    pub(super) headers: *const Header,
+    pub(super) header_count: usize,
+    pub(super) timestamp_ms: i64,
+    pub(super) partition: i32,
+    pub(super) reserved: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub(super) struct Report {
+    pub(super) offset: i64,
+    pub(super) timestamp_ms: i64,
+    pub(super) partition: i32,
+    pub(super) reserved: u32,
+}
+
+unsafe extern "C" {
+    pub(super) fn karafka_abi_version() -> u32;
+    pub(super) fn karafka_handle_count() -> usize;
+    pub(super) fn karafka_version() -> Text;
+    pub(super) fn karafka_librdkafka_version() -> Text;
+    pub(super) fn karafka_error_code(error: Handle) -> u32;
+    pub(super) fn karafka_error_name(error: Handle) -> Text;
+    pub(super) fn karafka_error_message(error: Handle) -> Text;
+    pub(super) fn karafka_error_is_retriable(error: Handle) -> bool;
+    pub(super) fn karafka_error_is_fatal(error: Handle) -> bool;
+    pub(super) fn karafka_error_kafka_code(error: Handle) -> i32;
+    pub(super) fn karafka_error_free(error: Handle);
+    pub(super) fn karafka_config_new(config: *mut Handle) -> Handle;
+    pub(super) fn karafka_config_free(config: Handle);
+    pub(super) fn karafka_config_set_string(
+        config: Handle,
+        name: *const u8,
+        name_length: usize,
+        value: *const u8,
+        value_length: usize,
+    ) -> Handle;
+    pub(super) fn karafka_config_set_integer(config: Handle, name: *const u8, name_length: usize, value: i64)
+    -> Handle;
+    pub(super) fn karafka_config_set_float(config: Handle, name: *const u8, name_length: usize, value: f64) -> Handle;
+    pub(super) fn karafka_config_set_bool(config: Handle, name: *const u8, name_length: usize, value: bool) -> Handle;
+    pub(super) fn karafka_batch_length(batch: Handle) -> usize;
+    pub(super) fn karafka_batch_messages(batch: Handle, messages: *mut *const c_void, length: *mut usize) -> Handle;
+    pub(super) fn karafka_batch_message(batch: Handle, index: usize) -> *const c_void;
+    pub(super) fn karafka_batch_headers(
+        batch: Handle,
+        index: usize,
+        headers: *mut *const c_void,
+        length: *mut usize,
+    ) -> Handle;
+    pub(super) fn karafka_batch_topic(batch: Handle) -> Text;
+    pub(super) fn karafka_batch_partition(batch: Handle) -> i32;
+    pub(super) fn karafka_batch_ref(batch: Handle) -> Handle;
+    pub(super) fn karafka_batch_unref(batch: Handle);
+    pub(super) fn karafka_context_mark_as_consumed(context: Handle, index: usize, owned: *mut bool) -> Handle;
+    pub(super) fn karafka_context_acknowledge(context: Handle, index: usize, owned: *mut bool) -> Handle;
+    pub(super) fn karafka_context_mark_as_consumed_sync(
+        context: Handle,
+        index: usize,
+        timeout_ms: i64,
+        owned: *mut bool,
+    ) -> Handle;
+    pub(super) fn karafka_context_fail(
+        context: Handle,
+        class: *const u8,
+        class_length: usize,
+        message: *const u8,
+        message_length: usize,
+    ) -> Handle;
+    pub(super) fn karafka_context_defer(context: Handle, completion: *mut Handle) -> Handle;
+    pub(super) fn karafka_context_topic(context: Handle) -> Text;
+    pub(super) fn karafka_context_partition(context: Handle) -> i32;
+    pub(super) fn karafka_context_group(context: Handle) -> Text;
+    pub(super) fn karafka_context_attempt(context: Handle) -> u32;
+    pub(super) fn karafka_context_is_revoked(context: Handle) -> bool;
+    pub(super) fn karafka_context_is_stopping(context: Handle) -> bool;
+    pub(super) fn karafka_completion_done(completion: Handle) -> Handle;
+    pub(super) fn karafka_completion_fail(
+        completion: Handle,
+        class: *const u8,
+        class_length: usize,
+        message: *const u8,
+        message_length: usize,
+    ) -> Handle;
+    pub(super) fn karafka_completion_free(completion: Handle);
+    pub(super) fn karafka_app_new(config: Handle, app: *mut Handle) -> Handle;
+    pub(super) fn karafka_app_free(app: Handle);
+    pub(super) fn karafka_app_start(app: Handle) -> Handle;
+    pub(super) fn karafka_app_stop(app: Handle) -> Handle;
+    pub(super) fn karafka_app_stop_within(app: Handle, timeout_ms: i64) -> Handle;
+    pub(super) fn karafka_app_join(app: Handle, timeout_ms: i64, stopped: *mut bool) -> Handle;
+    pub(super) fn karafka_app_quiet(app: Handle) -> Handle;
+    pub(super) fn karafka_app_resume(app: Handle) -> Handle;
+    pub(super) fn karafka_app_resize(app: Handle, concurrency: u32) -> Handle;
+    pub(super) fn karafka_app_phase(app: Handle) -> u32;
+    pub(super) fn karafka_app_topic(
+        app: Handle,
+        name: *const u8,
+        name_length: usize,
+        config: Handle,
+        handler: Handler,
+        data: Data,
+        destructor: Destructor,
+        topic: *mut Handle,
+    ) -> Handle;
+    pub(super) fn karafka_app_topic_asynchronous(
+        app: Handle,
+        name: *const u8,
+        name_length: usize,
+        config: Handle,
+        handler: Handler,
+        data: Data,
+        destructor: Destructor,
+        topic: *mut Handle,
+    ) -> Handle;
+    pub(super) fn karafka_topic_set_partitioner(
+        topic: Handle,
+        partitioner: Partitioner,
+        data: Data,
+        destructor: Destructor,
+    ) -> Handle;
+    pub(super) fn karafka_app_events(app: Handle, events: *mut Handle) -> Handle;
+    pub(super) fn karafka_events_next(events: Handle, timeout_ms: i64, event: *mut Handle) -> Handle;
+    pub(super) fn karafka_events_free(events: Handle);
+    pub(super) fn karafka_event_name(event: Handle) -> Text;
+    pub(super) fn karafka_event_text(event: Handle) -> Text;
+    pub(super) fn karafka_event_field(event: Handle, name: *const u8, name_length: usize) -> Text;
+    pub(super) fn karafka_event_field_count(event: Handle) -> usize;
+    pub(super) fn karafka_event_field_name(event: Handle, index: usize) -> Text;
+    pub(super) fn karafka_event_field_value(event: Handle, index: usize) -> Text;
+    pub(super) fn karafka_event_free(event: Handle);
+    pub(super) fn karafka_producer_new(config: Handle, producer: *mut Handle) -> Handle;
+    pub(super) fn karafka_app_producer(app: Handle, producer: *mut Handle) -> Handle;
+    pub(super) fn karafka_producer_free(producer: Handle);
+    pub(super) fn karafka_producer_produce_async(
+        producer: Handle,
+        record: *const Record,
+        delivery: *mut Handle,
+    ) -> Handle;
+    pub(super) fn karafka_producer_produce_with_callback(
+        producer: Handle,
+        record: *const Record,
+        callback: Callback,
+        data: Data,
+        destructor: Destructor,
+    ) -> Handle;
+    pub(super) fn karafka_producer_produce_sync(producer: Handle, record: *const Record, report: *mut Report)
+    -> Handle;
+    pub(super) fn karafka_producer_produce_many_async(
+        producer: Handle,
+        records: *const Record,
+        count: usize,
+        deliveries: *mut Handle,
+    ) -> Handle;
+    pub(super) fn karafka_producer_produce_many_sync(
+        producer: Handle,
+        records: *const Record,
+        count: usize,
+        reports: *mut Report,
+    ) -> Handle;
+    pub(super) fn karafka_producer_flush(producer: Handle, timeout_ms: i64, remaining: *mut usize) -> Handle;
+    pub(super) fn karafka_producer_in_flight(producer: Handle) -> usize;
+    pub(super) fn karafka_producer_close(producer: Handle) -> Handle;
+    pub(super) fn karafka_delivery_wait(delivery: Handle, timeout_ms: i64, report: *mut Report) -> Handle;
+    pub(super) fn karafka_delivery_free(delivery: Handle);
+    pub(super) fn karafka_embedded_broker_named(
+        address: *const u8,
+        address_length: usize,
+        broker: *mut Handle,
+    ) -> Handle;
+    pub(super) fn karafka_embedded_broker_create_topic(
+        broker: Handle,
+        name: *const u8,
+        name_length: usize,
+        partitions: i32,
+    ) -> Handle;
+    pub(super) fn karafka_embedded_broker_bootstrap_servers(broker: Handle) -> Text;
+    pub(super) fn karafka_embedded_broker_free(broker: Handle);
+}
