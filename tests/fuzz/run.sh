@@ -15,7 +15,9 @@ targets=("$@")
 [ $# -eq 0 ] && targets=(metadata configuration abi)
 
 tests/setup/install.sh build nightly || exit 1
-export KARAFKA_ALLOCATOR=libc CPPFLAGS=-g PYO3_BUILD_EXTENSION_MODULE=1
+# C is instrumented, too: what it finds in librdkafka is found. libc's allocator, which the sanitizer knows.
+export KARAFKA_ALLOCATOR=libc CPPFLAGS=-D_THREADS_H PYO3_BUILD_EXTENSION_MODULE=1
+export CFLAGS='-fsanitize=address -g -O1 -D_THREADS_H' CXXFLAGS='-fsanitize=address -g -O1'
 export RUSTFLAGS="-Zsanitizer=address -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
 -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing -Ccodegen-units=1"

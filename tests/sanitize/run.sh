@@ -9,7 +9,7 @@ root=$PWD
 out=$root/target/sanitize
 machine=x86_64-unknown-linux-gnu
 read -ra cargo_flags <<<"${CARGO_FLAGS:---no-default-features --features system-ssl}"
-results=$out/results.txt
+results=$out/results-$$.txt
 
 wants() {
     local given=" $wanted " one

@@ -34,8 +34,6 @@ const MEMBER: u64 = 0;
 pub(crate) enum Slip {
     #[default]
     None,
-    /// Jobs that no seat has taken stay in the pool when their partition goes.
-    NothingPutBack,
     /// The group hears "revoked" when the drain begins.
     AnsweredAtOnce,
     /// A queue's flag is lowered after the queue was read.
@@ -174,7 +172,7 @@ pub(crate) fn run(scenario: Scenario) {
     let (finished, all_committed) = channel();
     let shared = Arc::new(Shared {
         journal: Journal::default(),
-        pool: Pool::new(scenario.seats, Arc::clone(&waker)),
+        pool: Pool::waking(scenario.seats, thread_rng().gen_range(1..=2), Arc::clone(&waker)),
         reports: SegQueue::new(),
         events: Events(Mutex::new(Some(VecDeque::new()))),
         member: Ready::new(MEMBER, Arc::clone(&waker)),

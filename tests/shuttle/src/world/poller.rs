@@ -154,9 +154,6 @@ impl Poller {
     }
 
     fn put_back(&self, mut fits: impl FnMut(&Work) -> bool) {
-        if self.slip == Slip::NothingPutBack {
-            return;
-        }
         for work in self.shared.pool.withdraw(&mut fits) {
             self.shared.journal.withdrawn(work.id);
             let Work { id, messages, .. } = work;
