@@ -10,6 +10,7 @@ use crate::event::Event;
 use crate::native::{Consumer, ConsumerEvent, PartitionOffset, RebalanceKind, code, describe, kind_of};
 use crate::{Error, ErrorKind, Result};
 use karafka_engine::{AssignmentId, CommitFailure, CommitId};
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -46,7 +47,8 @@ pub(super) struct Member {
     next_ticket: u64,
     poll_every: Duration,
     polled: Instant,
-    told: HashMap<i32, Instant>,
+    /// When an error was told: by operation, code, and what it is about where that counts.
+    told: HashMap<(&'static str, i32, String), Instant>,
 }
 
 impl Member {
@@ -119,18 +121,26 @@ impl Member {
         wake.max(now)
     }
 
+    fn is_giving_up(&self, assignment: AssignmentId) -> bool {
+        matches!(&self.change, Change::Draining { pending, .. } if pending.contains(&assignment))
+    }
+
     fn ticket(&mut self) -> u64 {
         self.next_ticket += 1;
         self.next_ticket
     }
 
-    /// Whether this error was not told a moment ago.
-    fn is_news(&mut self, number: i32, now: Instant) -> bool {
-        let news = self.told.get(&number).is_none_or(|told| now.saturating_duration_since(*told) >= REPEAT);
-        if news {
-            self.told.insert(number, now);
+    /// Whether this error of an operation on something was not told a moment ago.
+    fn is_news(&mut self, operation: &'static str, number: i32, about: &str, now: Instant) -> bool {
+        let is_recent = |told: &Instant| now.saturating_duration_since(*told) < REPEAT;
+        self.told.retain(|_, told| is_recent(told));
+        match self.told.entry((operation, number, about.to_owned())) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(entry) => {
+                entry.insert(now);
+                true
+            }
         }
-        news
     }
 }
 
@@ -172,7 +182,16 @@ impl Poller {
                 self.committed(now, member, ticket, code, &partitions);
             }
             ConsumerEvent::Error { code: number, fatal, text } => self.member_error(now, member, number, fatal, text),
-            ConsumerEvent::Log { level, facility, text } => log(level, &facility, &text),
+            ConsumerEvent::Log { level, facility, text } => {
+                log(level, &facility, &text);
+                if is_offset_reset(level, &facility, &text) {
+                    let message = format!(
+                        "the log does not hold the offset to go on from, so `initial_offset` decides: {text}; records in \
+                         between, if there were any, are gone"
+                    );
+                    self.shared.publisher.publish(&Event::Warning { message });
+                }
+            }
             ConsumerEvent::Stray { topic, partition, offset, code: number } => {
                 if let Some((id, _)) = self.members[member].assigned.get(&(topic.clone(), partition)) {
                     self.stray(*id, member, &topic, partition, offset, number);
@@ -195,7 +214,9 @@ impl Poller {
     }
 
     fn member_error(&mut self, now: Instant, member: usize, number: i32, fatal: bool, text: String) {
-        if !self.members[member].is_news(number, now) {
+        // Of topics that are gone or closed to us, each is told; texts of other errors vary from one time to the next.
+        let about = if is_about_a_topic(number) { text.as_str() } else { "" };
+        if !self.members[member].is_news("poll", number, about, now) {
             return;
         }
         let fatal_cause = self.members[member].consumer.as_ref().and_then(Consumer::fatal_error);
@@ -264,7 +285,7 @@ impl Poller {
         };
         if let Some((number, text)) = failure {
             *retry_at = Some(now + OFFSETS_RETRY);
-            if self.members[member].is_news(number, now) {
+            if self.members[member].is_news("fetch committed offsets", number, "", now) {
                 let group = Arc::clone(&self.members[member].group);
                 let error = Error::new(kind_of(number), "fetch committed offsets", text).kafka_code(number);
                 self.publish_error(error.with("group", group).retriable(), true);
@@ -434,10 +455,14 @@ impl Poller {
             let number = own.map(|entry| entry.code).filter(|own| *own != code::NO_ERROR).unwrap_or(number);
             let result = commit_result(number);
             if result == Err(CommitFailure::Fatal) {
-                unexpected = Some(number);
+                unexpected = Some((number, topic));
             }
-            // What is not known to be final is tried again: an access rule, for one, may be granted later.
-            let told = if result == Err(CommitFailure::Fatal) { Err(CommitFailure::Retriable) } else { result };
+            // What is not known to be final is tried again: an access rule, for one, may be granted later. A partition that
+            // goes because its topic is gone must not hold up the rebalance or the stop.
+            let given_up = self.shutdown.is_some() || self.members[member].is_giving_up(assignment);
+            let is_final = number == code::UNKNOWN_TOPIC_OR_PART && given_up;
+            let told =
+                if result == Err(CommitFailure::Fatal) && !is_final { Err(CommitFailure::Retriable) } else { result };
             self.engine.committed(self.at(now), assignment, id, told);
             match result {
                 Ok(()) => self.answer_waiters(assignment, Some(id), true),
@@ -445,13 +470,19 @@ impl Poller {
                 _ => {}
             }
         }
-        if let Some(number) = unexpected
-            && self.members[member].is_news(number, now)
+        if let Some((number, topic)) = unexpected
+            && self.members[member].is_news("commit offsets", number, &topic, now)
         {
             let error = Error::new(kind_of(number), "commit offsets", describe(number)).kafka_code(number);
+            let error = error.with("topic", topic);
             self.publish_error(error.with("group", Arc::clone(&self.members[member].group)), true);
         }
     }
+}
+
+/// Whether an error of a client is about one topic, which its text names.
+fn is_about_a_topic(number: i32) -> bool {
+    matches!(number, code::UNKNOWN_TOPIC_OR_PART | code::TOPIC_AUTHORIZATION_FAILED)
 }
 
 /// What a commit's answer means for the assignment.
@@ -481,6 +512,11 @@ fn commit_result(number: i32) -> std::result::Result<(), CommitFailure> {
 
 fn names(partitions: &[PartitionOffset]) -> Vec<(String, i32)> {
     partitions.iter().map(|entry| (entry.topic.clone(), entry.partition)).collect()
+}
+
+/// Whether librdkafka says, in a log line only, that it goes on from somewhere else than where it was told to.
+fn is_offset_reset(level: i32, facility: &str, text: &str) -> bool {
+    level <= 4 && facility == "OFFSET" && text.contains("]: offset reset (at ")
 }
 
 /// Sends one of librdkafka's log lines on; control characters stay out.

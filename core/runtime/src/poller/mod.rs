@@ -424,8 +424,15 @@ impl Poller {
             owned: AtomicBool::new(true),
         };
         self.sources.insert(token, Source::Partition(id));
-        let partition =
-            Partition { assignment: Arc::new(assignment), member, route, queue, next_offset: 0, mean_bytes: 1024 };
+        let partition = Partition {
+            assignment: Arc::new(assignment),
+            member,
+            route,
+            queue,
+            // Records from below the committed offset come when that is beyond the end of the log.
+            next_offset: offset.offset.unwrap_or(0),
+            mean_bytes: 1024,
+        };
         self.partitions.insert(id, partition);
         self.members[member].opened(&offset.topic, offset.partition, id, token);
         self.mark_readable(id);

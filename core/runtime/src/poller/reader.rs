@@ -58,22 +58,29 @@ impl Poller {
 
     /// Hands what was read to the engine, in one pass: a message's memory is cold, and another thread's.
     fn deliver(&mut self, now: Instant, assignment: AssignmentId, messages: &mut Vec<NativeMessage>) {
-        let mut offsets = messages.iter().filter(|message| message.code() == code::NO_ERROR).map(NativeMessage::offset);
-        let first = offsets.next();
-        let span = first.map(|first| (first, offsets.next_back().unwrap_or(first)));
-        let owner = span.map_or(assignment, |(first, last)| self.follow(now, assignment, first, last));
-        let (mut count, mut bytes, mut failed) = (0, 0, Vec::new());
-        let records = messages.drain(..).filter_map(|message| {
-            if message.code() != code::NO_ERROR {
+        let (mut owner, mut count, mut bytes, mut failed) = (assignment, 0, 0, Vec::new());
+        let mut rest = messages.drain(..).peekable();
+        loop {
+            while let Some(message) = rest.next_if(|message| message.code() != code::NO_ERROR) {
                 failed.push((message.code(), message.error_text()));
-                return None;
             }
-            let record = MessageInner(Stored::Native(message));
-            count += 1;
-            bytes += u64::from(record.bytes());
-            Some(record)
-        });
-        self.engine.deliver(self.at(now), owner, records);
+            let Some(first) = rest.peek().map(NativeMessage::offset) else { break };
+            owner = self.follow(now, owner, first);
+            let mut next = first;
+            // As a rule all of them; where offsets go back, the log begins anew in the midst of what was read.
+            let ascending = std::iter::from_fn(|| {
+                let message = rest.next_if(|message| message.code() == code::NO_ERROR && message.offset() >= next)?;
+                next = message.offset().saturating_add(1);
+                let record = MessageInner(Stored::Native(message));
+                count += 1;
+                bytes += u64::from(record.bytes());
+                Some(record)
+            });
+            self.engine.deliver(self.at(now), owner, ascending);
+            if let Some(partition) = self.partitions.get_mut(&owner) {
+                partition.next_offset = next;
+            }
+        }
         if let Some(partition) = self.partitions.get_mut(&owner)
             && count > 0
         {
@@ -86,9 +93,8 @@ impl Poller {
 
     /// Notices that the log was cut and offsets begin anew below what was read: what is known of the old ones must not be
     /// taken for the new ones, so the partition gets another assignment.
-    fn follow(&mut self, now: Instant, id: AssignmentId, first: i64, last: i64) -> AssignmentId {
-        let Some(partition) = self.partitions.get_mut(&id) else { return id };
-        let expected = std::mem::replace(&mut partition.next_offset, last.saturating_add(1));
+    fn follow(&mut self, now: Instant, id: AssignmentId, first: i64) -> AssignmentId {
+        let Some(expected) = self.partitions.get(&id).map(|partition| partition.next_offset) else { return id };
         if first >= expected {
             return id;
         }
