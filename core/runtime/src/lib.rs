@@ -45,6 +45,7 @@ mod error;
 mod event;
 mod handler;
 mod job;
+mod lease;
 mod message;
 mod native;
 mod poller;

@@ -31,13 +31,20 @@ impl Seat {
     // Not an iterator: a wait may be interrupted and taken up again.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Next {
-        match self.0.take() {
-            Taken::Job(mut job) => {
-                job.taken = true;
-                Next::Job(job)
+        loop {
+            match self.0.take() {
+                Taken::Job(mut job) => {
+                    job.taken = true;
+                    job.context.shared.lease.wait();
+                    if job.context.is_revoked() {
+                        job.put_back();
+                        continue;
+                    }
+                    return Next::Job(job);
+                }
+                Taken::Interrupted => return Next::Interrupted,
+                Taken::Closed => return Next::Closed,
             }
-            Taken::Interrupted => Next::Interrupted,
-            Taken::Closed => Next::Closed,
         }
     }
 

@@ -4,6 +4,7 @@
 //! instructions only.
 
 use crate::event::{Event, Phase, Publisher};
+use crate::lease::Lease;
 use crate::report::Report;
 use crate::wake::Waker;
 use crate::{Error, ErrorKind, Result};
@@ -19,6 +20,7 @@ pub(crate) struct Shared {
     pub(crate) waker: Arc<Waker>,
     pub(crate) reports: SegQueue<Report>,
     pub(crate) publisher: Publisher,
+    pub(crate) lease: Lease,
     phase: AtomicU8,
     stop_asked: AtomicBool,
     failure: Mutex<Option<Error>>,
@@ -38,6 +40,7 @@ impl Shared {
             waker: Arc::clone(waker),
             reports: SegQueue::new(),
             publisher: Publisher::default(),
+            lease: Lease::new(),
             phase: AtomicU8::new(Phase::Initialized.number()),
             stop_asked: AtomicBool::new(false),
             failure: Mutex::new(None),

@@ -7,6 +7,7 @@ use crate::app::TopicEntry;
 use crate::config::{self, AppConfig, InitialOffset};
 use crate::embedded;
 use crate::job::Job;
+use crate::lease::Renewal;
 use crate::native::Consumer;
 use crate::pool::Pool;
 use crate::shared::Shared;
@@ -102,6 +103,7 @@ pub(super) fn poller(
         ready_jobs: Vec::new(),
         last_stall_check: Instant::now(),
         unjoined: Vec::new(),
+        renewal: Renewal::new(),
     };
     let prefetch = Prefetch::new(config.memory_budget_bytes, prefetch::ASSUMED.max(groups.len() as u64));
     // Clients are made here, on the caller's thread, so that a refused setting is the caller's error.

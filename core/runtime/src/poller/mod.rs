@@ -25,6 +25,7 @@ use crate::config::AppConfig;
 use crate::context::{Assignment, Context};
 use crate::event::{Event, Phase};
 use crate::job::{Failure, Job};
+use crate::lease::Renewal;
 use crate::message::MessageInner;
 use crate::native::{NativeMessage, PartitionQueue};
 use crate::pool::Pool;
@@ -108,6 +109,7 @@ pub(crate) struct Poller {
     last_stall_check: Instant,
     /// By member, its client's token and settings, until the cluster was seen and the group is joined.
     unjoined: Vec<(u64, BTreeMap<String, String>)>,
+    renewal: Renewal,
 }
 
 impl Poller {
@@ -135,6 +137,7 @@ impl Poller {
         for partition in self.partitions.values() {
             partition.assignment.owned.store(false, Ordering::SeqCst);
         }
+        self.shared.lease.end();
         self.commit_waiters.clear();
         self.shutdown_clients();
         self.shared.enter(Phase::Stopped);
@@ -145,19 +148,24 @@ impl Poller {
         self.connect();
         loop {
             let now = Instant::now();
+            let may_begin = self.renewal.begin_round(now);
             self.take_reports(now);
             self.take_events(now);
             let more = self.read_partitions(now);
             self.engine.tick(self.at(now));
             self.act(now);
-            self.dispatch(now);
+            if may_begin {
+                self.dispatch(now);
+            }
             if self.advance_shutdown(now) {
                 return;
             }
             self.settle_phase();
             self.check_stalls(now);
+            let next = self.next_wake(now);
+            let next = self.renewal.end_round(&self.shared.lease, next);
             if !more {
-                self.parker.park_deadline(self.next_wake(now));
+                self.parker.park_deadline(next);
             }
         }
     }
