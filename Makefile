@@ -14,7 +14,7 @@ export FUZZ_SECONDS := $(SECONDS)
 
 install := tests/setup/install.sh
 
-.PHONY: help demo test bench sanitize miri fuzz install docs
+.PHONY: help demo test chaos bench sanitize miri fuzz install docs
 .DEFAULT_GOAL := help
 
 help:
@@ -26,6 +26,11 @@ demo: ## see real records processed in parallel, in order per key, by C, Ruby an
 
 test: ## set up and run every test, those against a real Apache Kafka included (ONLY="ruby python": these steps only)
 	@tests/setup/suite.sh
+
+chaos: ## kill, halt and restart members and three brokers at random under load (CHAOS_SECONDS=600, CHAOS_SEED=n)
+	@$(install) build kafka
+	@cargo build --locked --quiet -p libkarafka-tests --bins $(CARGO_FLAGS)
+	@cargo run --locked --quiet -p libkarafka-tests --bin chaos $(CARGO_FLAGS)
 
 bench: ## speed, waiting, latency and memory beside a plain librdkafka loop, and what peers reach
 	@$(install) build bench kafka

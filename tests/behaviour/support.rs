@@ -1,6 +1,7 @@
 //! What behaviours share: records to produce, and members of a group in this process and in others.
 
 use karafka::{App, AppConfig, Failure, TopicConfig, VirtualPartitions, handler_fn};
+use libkarafka_tests::fleet::Fleet;
 use libkarafka_tests::process::Program;
 use libkarafka_tests::record::{Place, Record as Seen};
 use libkarafka_tests::topics::{self, Message, Record};
@@ -66,6 +67,11 @@ pub fn member(bootstrap: &str, group: &str, topic: &str, more: &[&str]) -> Progr
     command.arg(format!("brokers={bootstrap}")).arg(format!("group={group}")).arg(format!("topic={topic}"));
     command.arg("topic.virtual_partitions=by_key").args(more);
     Program::start(&mut command)
+}
+
+/// A group whose members are processes of their own; `options` are for each of them.
+pub fn fleet(bootstrap: &str, group: &str, topic: &str, options: &[&str]) -> Fleet {
+    Fleet::new(env!("CARGO_BIN_EXE_member"), bootstrap, group, topic, options)
 }
 
 /// How many records the members have finished, as far as their lines tell.

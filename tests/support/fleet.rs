@@ -3,7 +3,7 @@
 //! Used by one thread of a test. It follows along as the members print, so that asking how far they are is cheap; all is
 //! kept for the judges of [`crate::oracle`].
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -40,7 +40,9 @@ impl Fleet {
     /// A group without members. `program` is the `member` program, `options` are for each of its members.
     pub fn new(program: &str, bootstrap: &str, group: &str, topic: &str, options: &[&str]) -> Self {
         let mut arguments = vec![format!("brokers={bootstrap}"), format!("group={group}"), format!("topic={topic}")];
-        arguments.push("topic.virtual_partitions=by_key".to_owned());
+        if !options.iter().any(|option| option.starts_with("topic.virtual_partitions=")) {
+            arguments.push("topic.virtual_partitions=by_key".to_owned());
+        }
         arguments.extend(options.iter().map(|&option| option.to_owned()));
         Self {
             program: program.into(),
@@ -164,7 +166,7 @@ impl Fleet {
     }
 
     /// When each process that has ended did so.
-    pub fn ends(&self) -> HashMap<u32, u64> {
+    pub fn ends(&self) -> BTreeMap<u32, u64> {
         self.seen.ends()
     }
 

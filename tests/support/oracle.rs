@@ -130,7 +130,9 @@ pub fn marks_claim_only_what_is_done(produced: &[Message], spans: &[Span], commi
     for message in produced {
         offsets.entry((&message.topic, message.partition)).or_default().push(message.offset);
     }
-    offsets.values_mut().for_each(|offsets| offsets.sort_unstable());
+    for offsets in offsets.values_mut() {
+        offsets.sort_unstable();
+    }
     let mut breaches = Vec::new();
     for commit in commits {
         let Some(offsets) = offsets.get(&(commit.topic.as_str(), commit.partition)) else { continue };
@@ -149,7 +151,7 @@ pub fn marks_claim_only_what_is_done(produced: &[Message], spans: &[Span], commi
 
 /// After a process has ended, only what was in flight or finished since its last commit comes again: no message comes again
 /// that a commit of the time before said to be done, by its offset or by its marks.
-pub fn nothing_repeated_that_was_committed(spans: &[Span], commits: &[Commit], ends: &HashMap<u32, u64>) {
+pub fn nothing_repeated_that_was_committed(spans: &[Span], commits: &[Commit], ends: &BTreeMap<u32, u64>) {
     let mut of_place: HashMap<&Place, Vec<&Span>> = HashMap::new();
     for span in spans {
         of_place.entry(&span.place).or_default().push(span);
@@ -357,10 +359,10 @@ mod tests {
     }
 
     /// Process 1 ended at 45, and process 2 does these once more.
-    fn again(offsets: &[(i64, &str)]) -> (Vec<Span>, HashMap<u32, u64>) {
+    fn again(offsets: &[(i64, &str)]) -> (Vec<Span>, BTreeMap<u32, u64>) {
         let mut spans = spans();
         spans.extend(offsets.iter().map(|(offset, key)| Span { process: 2, ..span(*offset, key, 50, 60) }));
-        (spans, HashMap::from([(1, 45 * MILLISECOND)]))
+        (spans, BTreeMap::from([(1, 45 * MILLISECOND)]))
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Filled by handlers from any thread, in this process or in a child (as lines of its output, written before the handler
 //! returns, so that what a killed process did is known). Read by the judges of [`crate::oracle`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io::Write;
 use std::str::FromStr;
@@ -209,7 +209,7 @@ impl Record {
     }
 
     /// When each process ended, of those that did, in nanoseconds since 1970.
-    pub fn ends(&self) -> HashMap<u32, u64> {
+    pub fn ends(&self) -> BTreeMap<u32, u64> {
         let events = self.events.lock();
         let ends = events.iter().filter(|event| event.what == What::Ended);
         ends.map(|event| (event.process, event.at)).collect()

@@ -14,6 +14,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Headers, Message as _, OwnedHeaders};
+use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::util::Timeout;
@@ -236,6 +237,13 @@ pub fn exists(bootstrap: &str, topic: &str) -> bool {
     metadata.topics().iter().any(|one| one.name() == topic && one.error().is_none())
 }
 
+/// Whether every partition of every topic has a leader and this many replicas in sync.
+pub fn are_replicas_in_sync(bootstrap: &str, replicas: i32) -> bool {
+    let Ok(metadata) = reader(bootstrap).fetch_metadata(None, ANSWER) else { return false };
+    let mut partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
+    partitions.all(|one| one.leader() >= 0 && one.isr().len() == replicas as usize)
+}
+
 /// A plain consumer without a group that tells where a partition ends.
 fn reader(bootstrap: &str) -> BaseConsumer {
     ClientConfig::new()
@@ -256,7 +264,7 @@ fn partitions(client: &BaseConsumer, topic: &str) -> Vec<i32> {
     let metadata = client.fetch_metadata(Some(topic), ANSWER).expect("cannot ask for metadata");
     let topic = metadata.topics().iter().find(|one| one.name() == topic).expect("metadata for another topic");
     assert!(topic.error().is_none(), "topic {}: {:?}", topic.name(), topic.error());
-    topic.partitions().iter().map(rdkafka::metadata::MetadataPartition::id).collect()
+    topic.partitions().iter().map(MetadataPartition::id).collect()
 }
 
 fn owned(message: &BorrowedMessage<'_>) -> Message {

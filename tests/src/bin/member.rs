@@ -1,12 +1,12 @@
 //! `member OPTIONS...` is a member of a consumer group that tells what its handler sees, line by line.
 //!
-//! Options are `name=value`: `brokers`, `topic`, `group`, `work_us` (what each record takes), `workers`, `hold_key` and
+//! Options are `name=value`: `brokers`, `topic` (or several, by commas), `group`, `work_us` (what each record takes), `workers`, `hold_key` and
 //! `hold_ms` (records with this key take so long instead), `log` (1: the log goes to the error stream), and any option of an
 //! app (`app.NAME`), of the topic (`topic.NAME`) or of librdkafka (`kafka.NAME`). Begins and ends are printed as
 //! [`libkarafka_tests::record::Event`], events of the app as `app NAME ... at=NANOSECONDS`. The line `stop`, or the end of the input, stops it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use karafka::{App, AppConfig, Failure, NoEvent, TopicConfig, Value, handler_fn};
+use karafka::{App, AppConfig, Batch, Context, Failure, NoEvent, TopicConfig, Value, handler_fn};
 use libkarafka_tests::record::{Event, Place, What, now};
 use std::io::BufRead;
 use std::time::Duration;
@@ -57,7 +57,7 @@ fn main() {
         tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
     }
     let (work, hold) = (options.work, options.hold);
-    let handler = handler_fn(move |batch, _| {
+    let handler = move |batch: &Batch, _: &Context| {
         for message in batch.iter() {
             let place =
                 Place { topic: message.topic().to_owned(), partition: message.partition(), offset: message.offset() };
@@ -67,8 +67,11 @@ fn main() {
             Event::now(What::Finished(place)).print();
         }
         Ok::<(), Failure>(())
-    });
-    app.topic(&options.topic, TopicConfig::from_settings(&options.of_topic).unwrap(), handler).unwrap();
+    };
+    let config = TopicConfig::from_settings(&options.of_topic).unwrap();
+    for topic in options.topic.split(',') {
+        app.topic(topic, config.clone(), handler_fn(handler.clone())).unwrap();
+    }
     let events = app.events();
     app.start().unwrap();
     let stopping = app.clone();
