@@ -17,6 +17,9 @@ const MAX_POLL_INTERVAL: u64 = 300_000;
 /// librdkafka's default of `session.timeout.ms`.
 const SESSION_TIMEOUT: u64 = 45_000;
 
+/// librdkafka's default of `heartbeat.interval.ms`.
+const HEARTBEAT_INTERVAL: u64 = 3_000;
+
 /// Beginnings of the settings that every client of the same brokers needs.
 const SECURITY: [&str; 5] = ["security.", "sasl.", "ssl.", "enable.sasl.", "enable.ssl."];
 
@@ -77,6 +80,16 @@ pub(super) fn relate_consumer(app: &AppConfig, raw: &BTreeMap<String, String>, p
         let keys = ["kafka[\"session.timeout.ms\"]", "kafka[\"max.poll.interval.ms\"]"];
         problems.unless(session <= poll, &keys, || {
             format!("{session}ms must not be longer than max.poll.interval.ms, which is {poll}ms")
+        });
+    }
+    let heartbeat = kafka::number(raw, "heartbeat.interval.ms", HEARTBEAT_INTERVAL);
+    if let (Some(heartbeat), Some(session), true) = (heartbeat, session, is_classic) {
+        let keys = ["kafka[\"heartbeat.interval.ms\"]", "kafka[\"session.timeout.ms\"]"];
+        problems.unless(heartbeat < session, &keys, || {
+            format!(
+                "{heartbeat}ms must be shorter than session.timeout.ms, which is {session}ms: the group would take the \
+                 partitions away again and again"
+            )
         });
     }
     for name in ["session.timeout.ms", "heartbeat.interval.ms", "group.protocol.type"] {

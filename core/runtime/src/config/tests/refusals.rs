@@ -206,7 +206,7 @@ type Given = Vec<(&'static str, Value)>;
 fn options_that_contradict_each_other_are_refused() {
     use Scope::{App, Producer, Topic};
     let consumer = || Value::from("consumer");
-    let cases: [(Scope, Given, &str); 11] = [
+    let cases: [(Scope, Given, &str); 12] = [
         (App, vec![("revoke_timeout", "300s".into())], "must be shorter than max.poll.interval.ms, which is 300000ms"),
         (
             App,
@@ -215,6 +215,11 @@ fn options_that_contradict_each_other_are_refused() {
                 ("revoke_timeout", 1.into()),
             ],
             "9000ms must not be longer than max.poll.interval.ms, which is 8000ms",
+        ),
+        (
+            App,
+            vec![("kafka", raw(&[("session.timeout.ms", "3000")]))],
+            "3000ms must be shorter than session.timeout.ms, which is 3000ms",
         ),
         (App, vec![("kafka", raw(&[("max.poll.interval.ms", "10000")]))], "revoke_timeout: 60000ms must be shorter"),
         (
