@@ -63,6 +63,11 @@ impl Faults {
     /// Does the next thing and waits a little.
     pub fn step(&mut self) {
         self.heal();
+        for fleet in 0..self.fleets.len() {
+            if self.running(fleet).is_empty() {
+                self.join(fleet);
+            }
+        }
         let fleet = self.random.below(self.fleets.len());
         match self.random.below(8) {
             0 | 1 => self.join(fleet),

@@ -81,9 +81,10 @@ step c 'C, on the embedded broker' ffi/tests/run.sh
 step ruby 'Ruby, on the embedded broker' bindings/ruby/test/run.sh
 step python 'Python, on the embedded broker' bindings/python/tests/run.sh
 step parity 'one scenario table in every language' tests/parity/run.sh
+# Most behaviours wait most of the time, for sessions to run out, say: side by side they take minutes, not half an hour.
 step behaviour 'behaviour on a real Apache Kafka' \
     cargo run --locked --quiet -p libkarafka-tests --bin with-broker "${cargo_flags[@]}" -- \
-    cargo test --locked -p libkarafka-tests --test '*' "${cargo_flags[@]}"
+    cargo test --locked -p libkarafka-tests --test '*' "${cargo_flags[@]}" -- --test-threads 8
 
 printf '\n==== %d s in all\n' $((SECONDS - began))
 summary
