@@ -49,6 +49,8 @@ fn what_is_done_beyond_a_blocked_head_is_not_repeated() {
     let before: HashSet<_> = members.spans().into_iter().map(|span| span.place).collect();
     members.join();
     members.wait_handled(produced.len(), PATIENCE);
+    // What the dead one had finished and not committed is done once more before the end.
+    wait::until(PATIENCE, "everything committed", || group::lag(bootstrap, &group, &topic) == 0);
     members.leave_all(PATIENCE);
     let spans = members.judge(&produced);
     let killed = spans[0].process;
