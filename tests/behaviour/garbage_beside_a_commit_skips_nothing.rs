@@ -27,7 +27,10 @@ fn noise(length: usize) -> String {
 #[test]
 fn garbage_beside_a_commit_skips_nothing() {
     // Marks that would skip everything, were they taken.
-    let marks = |offset| karafka_engine::metadata::encode(offset, [offset + 1..RECORDS], None, 4096).unwrap().text;
+    let marks = |offset: i64| {
+        let all = std::iter::once(offset + 1..RECORDS);
+        karafka_engine::metadata::encode(offset, all, None, 4096).unwrap().text
+    };
     let good = marks(COMMITTED);
     let damaged = good.replacen(&good[14..16], if &good[14..16] == "AA" { "BB" } else { "AA" }, 1);
     // What stands beside the offset, and whether a warning is due.

@@ -76,7 +76,7 @@ fn lower() {
 
 #[test]
 fn lower_with_the_metadata_of_another_offset() {
-    let marks = karafka_engine::metadata::encode(250, [251..300], Some("mine"), 4096).unwrap().text;
+    let marks = karafka_engine::metadata::encode(250, std::iter::once(251..300), Some("mine"), 4096).unwrap().text;
     let somebody = |at: &str, group: &str, topic: &str| group::commit(at, group, topic, 0, 120, &marks).unwrap();
     let lines = moved("metadata", &[], somebody, 120..RECORDS);
     assert_eq!(warned(&lines).len(), 1, "{lines:?}");

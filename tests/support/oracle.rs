@@ -341,7 +341,7 @@ mod tests {
 
     /// A commit whose metadata says that offset 3 is done as well.
     fn marked_commit(offset: i64, at: i64) -> Commit {
-        let metadata = karafka_engine::metadata::encode(offset, [3..4], None, 4096).unwrap().text;
+        let metadata = karafka_engine::metadata::encode(offset, std::iter::once(3..4), None, 4096).unwrap().text;
         Commit { metadata, ..commit(offset, at) }
     }
 

@@ -62,8 +62,8 @@ fn main() {
             let place =
                 Place { topic: message.topic().to_owned(), partition: message.partition(), offset: message.offset() };
             Event::now(What::Began(place.clone(), message.key().map(<[u8]>::to_vec))).print();
-            let held = message.key().is_some_and(|key| !hold.1.is_zero() && key == hold.0.as_bytes());
-            std::thread::sleep(if held { hold.1 } else { work });
+            let is_held = message.key().is_some_and(|key| !hold.1.is_zero() && key == hold.0.as_bytes());
+            std::thread::sleep(if is_held { hold.1 } else { work });
             Event::now(What::Finished(place)).print();
         }
         Ok::<(), Failure>(())
