@@ -3,7 +3,7 @@
 
 use crate::support::{PATIENCE, fleet, produce_keyed};
 use libkarafka_tests::topics::Record;
-use libkarafka_tests::{broker, topics};
+use libkarafka_tests::{broker, group, topics, wait};
 use std::time::{Duration, Instant};
 
 const METADATA_AGE: &str = "kafka.topic.metadata.refresh.interval.ms=3000";
@@ -96,7 +96,9 @@ fn recreated(name: &str, options: &[&str]) {
         assert!(began.elapsed() < PATIENCE, "{}{}", members.finished(), members.program(member).last_words());
         std::thread::sleep(Duration::from_millis(50));
     }
+    wait::until(PATIENCE, "the new topic's records committed", || group::lag(bootstrap, &group, &topic) == 0);
     members.leave_all(PATIENCE);
+    assert_eq!(members.finished(), 404, "nothing was done twice");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use crate::support::{PATIENCE, fleet, produce_keyed};
 use libkarafka_tests::broker::Broker;
+use libkarafka_tests::process::Program;
 use libkarafka_tests::{oracle, topics};
 use std::time::{Duration, Instant};
 
@@ -41,44 +42,59 @@ fn killed_and_restarted_by_the_protocol_of_kip_848() {
     killed("broker-killed-kip-848", &["app.group_protocol=consumer"]);
 }
 
+/// How many lines a member has said of itself, events and log together.
+fn words(program: &Program) -> usize {
+    program.lines().iter().filter(|line| line.starts_with("app ")).count() + program.error_lines().len()
+}
+
 #[test]
 fn down_for_a_minute() {
     let mut broker = Broker::start();
     let bootstrap = broker.bootstrap();
     let topic = topics::create(&bootstrap, 4);
-    let mut members = fleet(&bootstrap, &topics::unique("outage"), &topic, &[&OPTIONS[..], &CLASSIC].concat());
     let mut produced = produce_keyed(&bootstrap, &topic, 40, 6_000);
-    let member = members.join();
-    members.wait_handled(500, PATIENCE);
+    let protocols = [("outage-classic", &CLASSIC[..]), ("outage-kip-848", &["app.group_protocol=consumer"])];
+    let mut groups = protocols.map(|(name, options)| {
+        let mut members = fleet(&bootstrap, &topics::unique(name), &topic, &[&OPTIONS[..], options].concat());
+        let member = members.join();
+        members.wait_handled(500, PATIENCE);
+        (members, member)
+    });
     broker.kill();
     let down = Instant::now();
     // What was fetched is handled on; the outage is measured from when that is over.
     std::thread::sleep(Duration::from_secs(10));
-    let program = members.program(member);
-    let talk = |program: &libkarafka_tests::process::Program| {
-        let app = program.lines().iter().filter(|line| line.starts_with("app ")).count();
-        app + program.error_lines().len()
-    };
-    let (words, cpu, began) = (talk(program), program.cpu_time(), Instant::now());
+    let before = groups.each_ref().map(|(members, member)| {
+        let program = members.program(*member);
+        (words(program), program.cpu_time(), Instant::now())
+    });
     std::thread::sleep(OUTAGE.saturating_sub(down.elapsed()));
-    let (seconds, cpu) = (began.elapsed().as_secs_f64(), (program.cpu_time() - cpu).as_secs_f64());
-    let lines = (talk(program) - words) as f64;
-    assert!(lines / seconds <= 2.0, "{lines} lines in {seconds} s: {}", program.last_words());
-    assert!(cpu / seconds < 0.1, "{cpu} s of processor time in {seconds} s");
+    for ((members, member), (said, used, began)) in groups.iter().zip(before) {
+        let program = members.program(*member);
+        let (seconds, used) = (began.elapsed().as_secs_f64(), (program.cpu_time() - used).as_secs_f64());
+        let lines = (words(program) - said) as f64;
+        assert!(lines / seconds <= 2.0, "{lines} lines in {seconds} s: {}", program.last_words());
+        assert!(used / seconds < 0.1, "{used} s of processor time in {seconds} s");
+    }
 
     broker.restart();
     let back = Instant::now();
-    let before = members.handled();
+    let handled = groups.each_mut().map(|(members, _)| members.handled());
     produced.extend(produce_keyed(&bootstrap, &topic, 40, 500));
-    members.wait_handled(before + 1, PATIENCE);
-    assert!(back.elapsed() <= Duration::from_secs(30), "went on {:?} after the broker's return only", back.elapsed());
-    members.wait_handled(produced.len(), PATIENCE);
-    let (spans, commits) = (members.spans(), members.commits());
-    oracle::all(&produced, &spans, &commits);
+    for ((members, _), handled) in groups.iter_mut().zip(handled) {
+        members.wait_handled(handled + 1, PATIENCE);
+        assert!(back.elapsed() <= Duration::from_secs(30), "went on {:?} after the return only", back.elapsed());
+    }
+    for (members, _) in &mut groups {
+        members.wait_handled(produced.len(), PATIENCE);
+        oracle::all(&produced, &members.spans(), &members.commits());
+    }
 
     broker.kill();
     std::thread::sleep(Duration::from_secs(1));
-    let began = Instant::now();
-    members.leave_all(PATIENCE);
-    assert!(began.elapsed() <= Duration::from_secs(2), "the stop took {:?} during the outage", began.elapsed());
+    for (members, _) in &mut groups {
+        let began = Instant::now();
+        members.leave_all(PATIENCE);
+        assert!(began.elapsed() <= Duration::from_secs(2), "the stop took {:?} during the outage", began.elapsed());
+    }
 }
