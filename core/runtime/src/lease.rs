@@ -1,8 +1,9 @@
 //! Whether jobs that were handed out may still be begun.
 //!
-//! A process that is halted (SIGSTOP, a machine that sleeps) may have lost its partitions when it goes on, and its workers
-//! run before librdkafka has noticed. So the poller says, each time before it sleeps, until when it will be heard of again;
-//! past that time no seat begins a job, until the poller is back and has given the group a moment to say what was lost.
+//! A process that is halted (SIGSTOP, a frozen container) may have lost its partitions when it goes on, and its workers run
+//! before librdkafka has noticed. So the poller says, each time before it sleeps, until when it will be heard of again; past
+//! that time no seat begins a job, until the poller is back and has given the group a moment to say what was lost. A machine
+//! that sleeps is not noticed: the monotonic clock sleeps with it.
 //!
 //! Renewed by the poller, asked by every seat before each job. Asking takes a look at the clock and one atomic read.
 
