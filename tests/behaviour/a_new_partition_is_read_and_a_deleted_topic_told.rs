@@ -73,8 +73,8 @@ fn a_deleted_topic_by_the_protocol_of_kip_848() {
 fn recreated(name: &str, options: &[&str]) {
     let bootstrap = broker::shared();
     let topic = topics::create(bootstrap, 4);
-    let mut members =
-        fleet(bootstrap, &topics::unique(name), &topic, &[&["work_us=0", METADATA_AGE], options].concat());
+    let group = topics::unique(name);
+    let mut members = fleet(bootstrap, &group, &topic, &[&["work_us=0", METADATA_AGE], options].concat());
     produce_keyed(bootstrap, &topic, 40, 400);
     let member = members.join();
     members.wait_handled(400, PATIENCE);

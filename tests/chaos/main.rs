@@ -89,7 +89,7 @@ fn judge(fleet: &mut Fleet, produced: &[Message], halted: &[u32]) {
 /// The program beside this one.
 fn member() -> String {
     let this = std::env::current_exe().expect("this program's path");
-    let member = this.parent().map(|directory| directory.join("member")).unwrap_or_else(|| PathBuf::from("member"));
+    let member = this.parent().map_or_else(|| PathBuf::from("member"), |directory| directory.join("member"));
     assert!(member.exists(), "no {}: build all programs of this crate, as `make chaos` does", member.display());
     member.to_string_lossy().into_owned()
 }
