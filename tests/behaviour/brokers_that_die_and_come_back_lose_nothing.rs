@@ -71,7 +71,7 @@ fn down_for_a_minute() {
     std::thread::sleep(OUTAGE.saturating_sub(down.elapsed()));
     for ((members, member), (said, used, began)) in groups.iter().zip(before) {
         let program = members.program(*member);
-        let (seconds, used) = (began.elapsed().as_secs_f64(), (program.cpu_time() - used).as_secs_f64());
+        let (seconds, used) = (began.elapsed().as_secs_f64(), program.cpu_time().saturating_sub(used).as_secs_f64());
         let lines = (words(program) - said) as f64;
         assert!(lines / seconds <= 2.0, "{lines} lines in {seconds} s: {}", program.last_words());
         assert!(used / seconds < 0.1, "{used} s of processor time in {seconds} s");
