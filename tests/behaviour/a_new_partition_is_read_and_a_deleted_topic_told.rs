@@ -98,7 +98,6 @@ fn recreated(name: &str, options: &[&str]) {
     }
     wait::until(PATIENCE, "the new topic's records committed", || group::lag(bootstrap, &group, &topic) == 0);
     members.leave_all(PATIENCE);
-    assert_eq!(members.finished(), 404, "nothing was done twice");
 }
 
 #[test]
