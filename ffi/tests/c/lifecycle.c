@@ -227,7 +227,8 @@ static volatile sig_atomic_t own_signals;
 
 static void on_own_signal(int number) {
     (void)number;
-    own_signals++;
+    /* Threads are interrupted at once. */
+    __atomic_fetch_add(&own_signals, 1, __ATOMIC_RELAXED);
 }
 
 static void signals_stop_a_running_app(void) {
