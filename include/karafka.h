@@ -963,7 +963,7 @@ struct karafka_error_t *karafka_app_stop(struct karafka_app_t *app);
 struct karafka_error_t *karafka_app_stop_within(struct karafka_app_t *app, int64_t timeout_ms);
 
 /**
- * Waits until the app has stopped. Blocks.
+ * Waits until the app has stopped. Blocks. Everybody who asks gets the same answer, also the second time.
  *
  * @param timeout_ms Milliseconds; -1 for no limit, 0 to only look.
  * @param stopped Gets whether the app has stopped. May be NULL.

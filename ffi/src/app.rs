@@ -146,10 +146,13 @@ pub extern "C" fn karafka_app_free(app: *mut karafka_app_t) {
     };
     infallible("karafka_app_free", (), || {
         handle::close(app)?;
-        if object.app.phase() != Phase::Initialized {
+        let phase = object.app.phase();
+        if phase != Phase::Initialized {
             object.app.stop();
             if inside() == Inside::Nothing
                 && let Err(error) = object.app.join(None)
+                // What an app ended with before was told then.
+                && phase != Phase::Stopped
             {
                 report("karafka_app_free", &Fault::Core(error));
             }
@@ -219,7 +222,7 @@ pub extern "C" fn karafka_app_stop_within(app: *mut karafka_app_t, timeout_ms: i
     })
 }
 
-/// Waits until the app has stopped. Blocks.
+/// Waits until the app has stopped. Blocks. Everybody who asks gets the same answer, also the second time.
 ///
 /// @param timeout_ms Milliseconds; -1 for no limit, 0 to only look.
 /// @param stopped Gets whether the app has stopped. May be NULL.

@@ -142,7 +142,7 @@ class App:
     def join(self, timeout: float | None = None) -> bool:
         """Waits until the app has stopped, at most ``timeout`` seconds. Returns whether it has.
 
-        Raises what the app ended with: ``TimeoutError`` when handlers had to be left behind, the fatal error of a client,
+        Everybody who asks gets the same answer, also the second time. Raises what the app ended with: ``TimeoutError`` when handlers had to be left behind, the fatal error of a client,
         or what a handler ended the program with.
         """
         if os.getpid() != self._process:
@@ -232,9 +232,8 @@ class App:
                     self.stop(0)
 
     def _raise_outcome(self) -> None:
-        outcome, self._outcome = self._outcome, None
-        if outcome is not None:
-            raise outcome
+        if self._outcome is not None:
+            raise self._outcome
 
     @contextmanager
     def _stopped_by_sigterm(self) -> Iterator[None]:

@@ -112,6 +112,8 @@ class TestLife < KarafkaTest
     take(running, 1)
     error = assert_raises(LibKarafka::TimeoutError) { app.stop(timeout: 0.1) }
     assert_includes error.message, topic
+    again = assert_raises(LibKarafka::TimeoutError) { app.join }
+    assert_equal error.message, again.message
   ensure
     gate << 1
   end

@@ -315,7 +315,8 @@ impl App {
         self.0.shared.waker.wake();
     }
 
-    /// Waits until the app has stopped. Returns whether it has, before `timeout`.
+    /// Waits until the app has stopped. Returns whether it has, before `timeout`. Everybody who asks gets the same answer,
+    /// also the second time.
     ///
     /// # Errors
     /// What the app ended with: `Timeout` when handlers had to be left behind (they are named), or the fatal error of a
@@ -325,7 +326,7 @@ impl App {
         if !self.0.shared.wait_stopped(timeout) {
             return Ok(false);
         }
-        if let Some(error) = self.0.shared.take_failure() {
+        if let Some(error) = self.0.shared.failure() {
             // Threads that were left behind in user code cannot be waited for.
             self.0.handles.lock().clear();
             return Err(error);

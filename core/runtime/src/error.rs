@@ -4,6 +4,7 @@
 //! one exception class per kind. A message says what was tried, on what, what happened and what to do.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// What went wrong, in words that all languages share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -116,7 +117,8 @@ pub enum Status {
     Fatal,
 }
 
-type Source = Box<dyn std::error::Error + Send + Sync + 'static>;
+/// Shared, so that an error can be told to everybody who asks.
+type Source = Arc<dyn std::error::Error + Send + Sync + 'static>;
 
 /// An error of libkarafka: its kind, whether a retry can help, what was tried and on what.
 ///
@@ -126,10 +128,10 @@ type Source = Box<dyn std::error::Error + Send + Sync + 'static>;
 /// let error = Error::new(ErrorKind::Timeout, "produce", "no acknowledgement within 5 s").with("topic", "orders");
 /// assert_eq!(error.to_string(), "produce: no acknowledgement within 5 s (topic: orders)");
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Error(Box<Inner>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Inner {
     kind: ErrorKind,
     status: Status,
@@ -188,8 +190,8 @@ impl Error {
 
     /// Keeps the error this one came from.
     #[must_use]
-    pub fn caused_by(mut self, source: impl Into<Source>) -> Self {
-        self.0.source = Some(source.into());
+    pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync + 'static>>) -> Self {
+        self.0.source = Some(Arc::from(source.into()));
         self
     }
 

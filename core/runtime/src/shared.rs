@@ -86,9 +86,9 @@ impl Shared {
         true
     }
 
-    /// What the app ended with, told once.
-    pub(crate) fn take_failure(&self) -> Option<Error> {
-        self.failure.lock().take()
+    /// What the app ended with.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.failure.lock().clone()
     }
 
     pub(crate) fn enter(&self, phase: Phase) {

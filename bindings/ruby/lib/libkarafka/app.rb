@@ -103,7 +103,8 @@ module LibKarafka
       nil
     end
 
-    # Waits until the app has stopped, at most +timeout+ seconds. Returns whether it has.
+    # Waits until the app has stopped, at most +timeout+ seconds. Returns whether it has. Everybody who asks gets the same
+    # answer, also the second time.
     #
     # Raises what a consumer raised that concerns the whole process (SystemExit, Interrupt, NoMemoryError; while nobody
     # waits, it is raised in the main thread), and TimeoutError when consumers had to be left behind.
