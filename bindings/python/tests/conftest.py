@@ -1,4 +1,7 @@
-"""What every test starts from: the embedded broker, a topic and a group of its own, and waits with deadlines."""
+"""What every test starts from: a broker, a topic and a group of its own, and waits with deadlines.
+
+The broker is the embedded one, or with ``BROKERS=host:port`` a Kafka; programs of their own always take the embedded one.
+"""
 
 from __future__ import annotations
 
@@ -15,28 +18,41 @@ from pathlib import Path
 import pytest
 
 import libkarafka
+from kafka import Kafka
+
+Broker = libkarafka.EmbeddedBroker | Kafka
 
 _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def broker() -> libkarafka.EmbeddedBroker:
-    return libkarafka.EmbeddedBroker("tests")
+def broker() -> Broker:
+    brokers = os.environ.get("BROKERS")
+    return Kafka(brokers) if brokers else libkarafka.EmbeddedBroker("tests")
 
 
 class Place:
     """A topic and a group that no other test uses, and what is made for them."""
 
-    def __init__(self, broker: libkarafka.EmbeddedBroker) -> None:
-        number = next(_numbers)
+    def __init__(self, broker: Broker) -> None:
+        # The process is in the names for a Kafka that remembers earlier runs.
+        number = f"{os.getpid()}-{next(_numbers)}"
         self.broker = broker
-        self.topic, self.group = f"topic-{number}", f"group-{number}"
+        self.group = f"group-{number}"
+        self._topic, self._is_created = f"topic-{number}", False
         self._apps: list[libkarafka.App] = []
         self._producer: libkarafka.Producer | None = None
 
+    @property
+    def topic(self) -> str:
+        if not self._is_created and isinstance(self.broker, Kafka):
+            self.create(4)
+        return self._topic
+
     def create(self, partitions: int = 1) -> str:
-        self.broker.create_topic(self.topic, partitions)
-        return self.topic
+        self._is_created = True
+        self.broker.create_topic(self._topic, partitions)
+        return self._topic
 
     def app(self, **options: object) -> libkarafka.App:
         app = libkarafka.App(bootstrap_servers=self.broker.address, group=self.group, **options)
@@ -70,7 +86,7 @@ class Place:
 
 
 @pytest.fixture
-def place(broker: libkarafka.EmbeddedBroker) -> Iterator[Place]:
+def place(broker: Broker) -> Iterator[Place]:
     place = Place(broker)
     yield place
     place.close()

@@ -3,6 +3,7 @@
 #
 #   tests/run.sh [pytest arguments]
 #
+# With BROKERS=host:port the tests run against that Kafka, but for those that are programs of their own.
 # The interpreter is $PYTHON, else .deps/venv/bin/python, else python3; it needs pytest, pytest-asyncio and mypy.
 # CARGO_FLAGS replaces the features to build with; LIBKARAFKA_STAGE says where to lay the package out.
 set -eu
