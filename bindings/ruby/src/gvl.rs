@@ -1,4 +1,4 @@
-//! Ruby's global lock (the GVL), and the only unsafe code of this extension.
+//! Ruby's global lock (the GVL).
 //!
 //! [`without_gvl`] is how a Ruby thread waits in the core: it gives the lock up, waits, and takes it again, all on the same
 //! thread. Whoever calls it holds the GVL, and no Rust lock.

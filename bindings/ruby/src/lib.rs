@@ -15,6 +15,7 @@ mod event;
 mod gvl;
 mod handle;
 mod message;
+mod messages;
 mod producer;
 mod wait;
 mod worker;
@@ -34,7 +35,7 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
     config::define(native)?;
     event::define(ruby, native)?;
     app::define(ruby, native)?;
-    message::define(ruby, module, native)?;
+    messages::define(ruby, module, native)?;
     producer::define(ruby, module, native)?;
     embedded::define(ruby, module)
 }

@@ -1,244 +1,283 @@
-//! `LibKarafka::Messages`: what one call of a consumer gets, and the partition it came from.
+//! `LibKarafka::Message`: the objects and strings of one call's messages, made with as little as Ruby allows.
 //!
-//! Read with the GVL. Payloads, keys and headers are views of the fetched memory until somebody asks: only then a Ruby
-//! string is made of them. Strings are tagged UTF-8 and not checked. The memory is freed with the Ruby object, also long
-//! after the call; Ruby's collector is told how much it is.
+//! [`Cells`] belongs to a `Messages` object and has a place for each of its messages: the Ruby object once somebody asked for it, and
+//! its strings once somebody looked. The Ruby object of a message is nothing but a pointer to its place, so making one
+//! is one slot of Ruby's heap and no memory beside it, and none of it is freed by itself.
+//!
+//! Used with the GVL, for every message of a fast consumer: this and `gvl` are the files with unsafe code. What holds
+//! for all of it:
+//!
+//! - A place is as long-lived as its `Messages`. A message marks its `Messages`, and that marks every object and string in its
+//!   places: none is freed or moved before the other.
+//! - Functions that Ruby calls hold nothing that has to be dropped while they call Ruby, since Ruby's exceptions jump over
+//!   them; those that Rust calls go through `protect`.
 
-use crate::error::Raise;
-use crate::gvl;
-use crate::handle::Handle;
-use crate::wait::{interruptible, seconds};
-use karafka::{Batch, Context, Header, Message};
-use magnus::typed_data::TypedData;
-use magnus::{Error, Module, RArray, RHash, RModule, RString, Ruby, Value, method, prelude::*};
+use karafka::Batch;
+use magnus::gc::Marker;
+use magnus::rb_sys::{AsRawValue, FromRawValue, protect};
+use magnus::{Error, Module, RArray, RClass, RModule, Ruby, Value, prelude::*};
+use rb_sys::{VALUE, rb_data_type_t};
+use std::cell::{Cell, OnceCell};
+use std::ffi::{CStr, c_void};
+use std::mem::MaybeUninit;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-struct Call {
+/// Not an object that could be in a place: `false`.
+const NOTHING: VALUE = 0;
+
+/// `LibKarafka::Message`; written once, when the extension is loaded.
+static CLASS: AtomicUsize = AtomicUsize::new(0);
+
+/// What Ruby has of one message so far.
+struct Place {
+    home: *const Home,
+    index: usize,
+    object: Cell<VALUE>,
+    payload: Cell<VALUE>,
+    key: Cell<VALUE>,
+}
+
+/// What all places of a `Messages` object share.
+struct Home {
+    owner: VALUE,
     batch: Batch,
-    context: Context,
 }
 
-/// What a message costs beside its payload and key.
-const OVERHEAD_BYTES: usize = 200;
+/// The places of all messages of one `Messages` object, made at the first look.
+#[derive(Default)]
+pub struct Cells(OnceCell<(Rc<Home>, Box<[Place]>)>);
 
-#[magnus::wrap(class = "LibKarafka::Messages", free_immediately, size)]
-pub struct Messages {
-    call: Handle<Call>,
-    bytes: isize,
-}
+// SAFETY: only used with the GVL held, which one thread has at a time.
+unsafe impl Send for Cells {}
 
-/// The partition's ownership, apart from any messages.
-#[magnus::wrap(class = "LibKarafka::Native::Ownership", free_immediately, size)]
-struct Ownership(Handle<Context>);
+impl Cells {
+    fn places(&self, owner: Value, batch: &Batch) -> &[Place] {
+        let (_, places) = self.0.get_or_init(|| {
+            let home = Rc::new(Home { owner: owner.as_raw(), batch: batch.clone() });
+            let place = |index| Place {
+                home: Rc::as_ptr(&home),
+                index,
+                object: Cell::new(NOTHING),
+                payload: Cell::new(NOTHING),
+                key: Cell::new(NOTHING),
+            };
+            let places = (0..batch.len()).map(place).collect();
+            (home, places)
+        });
+        places
+    }
 
-impl Ownership {
-    fn is_revoked(ruby: &Ruby, this: &Self) -> Result<bool, Error> {
-        this.0.peek("look at a partition").map(Context::is_revoked).or_raise(ruby)
+    /// Leaks what belongs to the parent process.
+    pub fn forget(&mut self) {
+        std::mem::forget(self.0.take());
+    }
+
+    /// Called by the collector for the `Messages` object that has these.
+    pub fn mark(&self, marker: &Marker) {
+        let Some((home, places)) = self.0.get() else { return };
+        // Its address is in all places: marked, it stays where it is.
+        mark(marker, home.owner);
+        for place in places {
+            for value in [&place.object, &place.payload, &place.key] {
+                if value.get() != NOTHING {
+                    mark(marker, value.get());
+                }
+            }
+        }
+    }
+
+    /// The object of one message, always the same.
+    pub fn object(&self, owner: Value, batch: &Batch, index: usize) -> Result<Option<Value>, Error> {
+        let Some(place) = self.places(owner, batch).get(index) else { return Ok(None) };
+        // SAFETY: the place's `Messages` is `owner`, which the caller holds.
+        let object = protect(|| unsafe { object_of(place) })?;
+        // SAFETY: an object that Ruby just gave out.
+        Ok(Some(unsafe { Value::from_raw(object) }))
+    }
+
+    /// The objects of all messages, in a new array.
+    pub fn objects(&self, ruby: &Ruby, owner: Value, batch: &Batch) -> Result<RArray, Error> {
+        let places = self.places(owner, batch);
+        let list = ruby.ary_new_capa(places.len());
+        let raw = list.as_raw();
+        protect(|| {
+            for place in places {
+                // SAFETY: the place's `Messages` is `owner`, which the caller holds, as it holds the list.
+                unsafe { rb_sys::rb_ary_push(raw, object_of(place)) };
+            }
+            raw
+        })?;
+        Ok(list)
     }
 }
 
-impl Messages {
-    pub fn new(ruby: &Ruby, batch: Batch, context: Context) -> Self {
-        let size = |message: Message<'_>| {
-            message.payload().map_or(0, <[u8]>::len) + message.key().map_or(0, <[u8]>::len) + OVERHEAD_BYTES
+fn mark(marker: &Marker, value: VALUE) {
+    // SAFETY: only objects are put into places, and what is in one is marked, so it is still there.
+    marker.mark(unsafe { Value::from_raw(value) });
+}
+
+/// A string, or nil, of each message, in a new array.
+pub fn strings(ruby: &Ruby, batch: &Batch, read: fn(karafka::Message<'_>) -> Option<&[u8]>) -> Result<RArray, Error> {
+    let list = ruby.ary_new_capa(batch.len());
+    let raw = list.as_raw();
+    protect(|| {
+        for message in batch.iter() {
+            // SAFETY: the caller holds the list and the batch.
+            unsafe { rb_sys::rb_ary_push(raw, string_of(read(message))) };
+        }
+        raw
+    })?;
+    Ok(list)
+}
+
+/// # Safety
+/// With the GVL; may raise.
+unsafe fn object_of(place: &Place) -> VALUE {
+    if place.object.get() == NOTHING {
+        let pointer = std::ptr::from_ref(place).cast_mut().cast();
+        // SAFETY: the type has the functions for such a pointer, which stays valid as long as the object: see above.
+        let object = unsafe {
+            rb_sys::rb_data_typed_object_wrap(CLASS.load(Ordering::Relaxed) as VALUE, pointer, &raw const TYPE.0)
         };
-        let bytes = isize::try_from(batch.iter().map(size).sum::<usize>()).unwrap_or(0);
-        ruby.gc_adjust_memory_usage(bytes);
-        Self { call: Handle::new(Call { batch, context }), bytes }
+        // SAFETY: the home lives as long as its places.
+        unsafe { keep(&place.object, (*place.home).owner, object) };
     }
+    place.object.get()
+}
 
-    fn call(&self, ruby: &Ruby) -> Result<&Call, Error> {
-        self.call.peek("read messages").or_raise(ruby)
-    }
-
-    fn message(&self, ruby: &Ruby, index: usize) -> Result<Message<'_>, Error> {
-        let batch = &self.call(ruby)?.batch;
-        let outside =
-            || Error::new(ruby.exception_index_error(), format!("there are {} messages, and no {index}", batch.len()));
-        batch.get(index).ok_or_else(outside)
-    }
-
-    fn size(ruby: &Ruby, this: &Self) -> Result<usize, Error> {
-        Ok(this.call(ruby)?.batch.len())
-    }
-
-    fn topic(ruby: &Ruby, this: &Self) -> Result<RString, Error> {
-        Ok(ruby.str_new(this.call(ruby)?.batch.topic()))
-    }
-
-    fn partition(ruby: &Ruby, this: &Self) -> Result<i32, Error> {
-        Ok(this.call(ruby)?.batch.partition())
-    }
-
-    fn group(ruby: &Ruby, this: &Self) -> Result<RString, Error> {
-        Ok(ruby.str_new(this.call(ruby)?.context.group()))
-    }
-
-    fn attempt(ruby: &Ruby, this: &Self) -> Result<u32, Error> {
-        Ok(this.call(ruby)?.context.attempt())
-    }
-
-    /// The virtual partition of all messages; nothing when there are several.
-    fn virtual_partition(ruby: &Ruby, this: &Self) -> Result<Option<u64>, Error> {
-        match this.call(ruby)?.batch.groups() {
-            [only] => Ok(Some(only.virtual_partition)),
-            _ => Ok(None),
-        }
-    }
-
-    fn payload_at(ruby: &Ruby, this: &Self, index: usize) -> Result<Option<RString>, Error> {
-        Ok(string(ruby, this.message(ruby, index)?.payload()))
-    }
-
-    fn key_at(ruby: &Ruby, this: &Self, index: usize) -> Result<Option<RString>, Error> {
-        Ok(string(ruby, this.message(ruby, index)?.key()))
-    }
-
-    fn offset_at(ruby: &Ruby, this: &Self, index: usize) -> Result<i64, Error> {
-        Ok(this.message(ruby, index)?.offset())
-    }
-
-    /// Milliseconds since 1970.
-    fn timestamp_at(ruby: &Ruby, this: &Self, index: usize) -> Result<Option<i64>, Error> {
-        Ok(this.message(ruby, index)?.timestamp().map(|timestamp| timestamp.milliseconds))
-    }
-
-    fn headers_at(ruby: &Ruby, this: &Self, index: usize) -> Result<RHash, Error> {
-        headers(ruby, &this.message(ruby, index)?.headers())
-    }
-
-    fn header_pairs_at(ruby: &Ruby, this: &Self, index: usize) -> Result<RArray, Error> {
-        let headers = this.message(ruby, index)?.headers();
-        let pairs = ruby.ary_new_capa(headers.len());
-        for header in headers {
-            let name = ruby.enc_str_new(header.name, ruby.utf8_encindex());
-            pairs.push((name, string(ruby, header.value)))?;
-        }
-        Ok(pairs)
-    }
-
-    fn payloads(ruby: &Ruby, this: &Self) -> Result<RArray, Error> {
-        column(ruby, this, |message| message.payload())
-    }
-
-    fn keys(ruby: &Ruby, this: &Self) -> Result<RArray, Error> {
-        column(ruby, this, |message| message.key())
-    }
-
-    fn offsets(ruby: &Ruby, this: &Self) -> Result<RArray, Error> {
-        let batch = &this.call(ruby)?.batch;
-        let offsets = ruby.ary_new_capa(batch.len());
-        for message in batch {
-            offsets.push(message.offset())?;
-        }
-        Ok(offsets)
-    }
-
-    fn is_revoked(ruby: &Ruby, this: &Self) -> Result<bool, Error> {
-        Ok(this.call(ruby)?.context.is_revoked())
-    }
-
-    fn ownership(ruby: &Ruby, this: &Self) -> Result<Ownership, Error> {
-        Ok(Ownership(Handle::new(this.call(ruby)?.context.clone())))
-    }
-
-    fn is_stopping(ruby: &Ruby, this: &Self) -> Result<bool, Error> {
-        Ok(this.call(ruby)?.context.is_stopping())
-    }
-
-    /// Marks a message; everything before it too when `prefix`. Returns whether the partition is still owned.
-    fn mark(ruby: &Ruby, this: &Self, index: usize, prefix: bool) -> Result<bool, Error> {
-        this.message(ruby, index)?;
-        Ok(this.call.get("mark a message").or_raise(ruby)?.context.mark_index(index, prefix))
-    }
-
-    /// Commits what is marked and waits for the broker. Returns whether the partition is still owned.
-    fn commit(ruby: &Ruby, this: &Self, timeout: f64) -> Result<bool, Error> {
-        let timeout = seconds(timeout).or_raise(ruby)?;
-        let context = this.call.get("commit").or_raise(ruby)?.context.clone();
-        if context.is_revoked() {
-            return Ok(false);
-        }
-        interruptible(ruby, move || context.commit(timeout))?.or_raise(ruby)
+/// # Safety
+/// With the GVL; may raise. The bytes stay where they are.
+unsafe fn string_of(bytes: Option<&[u8]>) -> VALUE {
+    match bytes {
+        // SAFETY: Ruby copies the bytes before anything else can happen. No message is longer than a C long.
+        Some(bytes) => unsafe { rb_sys::rb_utf8_str_new(bytes.as_ptr().cast(), bytes.len() as _) },
+        None => rb_sys::Qnil as VALUE,
     }
 }
 
-impl Drop for Messages {
-    fn drop(&mut self) {
-        if let Ok(ruby) = Ruby::get() {
-            ruby.gc_adjust_memory_usage(-self.bytes);
-        }
+/// Puts a value into a place, and tells the collector who has it now.
+///
+/// # Safety
+/// With the GVL; both are objects.
+unsafe fn keep(place: &Cell<VALUE>, owner: VALUE, value: VALUE) {
+    place.set(value);
+    // Only needed for objects, and must not be called with anything else.
+    if value != rb_sys::Qnil as VALUE {
+        // SAFETY: both are objects of Ruby's heap.
+        unsafe { rb_sys::rb_gc_writebarrier(owner, value) };
     }
 }
 
-fn string(ruby: &Ruby, bytes: Option<&[u8]>) -> Option<RString> {
-    bytes.map(|bytes| ruby.enc_str_new(bytes, ruby.utf8_encindex()))
+/// The place of a message.
+///
+/// # Safety
+/// With the GVL; raises for what is no message. The answer is valid while the caller holds the message.
+unsafe fn place_of<'a>(message: VALUE) -> &'a Place {
+    // SAFETY: Ruby compares the type, and only `object_of` makes objects of this one.
+    unsafe { &*rb_sys::rb_check_typeddata(message, &raw const TYPE.0).cast::<Place>() }
 }
 
-fn column<'a>(
-    ruby: &Ruby,
-    this: &'a Messages,
-    read: impl Fn(Message<'a>) -> Option<&'a [u8]>,
-) -> Result<RArray, Error> {
-    let batch = &this.call(ruby)?.batch;
-    let values = ruby.ary_new_capa(batch.len());
-    for message in batch {
-        values.push(string(ruby, read(message)))?;
-    }
-    Ok(values)
+/// # Safety
+/// As `place_of`.
+unsafe fn record_of<'a>(place: &'a Place) -> Option<karafka::Message<'a>> {
+    // SAFETY: the home lives as long as its places.
+    unsafe { &*place.home }.batch.get(place.index)
 }
 
-/// Headers as a hash; a name that repeats has an array of its values.
-fn headers(ruby: &Ruby, headers: &[Header<'_>]) -> Result<RHash, Error> {
-    let hash = ruby.hash_new();
-    for header in headers {
-        let name = ruby.enc_str_new(header.name, ruby.utf8_encindex());
-        let value = string(ruby, header.value);
-        if !hash.funcall::<_, _, bool>("key?", (name,))? {
-            hash.aset(name, value)?;
-            continue;
+/// A string of the message, made at the first look.
+///
+/// # Safety
+/// As `place_of`.
+unsafe fn look(
+    message: VALUE,
+    which: fn(&Place) -> &Cell<VALUE>,
+    read: fn(karafka::Message<'_>) -> Option<&[u8]>,
+) -> VALUE {
+    // SAFETY: Ruby calls this with the GVL and holds the message meanwhile.
+    unsafe {
+        let place = place_of(message);
+        let kept = which(place);
+        if kept.get() == NOTHING {
+            keep(kept, (*place.home).owner, string_of(record_of(place).and_then(read)));
         }
-        let before: Value = hash.aref(name)?;
-        if let Some(values) = RArray::from_value(before) {
-            values.push(value)?;
-        } else {
-            let values = ruby.ary_new_capa(2);
-            values.push(before)?;
-            values.push(value)?;
-            hash.aset(name, values)?;
+        kept.get()
+    }
+}
+
+unsafe extern "C" fn payload(message: VALUE) -> VALUE {
+    // SAFETY: Ruby calls this with the GVL and holds the message meanwhile.
+    unsafe { look(message, |place| &place.payload, |record| record.payload()) }
+}
+
+unsafe extern "C" fn key(message: VALUE) -> VALUE {
+    // SAFETY: as above.
+    unsafe { look(message, |place| &place.key, |record| record.key()) }
+}
+
+unsafe extern "C" fn offset(message: VALUE) -> VALUE {
+    // SAFETY: as above.
+    unsafe { rb_sys::rb_ll2inum(record_of(place_of(message)).map_or(-1, |record| record.offset())) }
+}
+
+unsafe extern "C" fn is_tombstone(message: VALUE) -> VALUE {
+    // SAFETY: as above.
+    let is_tombstone = unsafe { record_of(place_of(message)) }.is_some_and(|record| record.is_tombstone());
+    if is_tombstone { rb_sys::Qtrue as VALUE } else { rb_sys::Qfalse as VALUE }
+}
+
+unsafe extern "C" fn messages(message: VALUE) -> VALUE {
+    // SAFETY: as above; the home lives as long as its places.
+    unsafe { (*place_of(message).home).owner }
+}
+
+unsafe extern "C" fn index(message: VALUE) -> VALUE {
+    // SAFETY: as above.
+    unsafe { rb_sys::rb_ull2inum(place_of(message).index as _) }
+}
+
+unsafe extern "C" fn mark_message(place: *mut c_void) {
+    // SAFETY: Ruby calls this for an object that `object_of` made and that was alive until now, so its place is valid: its
+    // `Messages` is freed at the earliest when it was not marked here.
+    unsafe { rb_sys::rb_gc_mark((*(*place.cast::<Place>()).home).owner) };
+}
+
+/// Ruby's description of a message object.
+struct Type(rb_data_type_t);
+
+// SAFETY: never written, and the function pointers are valid in all threads.
+unsafe impl Sync for Type {}
+
+static TYPE: Type = {
+    // SAFETY: made of pointers, numbers and optional functions, for all of which zero is a value; Ruby asks for zeros.
+    let mut description: rb_data_type_t = unsafe { MaybeUninit::zeroed().assume_init() };
+    description.wrap_struct_name = c"LibKarafka::Message".as_ptr();
+    description.function.dmark = Some(mark_message);
+    description.flags = (rb_sys::rbimpl_typeddata_flags::RUBY_TYPED_FREE_IMMEDIATELY as VALUE)
+        | (rb_sys::rbimpl_typeddata_flags::RUBY_TYPED_WB_PROTECTED as VALUE);
+    Type(description)
+};
+
+type Reader = unsafe extern "C" fn(VALUE) -> VALUE;
+
+const READERS: [(&CStr, Reader); 4] =
+    [(c"payload", payload), (c"key", key), (c"offset", offset), (c"tombstone?", is_tombstone)];
+const PRIVATE_READERS: [(&CStr, Reader); 2] = [(c"messages", messages), (c"index", index)];
+
+pub fn define(ruby: &Ruby, module: RModule) -> Result<(), Error> {
+    let class: RClass = module.define_class("Message", ruby.class_object())?;
+    class.undef_default_alloc_func();
+    ruby.gc_register_mark_object(class);
+    CLASS.store(class.as_raw() as usize, Ordering::Relaxed);
+    for (readers, is_public) in [(&READERS[..], true), (&PRIVATE_READERS[..], false)] {
+        for (name, reader) in readers {
+            // SAFETY: Ruby casts the function back to one that takes nothing but the receiver, which is what no
+            // arguments mean.
+            let function = Some(unsafe { std::mem::transmute::<Reader, unsafe extern "C" fn() -> VALUE>(*reader) });
+            let define = if is_public { rb_sys::rb_define_method } else { rb_sys::rb_define_private_method };
+            // SAFETY: the class and the name are valid, the function is as Ruby wants it; a class that is not frozen takes it.
+            unsafe { define(class.as_raw(), name.as_ptr(), function, 0) };
         }
     }
-    Ok(hash)
-}
-
-/// Copies a string's bytes.
-pub fn bytes(string: RString) -> Vec<u8> {
-    gvl::with_bytes(string, <[u8]>::to_vec)
-}
-
-pub fn define(ruby: &Ruby, module: RModule, native: RModule) -> Result<(), Error> {
-    let ownership = native.define_class("Ownership", ruby.class_object())?;
-    Ownership::class(ruby);
-    ownership.define_method("revoked?", method!(Ownership::is_revoked, 0))?;
-    let class = module.define_class("Messages", ruby.class_object())?;
-    Messages::class(ruby);
-    class.define_method("size", method!(Messages::size, 0))?;
-    class.define_method("topic", method!(Messages::topic, 0))?;
-    class.define_method("partition", method!(Messages::partition, 0))?;
-    class.define_method("group", method!(Messages::group, 0))?;
-    class.define_method("attempt", method!(Messages::attempt, 0))?;
-    class.define_method("virtual_partition", method!(Messages::virtual_partition, 0))?;
-    class.define_method("payloads", method!(Messages::payloads, 0))?;
-    class.define_method("keys", method!(Messages::keys, 0))?;
-    class.define_method("offsets", method!(Messages::offsets, 0))?;
-    class.define_method("payload_at", method!(Messages::payload_at, 1))?;
-    class.define_method("key_at", method!(Messages::key_at, 1))?;
-    class.define_method("headers_at", method!(Messages::headers_at, 1))?;
-    class.define_method("header_pairs_at", method!(Messages::header_pairs_at, 1))?;
-    class.define_method("offset_at", method!(Messages::offset_at, 1))?;
-    class.define_method("timestamp_at", method!(Messages::timestamp_at, 1))?;
-    class.define_method("revoked?", method!(Messages::is_revoked, 0))?;
-    class.define_method("ownership", method!(Messages::ownership, 0))?;
-    class.define_method("stopping?", method!(Messages::is_stopping, 0))?;
-    class.define_method("mark", method!(Messages::mark, 2))?;
-    class.define_method("commit", method!(Messages::commit, 1))
+    Ok(())
 }

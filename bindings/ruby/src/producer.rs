@@ -6,7 +6,7 @@ use crate::config::settings;
 use crate::error::{Raise, exception};
 use crate::gvl;
 use crate::handle::Handle;
-use crate::message::bytes;
+use crate::messages::bytes;
 use crate::wait::{Slot, deadline, interruptible, seconds};
 use karafka::{AppConfig, DeliveryReport, ErrorKind, Header, OnDelivery, ProducerConfig, Record};
 use magnus::r_hash::ForEach;

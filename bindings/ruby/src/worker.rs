@@ -1,6 +1,6 @@
 //! The loop of a Ruby thread that lends itself to the core.
 //!
-//! 1. Wait for a job without the GVL.
+//! 1. Without the GVL, report that the last job succeeded, and wait for the next one.
 //! 2. With the GVL, call the Ruby side of the app (`handle` or `partition`), which calls user code.
 //! 3. Whatever comes out of it, a value, an exception of any class or a thread that is being killed, end the job: it is on
 //!    this stack, so it is never forgotten.
@@ -11,7 +11,7 @@
 use crate::error::{Caught, Raise, caught};
 use crate::gvl;
 use crate::handle::Handle;
-use crate::message::{Messages, bytes};
+use crate::messages::{Messages, bytes, bytes_of};
 use karafka::{App, Job, JobKind, Next, SeatKind};
 use magnus::value::Id;
 use magnus::{Error, RArray, RString, Ruby, TryConvert, Value, prelude::*};
@@ -30,15 +30,38 @@ pub fn work(ruby: &Ruby, app: &Handle<App>, host: Value) -> Result<(), Error> {
     let mut seat = Seat { process: std::process::id(), seat: Some(seat) };
     let names =
         Names { handle: ruby.intern("handle"), partition: ruby.intern("partition"), critical: ruby.intern("critical") };
+    // Reporting frees the job's messages and wakes other threads: nothing to do with the GVL in hand.
+    let mut finished: Option<Job> = None;
     loop {
-        let Some(next) = seat.next_job(|seat| gvl::without_gvl(|| seat.next(), &|| interrupter.interrupt())) else {
-            return Ok(());
-        };
-        match next {
-            None | Some(Next::Interrupted) => ruby.thread_check_ints()?,
-            Some(Next::Closed) => return Ok(()),
-            Some(Next::Job(job)) => run(ruby, app, job, host, &names)?,
+        let waited = seat.next_job(|seat| {
+            let found = gvl::without_gvl(
+                || {
+                    report(&mut finished);
+                    let next = seat.next();
+                    let bytes = if let Next::Job(job) = &next { bytes_of(job.batch()) } else { 0 };
+                    (next, bytes)
+                },
+                &|| interrupter.interrupt(),
+            );
+            report(&mut finished);
+            found
+        });
+        match waited {
+            None => {
+                // A child of the process, whose parent has the job too, and completes it.
+                std::mem::forget(finished.take());
+                return Ok(());
+            }
+            Some(None | Some((Next::Interrupted, _))) => ruby.thread_check_ints()?,
+            Some(Some((Next::Closed, _))) => return Ok(()),
+            Some(Some((Next::Job(job), bytes))) => finished = run(ruby, app, job, bytes, host, &names)?,
         }
+    }
+}
+
+fn report(finished: &mut Option<Job>) {
+    if let Some(job) = finished.take() {
+        job.done();
     }
 }
 
@@ -66,8 +89,16 @@ impl Drop for Seat {
     }
 }
 
-fn run(ruby: &Ruby, app: &Handle<App>, job: Job, host: Value, names: &Names) -> Result<(), Error> {
-    let messages = ruby.obj_wrap(Messages::new(ruby, job.batch().clone(), job.context().clone()));
+/// Calls user code. Returns the job when it succeeded and has to be reported.
+fn run(
+    ruby: &Ruby,
+    app: &Handle<App>,
+    job: Job,
+    bytes: isize,
+    host: Value,
+    names: &Names,
+) -> Result<Option<Job>, Error> {
+    let messages = ruby.obj_wrap(Messages::new(ruby, job.batch().clone(), job.context().clone(), bytes));
     let method = match job.kind() {
         JobKind::Handle => names.handle,
         JobKind::Key => names.partition,
@@ -76,17 +107,14 @@ fn run(ruby: &Ruby, app: &Handle<App>, job: Job, host: Value, names: &Names) -> 
     if app.is_foreign() {
         // The handler forked, and this is the child: the job is the parent's.
         std::mem::forget(job);
-        return result.map(drop);
+        return result.map(|_| None);
     }
     let error = match (result, job.kind()) {
-        (Ok(_), JobKind::Handle) => {
-            job.done();
-            return Ok(());
-        }
+        (Ok(_), JobKind::Handle) => return Ok(Some(job)),
         (Ok(keys), JobKind::Key) => match RArray::try_convert(keys).and_then(keys_of) {
             Ok(keys) => {
                 job.complete_keys(&keys);
-                return Ok(());
+                return Ok(None);
             }
             Err(error) => error,
         },
@@ -95,7 +123,7 @@ fn run(ruby: &Ruby, app: &Handle<App>, job: Job, host: Value, names: &Names) -> 
     match caught(ruby, error) {
         Caught::Failure(failure) => {
             job.fail(failure);
-            Ok(())
+            Ok(None)
         }
         Caught::Unwinding(failure, error) => {
             job.fail(failure);
@@ -105,7 +133,7 @@ fn run(ruby: &Ruby, app: &Handle<App>, job: Job, host: Value, names: &Names) -> 
             // First the app is told to stop: the job must not be handed out again.
             let told = host.funcall::<_, _, Value>(names.critical, (exception,));
             job.put_back();
-            told.map(drop)
+            told.map(|_| None)
         }
     }
 }

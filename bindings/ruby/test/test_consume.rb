@@ -67,7 +67,7 @@ class TestConsume < KarafkaTest
     assert_equal [%w[0 1], %w[3 4], %w[1 2]], [messages.first(2), messages.last(2), messages[1, 2]].map { |a| a.map(&:payload) }
     assert_nil messages[5]
     assert_same messages[2], messages.to_a[2]
-    assert_raises(IndexError) { messages.payload_at(5) }
+    assert_raises(IndexError) { messages.headers_at(5) }
   end
 
   def test_marked_messages_are_not_consumed_again

@@ -4,70 +4,42 @@ module LibKarafka
   # One message. Strings are made at the first look, are tagged UTF-8 and not checked; +String#b+ gives the bytes.
   # It may be kept for longer than the call that got it.
   class Message
-    def initialize(messages, index) # :nodoc:
-      @messages = messages
-      @index = index
-    end
-
-    # Its place in the partition.
-    def offset
-      @offset ||= @messages.offset_at(@index)
-    end
-
-    # The payload; +nil+ for a tombstone.
-    def payload
-      return @payload if defined?(@payload)
-
-      @payload = @messages.payload_at(@index)
-    end
     alias raw_payload payload
-
-    # The key; +nil+ when there is none.
-    def key
-      return @key if defined?(@key)
-
-      @key = @messages.key_at(@index)
-    end
     alias raw_key key
 
     # Names and values; a name that repeats has an Array of its values.
     def headers
-      @headers ||= @messages.headers_at(@index)
+      @headers ||= messages.headers_at(index)
     end
     alias raw_headers headers
 
     # Names and values in their order: an Array of pairs, which keeps the place of a name that repeats.
     def header_pairs
-      @header_pairs ||= @messages.header_pairs_at(@index)
+      @header_pairs ||= messages.header_pairs_at(index)
     end
 
     # When it was made or appended, as a Time with milliseconds; +nil+ in topics of very old brokers.
     def timestamp
       return @timestamp if defined?(@timestamp)
 
-      milliseconds = @messages.timestamp_at(@index)
+      milliseconds = messages.timestamp_at(index)
       @timestamp = milliseconds && Time.at(0, milliseconds, :millisecond).utc
     end
 
-    # Whether there is no payload, which deletes the key in a compacted topic.
-    def tombstone?
-      payload.nil?
-    end
-
     def topic
-      @messages.topic
+      messages.topic
     end
 
     def partition
-      @messages.partition
+      messages.partition
     end
 
     def mark(prefix) # :nodoc:
-      @messages.mark(@index, prefix)
+      messages.mark(index, prefix)
     end
 
     def commit(timeout) # :nodoc:
-      @messages.commit(timeout)
+      messages.commit(timeout)
     end
 
     # Names the message; never shows its payload or key.

@@ -13,7 +13,14 @@ module LibKarafka
     def each
       return enum_for(:each) { size } unless block_given?
 
-      size.times { |index| yield at(index) }
+      # Not Array#each: calling the block from Ruby is cheaper than from C.
+      all = to_a
+      count = all.size
+      index = 0
+      while index < count
+        yield all[index]
+        index += 1
+      end
       self
     end
 
@@ -32,10 +39,6 @@ module LibKarafka
       count.empty? ? self[-1] : to_a.last(*count)
     end
 
-    def to_a
-      Array.new(size) { |index| at(index) }
-    end
-
     def empty?
       size.zero?
     end
@@ -44,23 +47,8 @@ module LibKarafka
       arguments.empty? && block.nil? ? size : super
     end
 
-    def first_offset
-      offset_at(0)
-    end
-
-    def last_offset
-      offset_at(size - 1)
-    end
-
     def inspect
       "#<#{self.class} #{topic}/#{partition}, #{size} from #{first_offset}>"
-    end
-
-    private
-
-    def at(index)
-      @messages ||= []
-      @messages[index] ||= Message.new(self, index)
     end
   end
 end

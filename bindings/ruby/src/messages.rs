@@ -1,0 +1,256 @@
+//! `LibKarafka::Messages`: what one call of a consumer gets, and the partition it came from.
+//!
+//! Read with the GVL. Payloads, keys and headers are views of the fetched memory until somebody asks: only then a Ruby
+//! string is made of them. Strings are tagged UTF-8 and not checked. The memory is freed with the Ruby object, also long
+//! after the call; Ruby's collector is told how much it is.
+
+use crate::error::Raise;
+use crate::gvl;
+use crate::handle::Handle;
+use crate::message::{self, Cells, strings};
+use crate::wait::{interruptible, seconds};
+use karafka::{Batch, Context, Header, Message};
+use magnus::gc::Marker;
+use magnus::typed_data::{DataTypeFunctions, Obj, TypedData};
+use magnus::{Error, Module, RArray, RHash, RModule, RString, Ruby, Value, method, prelude::*};
+
+struct Call {
+    batch: Batch,
+    context: Context,
+}
+
+/// What a message costs beside its payload and key.
+const OVERHEAD_BYTES: usize = 200;
+
+#[derive(magnus::TypedData)]
+#[magnus(class = "LibKarafka::Messages", free_immediately, size, mark, wb_protected)]
+pub struct Messages {
+    call: Handle<Call>,
+    cells: Cells,
+    bytes: isize,
+}
+
+impl DataTypeFunctions for Messages {
+    fn mark(&self, marker: &Marker) {
+        self.cells.mark(marker);
+    }
+}
+
+/// The memory of a batch's messages. It looks at each of them, so do it without the GVL.
+pub fn bytes_of(batch: &Batch) -> isize {
+    let size = |message: Message<'_>| {
+        message.payload().map_or(0, <[u8]>::len) + message.key().map_or(0, <[u8]>::len) + OVERHEAD_BYTES
+    };
+    isize::try_from(batch.iter().map(size).sum::<usize>()).unwrap_or(0)
+}
+
+/// The partition's ownership, apart from any messages.
+#[magnus::wrap(class = "LibKarafka::Native::Ownership", free_immediately, size)]
+struct Ownership(Handle<Context>);
+
+impl Ownership {
+    fn is_revoked(ruby: &Ruby, this: &Self) -> Result<bool, Error> {
+        this.0.peek("look at a partition").map(Context::is_revoked).or_raise(ruby)
+    }
+}
+
+impl Messages {
+    /// `bytes` is what [`bytes_of`] says.
+    pub fn new(ruby: &Ruby, batch: Batch, context: Context, bytes: isize) -> Self {
+        ruby.gc_adjust_memory_usage(bytes);
+        Self { call: Handle::new(Call { batch, context }), cells: Cells::default(), bytes }
+    }
+
+    fn call(&self, ruby: &Ruby) -> Result<&Call, Error> {
+        self.call.peek("read messages").or_raise(ruby)
+    }
+
+    fn message(&self, ruby: &Ruby, index: usize) -> Result<Message<'_>, Error> {
+        let batch = &self.call(ruby)?.batch;
+        let outside =
+            || Error::new(ruby.exception_index_error(), format!("there are {} messages, and no {index}", batch.len()));
+        batch.get(index).ok_or_else(outside)
+    }
+
+    fn size(ruby: &Ruby, this: &Self) -> Result<usize, Error> {
+        Ok(this.call(ruby)?.batch.len())
+    }
+
+    fn topic(ruby: &Ruby, this: &Self) -> Result<RString, Error> {
+        Ok(ruby.str_new(this.call(ruby)?.batch.topic()))
+    }
+
+    fn partition(ruby: &Ruby, this: &Self) -> Result<i32, Error> {
+        Ok(this.call(ruby)?.batch.partition())
+    }
+
+    fn group(ruby: &Ruby, this: &Self) -> Result<RString, Error> {
+        Ok(ruby.str_new(this.call(ruby)?.context.group()))
+    }
+
+    fn attempt(ruby: &Ruby, this: &Self) -> Result<u32, Error> {
+        Ok(this.call(ruby)?.context.attempt())
+    }
+
+    /// The virtual partition of all messages; nothing when there are several.
+    fn virtual_partition(ruby: &Ruby, this: &Self) -> Result<Option<u64>, Error> {
+        match this.call(ruby)?.batch.groups() {
+            [only] => Ok(Some(only.virtual_partition)),
+            _ => Ok(None),
+        }
+    }
+
+    /// A message by its place from 0; nothing beyond the last.
+    fn at(ruby: &Ruby, this: Obj<Self>, index: usize) -> Result<Option<Value>, Error> {
+        this.cells.object(this.as_value(), &this.call(ruby)?.batch, index)
+    }
+
+    fn to_a(ruby: &Ruby, this: Obj<Self>) -> Result<RArray, Error> {
+        this.cells.objects(ruby, this.as_value(), &this.call(ruby)?.batch)
+    }
+
+    fn first_offset(ruby: &Ruby, this: &Self) -> Result<i64, Error> {
+        Ok(this.call(ruby)?.batch.first_offset())
+    }
+
+    fn last_offset(ruby: &Ruby, this: &Self) -> Result<i64, Error> {
+        Ok(this.call(ruby)?.batch.last_offset())
+    }
+
+    /// Milliseconds since 1970.
+    fn timestamp_at(ruby: &Ruby, this: &Self, index: usize) -> Result<Option<i64>, Error> {
+        Ok(this.message(ruby, index)?.timestamp().map(|timestamp| timestamp.milliseconds))
+    }
+
+    fn headers_at(ruby: &Ruby, this: &Self, index: usize) -> Result<RHash, Error> {
+        headers(ruby, &this.message(ruby, index)?.headers())
+    }
+
+    fn header_pairs_at(ruby: &Ruby, this: &Self, index: usize) -> Result<RArray, Error> {
+        let headers = this.message(ruby, index)?.headers();
+        let pairs = ruby.ary_new_capa(headers.len());
+        for header in headers {
+            let name = ruby.enc_str_new(header.name, ruby.utf8_encindex());
+            pairs.push((name, string(ruby, header.value)))?;
+        }
+        Ok(pairs)
+    }
+
+    fn payloads(ruby: &Ruby, this: &Self) -> Result<RArray, Error> {
+        strings(ruby, &this.call(ruby)?.batch, |message| message.payload())
+    }
+
+    fn keys(ruby: &Ruby, this: &Self) -> Result<RArray, Error> {
+        strings(ruby, &this.call(ruby)?.batch, |message| message.key())
+    }
+
+    fn offsets(ruby: &Ruby, this: &Self) -> Result<RArray, Error> {
+        let batch = &this.call(ruby)?.batch;
+        let offsets = ruby.ary_new_capa(batch.len());
+        for message in batch {
+            offsets.push(message.offset())?;
+        }
+        Ok(offsets)
+    }
+
+    fn is_revoked(ruby: &Ruby, this: &Self) -> Result<bool, Error> {
+        Ok(this.call(ruby)?.context.is_revoked())
+    }
+
+    fn ownership(ruby: &Ruby, this: &Self) -> Result<Ownership, Error> {
+        Ok(Ownership(Handle::new(this.call(ruby)?.context.clone())))
+    }
+
+    fn is_stopping(ruby: &Ruby, this: &Self) -> Result<bool, Error> {
+        Ok(this.call(ruby)?.context.is_stopping())
+    }
+
+    /// Marks a message; everything before it too when `prefix`. Returns whether the partition is still owned.
+    fn mark(ruby: &Ruby, this: &Self, index: usize, prefix: bool) -> Result<bool, Error> {
+        this.message(ruby, index)?;
+        Ok(this.call.get("mark a message").or_raise(ruby)?.context.mark_index(index, prefix))
+    }
+
+    /// Commits what is marked and waits for the broker. Returns whether the partition is still owned.
+    fn commit(ruby: &Ruby, this: &Self, timeout: f64) -> Result<bool, Error> {
+        let timeout = seconds(timeout).or_raise(ruby)?;
+        let context = this.call.get("commit").or_raise(ruby)?.context.clone();
+        if context.is_revoked() {
+            return Ok(false);
+        }
+        interruptible(ruby, move || context.commit(timeout))?.or_raise(ruby)
+    }
+}
+
+impl Drop for Messages {
+    fn drop(&mut self) {
+        if self.call.is_foreign() {
+            self.cells.forget();
+        }
+        if let Ok(ruby) = Ruby::get() {
+            ruby.gc_adjust_memory_usage(-self.bytes);
+        }
+    }
+}
+
+fn string(ruby: &Ruby, bytes: Option<&[u8]>) -> Option<RString> {
+    bytes.map(|bytes| ruby.enc_str_new(bytes, ruby.utf8_encindex()))
+}
+
+/// Headers as a hash; a name that repeats has an array of its values.
+fn headers(ruby: &Ruby, headers: &[Header<'_>]) -> Result<RHash, Error> {
+    let hash = ruby.hash_new();
+    for header in headers {
+        let name = ruby.enc_str_new(header.name, ruby.utf8_encindex());
+        let value = string(ruby, header.value);
+        if !hash.funcall::<_, _, bool>("key?", (name,))? {
+            hash.aset(name, value)?;
+            continue;
+        }
+        let before: Value = hash.aref(name)?;
+        if let Some(values) = RArray::from_value(before) {
+            values.push(value)?;
+        } else {
+            let values = ruby.ary_new_capa(2);
+            values.push(before)?;
+            values.push(value)?;
+            hash.aset(name, values)?;
+        }
+    }
+    Ok(hash)
+}
+
+/// Copies a string's bytes.
+pub fn bytes(string: RString) -> Vec<u8> {
+    gvl::with_bytes(string, <[u8]>::to_vec)
+}
+
+pub fn define(ruby: &Ruby, module: RModule, native: RModule) -> Result<(), Error> {
+    message::define(ruby, module)?;
+    let ownership = native.define_class("Ownership", ruby.class_object())?;
+    Ownership::class(ruby);
+    ownership.define_method("revoked?", method!(Ownership::is_revoked, 0))?;
+    let class = module.define_class("Messages", ruby.class_object())?;
+    Messages::class(ruby);
+    class.define_method("size", method!(Messages::size, 0))?;
+    class.define_method("topic", method!(Messages::topic, 0))?;
+    class.define_method("partition", method!(Messages::partition, 0))?;
+    class.define_method("group", method!(Messages::group, 0))?;
+    class.define_method("attempt", method!(Messages::attempt, 0))?;
+    class.define_method("virtual_partition", method!(Messages::virtual_partition, 0))?;
+    class.define_method("payloads", method!(Messages::payloads, 0))?;
+    class.define_method("keys", method!(Messages::keys, 0))?;
+    class.define_method("offsets", method!(Messages::offsets, 0))?;
+    class.define_private_method("at", method!(Messages::at, 1))?;
+    class.define_method("to_a", method!(Messages::to_a, 0))?;
+    class.define_method("first_offset", method!(Messages::first_offset, 0))?;
+    class.define_method("last_offset", method!(Messages::last_offset, 0))?;
+    class.define_method("headers_at", method!(Messages::headers_at, 1))?;
+    class.define_method("header_pairs_at", method!(Messages::header_pairs_at, 1))?;
+    class.define_method("timestamp_at", method!(Messages::timestamp_at, 1))?;
+    class.define_method("revoked?", method!(Messages::is_revoked, 0))?;
+    class.define_method("ownership", method!(Messages::ownership, 0))?;
+    class.define_method("stopping?", method!(Messages::is_stopping, 0))?;
+    class.define_method("mark", method!(Messages::mark, 2))?;
+    class.define_method("commit", method!(Messages::commit, 1))
+}
