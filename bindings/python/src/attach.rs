@@ -84,8 +84,9 @@ pub(crate) fn wait<T: Send>(
 pub(crate) fn serve(mut seat: Seat, handlers: &Handlers, slots: &Slots) {
     let attached = Python::try_attach(|py| {
         let _worker = Worker::enter(py);
-        while let Some(job) = next(py, &mut seat, slots) {
-            handler::run(py, job, handlers);
+        let mut finished = None;
+        while let Some(job) = next(py, &mut seat, slots, finished.take()) {
+            finished = handler::run(py, job, handlers);
         }
     });
     if attached.is_none() {
@@ -94,9 +95,9 @@ pub(crate) fn serve(mut seat: Seat, handlers: &Handlers, slots: &Slots) {
     }
 }
 
-/// The next job that this thread runs itself. Jobs of `async def` handlers go to the event loop meanwhile, which is woken
-/// once for all that gather until it looks.
-fn next(py: Python<'_>, seat: &mut Seat, slots: &Slots) -> Option<karafka::Job> {
+/// Reports that `finished` succeeded, and waits for the next job that this thread runs itself. Jobs of `async def` handlers
+/// go to the event loop meanwhile, which is woken once for all that gather until it looks.
+fn next(py: Python<'_>, seat: &mut Seat, slots: &Slots, mut finished: Option<karafka::Job>) -> Option<karafka::Job> {
     enum Found {
         Run(karafka::Job),
         Wake,
@@ -104,6 +105,9 @@ fn next(py: Python<'_>, seat: &mut Seat, slots: &Slots) -> Option<karafka::Job> 
     }
     loop {
         let found = py.detach(|| {
+            if let Some(job) = finished.take() {
+                job.done();
+            }
             loop {
                 match seat.next() {
                     Next::Job(job) if job.kind() == JobKind::Handle && slots.takes(job.topic_index()) => {

@@ -72,28 +72,33 @@ impl Handlers {
     }
 }
 
-/// Runs one job on this thread.
-pub(crate) fn run(py: Python<'_>, job: karafka::Job, handlers: &Handlers) {
+/// Runs one job on this thread. Returns it when it succeeded and has yet to be reported: that frees its records, and is
+/// done without the interpreter's lock.
+pub(crate) fn run(py: Python<'_>, job: karafka::Job, handlers: &Handlers) -> Option<karafka::Job> {
     let list = Arc::clone(&handlers.list.lock());
     let Some(handler) = list.get(job.topic_index()) else {
         job.put_back();
-        return;
+        return None;
     };
-    let ended = catch_unwind(AssertUnwindSafe(|| match job.kind() {
-        JobKind::Handle => match call(py, &job, handler) {
-            Ok(()) => job.done(),
-            Err(error) => handlers.raised(py, job, error),
-        },
-        JobKind::Key => match keys(py, &job, handler) {
-            Ok(keys) => job.complete_keys(&keys),
-            Err(error) => handlers.raised(py, job, error),
-        },
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        match job.kind() {
+            JobKind::Handle => match call(py, &job, handler) {
+                Ok(()) => return Some(job),
+                Err(error) => handlers.raised(py, job, error),
+            },
+            JobKind::Key => match keys(py, &job, handler) {
+                Ok(keys) => job.complete_keys(&keys),
+                Err(error) => handlers.raised(py, job, error),
+            },
+        }
+        None
     }));
-    if ended.is_err() {
+    ended.unwrap_or_else(|_| {
         // The job was dropped on the way, which is a failure of it; the thread goes on.
         PyTypeError::new_err("libkarafka panicked while it called a handler; please report it")
             .write_unraisable(py, None);
-    }
+        None
+    })
 }
 
 fn call(py: Python<'_>, job: &karafka::Job, handler: &Handler) -> PyResult<()> {

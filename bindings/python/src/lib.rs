@@ -2,8 +2,8 @@
 //!
 //! Converts, calls the core, converts back; decides nothing. The package around it (`libkarafka/*.py`) gives it Python's
 //! shape: decorators, event loops, context managers. Called by Python on any thread that holds the interpreter; the core's
-//! worker threads come in through [`attach`]. What crosses the interpreter's lock or hands out memory is in [`attach`]
-//! and [`buffer`]; nothing else is unsafe.
+//! worker threads come in through [`attach`]. What crosses the interpreter's lock, hands out memory or holds an object by
+//! its address is in [`attach`], [`buffer`] and [`kept`]; nothing else is unsafe.
 
 mod app;
 mod attach;
@@ -17,6 +17,7 @@ mod event;
 mod failure;
 mod handler;
 mod job;
+mod kept;
 mod message;
 mod producer;
 mod record;

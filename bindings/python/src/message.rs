@@ -3,6 +3,7 @@
 //! A view of its batch, read on any thread. Each attribute becomes a Python object at its first use and is kept.
 
 use crate::buffer::Payload;
+use crate::kept::Kept;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDelta, PyList, PyMemoryView, PyString};
@@ -19,13 +20,13 @@ pub(crate) fn octets<'py>(py: Python<'py>, bytes: Option<&[u8]>) -> Option<Bound
 pub(crate) struct Message {
     batch: karafka::Batch,
     index: usize,
-    value: PyOnceLock<Option<Py<PyBytes>>>,
-    key: PyOnceLock<Option<Py<PyBytes>>>,
+    value: Kept,
+    key: Kept,
 }
 
 impl Message {
     pub(crate) fn new(batch: karafka::Batch, index: usize) -> Self {
-        Self { batch, index, value: PyOnceLock::new(), key: PyOnceLock::new() }
+        Self { batch, index, value: Kept::default(), key: Kept::default() }
     }
 
     /// Runs `read` with the core's view of the record.
@@ -40,34 +41,27 @@ impl Message {
     pub(crate) fn index(&self) -> usize {
         self.index
     }
+}
 
-    fn column<'py>(
-        py: Python<'py>,
-        place: &PyOnceLock<Option<Py<PyBytes>>>,
-        bytes: impl FnOnce() -> Option<Bound<'py, PyBytes>>,
-    ) -> Option<Bound<'py, PyBytes>> {
-        if let Some(kept) = place.get(py) {
-            return kept.as_ref().map(|kept| kept.bind(py).clone());
-        }
-        let made = bytes();
-        // Another thread may have been first; both objects say the same.
-        let _ = place.set(py, made.as_ref().map(|made| made.clone().unbind()));
-        made
-    }
+fn octets_or_none<'py>(py: Python<'py>, bytes: Option<&[u8]>) -> PyResult<Bound<'py, PyAny>> {
+    Ok(match bytes {
+        Some(bytes) => PyBytes::new(py, bytes).into_any(),
+        None => py.None().into_bound(py),
+    })
 }
 
 #[pymethods]
 impl Message {
     /// The payload; None for a tombstone, which is not the same as an empty payload.
     #[getter]
-    fn value<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
-        Self::column(py, &self.value, || octets(py, self.view_of()?.payload()))
+    fn value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.value.get(py, || octets_or_none(py, self.view_of().and_then(|message| message.payload())))
     }
 
     /// The key; None when the record has none, which is not the same as an empty key.
     #[getter]
-    fn key<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
-        Self::column(py, &self.key, || octets(py, self.view_of()?.key()))
+    fn key<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.key.get(py, || octets_or_none(py, self.view_of().and_then(|message| message.key())))
     }
 
     /// The payload without a copy, read-only; None for a tombstone. Worth it from some four kilobytes on.
