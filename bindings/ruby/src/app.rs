@@ -7,6 +7,7 @@ use crate::error::{Raise, exception};
 use crate::event::Subscription;
 use crate::handle::Handle;
 use crate::wait::{Slot, deadline, seconds};
+use crate::waste::Waste;
 use crate::worker;
 use karafka::{AppConfig, SeatKind, TopicConfig, VirtualPartitions, Work};
 use magnus::typed_data::TypedData;
@@ -17,20 +18,21 @@ type Ended = Result<bool, Arc<karafka::Error>>;
 
 #[magnus::wrap(class = "LibKarafka::Native::App", free_immediately, size)]
 pub struct App {
-    app: Handle<karafka::App>,
+    inner: Handle<karafka::App>,
     /// How the app ended, for every thread that waits for it. Filled without Ruby.
     ended: OnceLock<Arc<Slot<Ended>>>,
+    waste: Arc<Waste>,
 }
 
 impl App {
     fn new(ruby: &Ruby, options: RHash) -> Result<Self, Error> {
         let settings = settings(ruby, options)?;
         let app = AppConfig::from_settings(&settings).and_then(karafka::App::new).or_raise(ruby)?;
-        Ok(Self { app: Handle::new(app), ended: OnceLock::new() })
+        Ok(Self { inner: Handle::new(app), ended: OnceLock::new(), waste: Arc::default() })
     }
 
     fn get(&self, ruby: &Ruby, operation: &'static str) -> Result<&karafka::App, Error> {
-        self.app.get(operation).or_raise(ruby)
+        self.inner.get(operation).or_raise(ruby)
     }
 
     /// Returns the topic's number, and whether its virtual partitions are few and lasting, so that consumers may stay.
@@ -57,7 +59,7 @@ impl App {
     }
 
     fn work(ruby: &Ruby, this: &Self, host: Value) -> Result<(), Error> {
-        worker::work(ruby, &this.app, host)
+        worker::work(ruby, &this.inner, &this.waste, host)
     }
 
     fn resize(ruby: &Ruby, this: &Self, concurrency: u32) -> Result<usize, Error> {

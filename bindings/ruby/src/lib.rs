@@ -18,6 +18,7 @@ mod message;
 mod messages;
 mod producer;
 mod wait;
+mod waste;
 mod worker;
 
 use magnus::{Error, Module, Object, RModule, Ruby, function};

@@ -8,7 +8,7 @@
 //! for all of it:
 //!
 //! - A place is as long-lived as its `Messages`. A message marks its `Messages`, and that marks every object and string in its
-//!   places: none is freed or moved before the other.
+//!   places: none is freed or moved before the other. `Messages` has no write barriers, so the collector always looks at all of it.
 //! - Functions that Ruby calls hold nothing that has to be dropped while they call Ruby, since Ruby's exceptions jump over
 //!   them; those that Rust calls go through `protect`.
 
@@ -28,6 +28,9 @@ const NOTHING: VALUE = 0;
 
 /// `LibKarafka::Message`; written once, when the extension is loaded.
 static CLASS: AtomicUsize = AtomicUsize::new(0);
+
+/// The flags of a string that say UTF-8; written once, when the extension is loaded.
+static UTF8: AtomicUsize = AtomicUsize::new(0);
 
 /// What Ruby has of one message so far.
 struct Place {
@@ -140,8 +143,7 @@ unsafe fn object_of(place: &Place) -> VALUE {
         let object = unsafe {
             rb_sys::rb_data_typed_object_wrap(CLASS.load(Ordering::Relaxed) as VALUE, pointer, &raw const TYPE.0)
         };
-        // SAFETY: the home lives as long as its places.
-        unsafe { keep(&place.object, (*place.home).owner, object) };
+        place.object.set(object);
     }
     place.object.get()
 }
@@ -149,24 +151,14 @@ unsafe fn object_of(place: &Place) -> VALUE {
 /// # Safety
 /// With the GVL; may raise. The bytes stay where they are.
 unsafe fn string_of(bytes: Option<&[u8]>) -> VALUE {
-    match bytes {
-        // SAFETY: Ruby copies the bytes before anything else can happen. No message is longer than a C long.
-        Some(bytes) => unsafe { rb_sys::rb_utf8_str_new(bytes.as_ptr().cast(), bytes.len() as _) },
-        None => rb_sys::Qnil as VALUE,
-    }
-}
-
-/// Puts a value into a place, and tells the collector who has it now.
-///
-/// # Safety
-/// With the GVL; both are objects.
-unsafe fn keep(place: &Cell<VALUE>, owner: VALUE, value: VALUE) {
-    place.set(value);
-    // Only needed for objects, and must not be called with anything else.
-    if value != rb_sys::Qnil as VALUE {
-        // SAFETY: both are objects of Ruby's heap.
-        unsafe { rb_sys::rb_gc_writebarrier(owner, value) };
-    }
+    let Some(bytes) = bytes else { return rb_sys::Qnil as VALUE };
+    // SAFETY: Ruby copies the bytes before anything else can happen. No message is longer than a C long.
+    let string = unsafe { rb_sys::rb_str_new(bytes.as_ptr().cast(), bytes.len() as _) };
+    // As Ruby's headers do it for a new string, which is binary, and that has no bits here: `rb_utf8_str_new` looks the encoding
+    // up three times.
+    // SAFETY: a string that nobody else knows; every object begins with its flags.
+    unsafe { (*(string as *mut rb_sys::RBasic)).flags |= UTF8.load(Ordering::Relaxed) as VALUE };
+    string
 }
 
 /// The place of a message.
@@ -180,7 +172,7 @@ unsafe fn place_of<'a>(message: VALUE) -> &'a Place {
 
 /// # Safety
 /// As `place_of`.
-unsafe fn record_of<'a>(place: &'a Place) -> Option<karafka::Message<'a>> {
+unsafe fn record_of(place: &Place) -> Option<karafka::Message<'_>> {
     // SAFETY: the home lives as long as its places.
     unsafe { &*place.home }.batch.get(place.index)
 }
@@ -199,7 +191,7 @@ unsafe fn look(
         let place = place_of(message);
         let kept = which(place);
         if kept.get() == NOTHING {
-            keep(kept, (*place.home).owner, string_of(record_of(place).and_then(read)));
+            kept.set(string_of(record_of(place).and_then(read)));
         }
         kept.get()
     }
@@ -269,6 +261,9 @@ pub fn define(ruby: &Ruby, module: RModule) -> Result<(), Error> {
     class.undef_default_alloc_func();
     ruby.gc_register_mark_object(class);
     CLASS.store(class.as_raw() as usize, Ordering::Relaxed);
+    // SAFETY: with the GVL.
+    let utf8 = unsafe { rb_sys::rb_utf8_encindex() } as usize;
+    UTF8.store(utf8 << rb_sys::ruby_encoding_consts::RUBY_ENCODING_SHIFT as usize, Ordering::Relaxed);
     for (readers, is_public) in [(&READERS[..], true), (&PRIVATE_READERS[..], false)] {
         for (name, reader) in readers {
             // SAFETY: Ruby casts the function back to one that takes nothing but the receiver, which is what no

@@ -9,21 +9,24 @@ use crate::gvl;
 use crate::handle::Handle;
 use crate::message::{self, Cells, strings};
 use crate::wait::{interruptible, seconds};
-use karafka::{Batch, Context, Header, Message};
+use crate::waste::Waste;
+use karafka::{Batch, Context, Header, Job, Message};
 use magnus::gc::Marker;
 use magnus::typed_data::{DataTypeFunctions, Obj, TypedData};
 use magnus::{Error, Module, RArray, RHash, RModule, RString, Ruby, Value, method, prelude::*};
+use std::sync::Arc;
 
 struct Call {
     batch: Batch,
     context: Context,
+    waste: Arc<Waste>,
 }
 
 /// What a message costs beside its payload and key.
 const OVERHEAD_BYTES: usize = 200;
 
 #[derive(magnus::TypedData)]
-#[magnus(class = "LibKarafka::Messages", free_immediately, size, mark, wb_protected)]
+#[magnus(class = "LibKarafka::Messages", free_immediately, size, mark)]
 pub struct Messages {
     call: Handle<Call>,
     cells: Cells,
@@ -56,9 +59,10 @@ impl Ownership {
 
 impl Messages {
     /// `bytes` is what [`bytes_of`] says.
-    pub fn new(ruby: &Ruby, batch: Batch, context: Context, bytes: isize) -> Self {
+    pub fn new(ruby: &Ruby, job: &Job, waste: &Arc<Waste>, bytes: isize) -> Self {
         ruby.gc_adjust_memory_usage(bytes);
-        Self { call: Handle::new(Call { batch, context }), cells: Cells::default(), bytes }
+        let call = Call { batch: job.batch().clone(), context: job.context().clone(), waste: Arc::clone(waste) };
+        Self { call: Handle::new(call), cells: Cells::default(), bytes }
     }
 
     fn call(&self, ruby: &Ruby) -> Result<&Call, Error> {
@@ -186,6 +190,10 @@ impl Drop for Messages {
     fn drop(&mut self) {
         if self.call.is_foreign() {
             self.cells.forget();
+        }
+        self.cells = Cells::default();
+        if let Some(Call { batch, waste, .. }) = self.call.take() {
+            waste.add(batch);
         }
         if let Ok(ruby) = Ruby::get() {
             ruby.gc_adjust_memory_usage(-self.bytes);

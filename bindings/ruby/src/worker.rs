@@ -1,6 +1,6 @@
 //! The loop of a Ruby thread that lends itself to the core.
 //!
-//! 1. Without the GVL, report that the last job succeeded, and wait for the next one.
+//! 1. Without the GVL, report that the last job succeeded, free what the collector found, and wait for the next job.
 //! 2. With the GVL, call the Ruby side of the app (`handle` or `partition`), which calls user code.
 //! 3. Whatever comes out of it, a value, an exception of any class or a thread that is being killed, end the job: it is on
 //!    this stack, so it is never forgotten.
@@ -12,9 +12,11 @@ use crate::error::{Caught, Raise, caught};
 use crate::gvl;
 use crate::handle::Handle;
 use crate::messages::{Messages, bytes, bytes_of};
+use crate::waste::Waste;
 use karafka::{App, Job, JobKind, Next, SeatKind};
 use magnus::value::Id;
 use magnus::{Error, RArray, RString, Ruby, TryConvert, Value, prelude::*};
+use std::sync::Arc;
 
 /// The methods of the Ruby side, looked up once a thread.
 struct Names {
@@ -24,10 +26,10 @@ struct Names {
 }
 
 /// Runs jobs until the app needs this thread no more.
-pub fn work(ruby: &Ruby, app: &Handle<App>, host: Value) -> Result<(), Error> {
+pub fn work(ruby: &Ruby, app: &Handle<App>, waste: &Arc<Waste>, host: Value) -> Result<(), Error> {
     let seat = app.get("take a seat").and_then(|app| app.seat(SeatKind::Thread)).or_raise(ruby)?;
     let interrupter = seat.interrupter();
-    let mut seat = Seat { process: std::process::id(), seat: Some(seat) };
+    let mut seat = Seat::new(seat, Arc::clone(waste));
     let names =
         Names { handle: ruby.intern("handle"), partition: ruby.intern("partition"), critical: ruby.intern("critical") };
     // Reporting frees the job's messages and wakes other threads: nothing to do with the GVL in hand.
@@ -37,6 +39,7 @@ pub fn work(ruby: &Ruby, app: &Handle<App>, host: Value) -> Result<(), Error> {
             let found = gvl::without_gvl(
                 || {
                     report(&mut finished);
+                    waste.clear();
                     let next = seat.next();
                     let bytes = if let Next::Job(job) = &next { bytes_of(job.batch()) } else { 0 };
                     (next, bytes)
@@ -54,7 +57,10 @@ pub fn work(ruby: &Ruby, app: &Handle<App>, host: Value) -> Result<(), Error> {
             }
             Some(None | Some((Next::Interrupted, _))) => ruby.thread_check_ints()?,
             Some(Some((Next::Closed, _))) => return Ok(()),
-            Some(Some((Next::Job(job), bytes))) => finished = run(ruby, app, job, bytes, host, &names)?,
+            Some(Some((Next::Job(job), bytes))) => {
+                let messages = Messages::new(ruby, &job, waste, bytes);
+                finished = run(ruby, app, job, messages, host, &names)?;
+            }
         }
     }
 }
@@ -68,23 +74,31 @@ fn report(finished: &mut Option<Job>) {
 /// A seat that a forked child, which may have been born in a handler on this very thread, leaks.
 struct Seat {
     process: u32,
-    seat: Option<karafka::Seat>,
+    inner: Option<karafka::Seat>,
+    waste: Arc<Waste>,
 }
 
 impl Seat {
+    fn new(seat: karafka::Seat, waste: Arc<Waste>) -> Self {
+        waste.enter();
+        Self { process: std::process::id(), inner: Some(seat), waste }
+    }
+
     fn is_foreign(&self) -> bool {
         self.process != std::process::id()
     }
 
     fn next_job<T>(&mut self, wait: impl FnOnce(&mut karafka::Seat) -> T) -> Option<T> {
-        if self.is_foreign() { None } else { self.seat.as_mut().map(wait) }
+        if self.is_foreign() { None } else { self.inner.as_mut().map(wait) }
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         if self.is_foreign() {
-            std::mem::forget(self.seat.take());
+            std::mem::forget(self.inner.take());
+        } else {
+            self.waste.leave();
         }
     }
 }
@@ -94,11 +108,11 @@ fn run(
     ruby: &Ruby,
     app: &Handle<App>,
     job: Job,
-    bytes: isize,
+    messages: Messages,
     host: Value,
     names: &Names,
 ) -> Result<Option<Job>, Error> {
-    let messages = ruby.obj_wrap(Messages::new(ruby, job.batch().clone(), job.context().clone(), bytes));
+    let messages = ruby.obj_wrap(messages);
     let method = match job.kind() {
         JobKind::Handle => names.handle,
         JobKind::Key => names.partition,
