@@ -13,17 +13,13 @@ pub(crate) struct Kept(AtomicPtr<ffi::PyObject>);
 
 impl Kept {
     /// The object; made now, if this is the first look. When two threads make one at once, both get the same.
-    pub(crate) fn get<'py>(
-        &self,
-        py: Python<'py>,
-        make: impl FnOnce() -> PyResult<Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
+    pub(crate) fn get<'py>(&self, py: Python<'py>, make: impl FnOnce() -> Bound<'py, PyAny>) -> Bound<'py, PyAny> {
         let mut kept = self.0.load(Ordering::Acquire);
         if kept.is_null() {
-            let made = make()?;
-            let own = made.clone().into_ptr();
+            let object = make();
+            let own = object.clone().into_ptr();
             match self.0.compare_exchange(kept, own, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Ok(made),
+                Ok(_) => return object,
                 Err(first) => {
                     // SAFETY: the reference that `into_ptr` gave away just now, and which nobody else knows.
                     drop(unsafe { Bound::from_owned_ptr(py, own) });
@@ -32,7 +28,7 @@ impl Kept {
             }
         }
         // SAFETY: the place owns a reference to it as long as it lives, which is longer than this call.
-        Ok(unsafe { Bound::from_borrowed_ptr(py, kept) })
+        unsafe { Bound::from_borrowed_ptr(py, kept) }
     }
 }
 

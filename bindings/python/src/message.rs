@@ -43,24 +43,24 @@ impl Message {
     }
 }
 
-fn octets_or_none<'py>(py: Python<'py>, bytes: Option<&[u8]>) -> PyResult<Bound<'py, PyAny>> {
-    Ok(match bytes {
+fn octets_or_none<'py>(py: Python<'py>, bytes: Option<&[u8]>) -> Bound<'py, PyAny> {
+    match bytes {
         Some(bytes) => PyBytes::new(py, bytes).into_any(),
         None => py.None().into_bound(py),
-    })
+    }
 }
 
 #[pymethods]
 impl Message {
     /// The payload; None for a tombstone, which is not the same as an empty payload.
     #[getter]
-    fn value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    fn value<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
         self.value.get(py, || octets_or_none(py, self.view_of().and_then(|message| message.payload())))
     }
 
     /// The key; None when the record has none, which is not the same as an empty key.
     #[getter]
-    fn key<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    fn key<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
         self.key.get(py, || octets_or_none(py, self.view_of().and_then(|message| message.key())))
     }
 
