@@ -6,11 +6,13 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 
+use crate::ahead::{PATIENCE, Place, Useful};
 use crate::committer::Commits;
 use crate::instant::Instant;
 use crate::ledger::Ledger;
 use crate::options::TopicOptions;
 use crate::partitioner::Partitioner;
+use crate::scheduler::Counted;
 use crate::unmarked::Unmarked;
 use crate::virtual_partition::Mailboxes;
 use crate::waiting::Queued;
@@ -77,12 +79,14 @@ pub(crate) struct Assignment<M> {
     pub(crate) unmarked: Unmarked,
     pub(crate) commits: Commits,
     pub(crate) running_jobs: u32,
+    /// When the last job ended.
+    pub(crate) job_ended: Instant,
     pub(crate) held_messages: u64,
     pub(crate) held_bytes: u64,
     /// Whether the pool's ring holds the assignment.
     pub(crate) enlisted: bool,
-    /// Ready messages as last told to the pool.
-    pub(crate) counted: u64,
+    /// As last told to the pool.
+    pub(crate) counted: Counted,
 }
 
 impl<M> Assignment<M> {
@@ -93,10 +97,35 @@ impl<M> Assignment<M> {
 
     /// Whether a job could be made now.
     pub(crate) fn can_give_job(&self) -> bool {
-        self.stage == Stage::Active
-            && self.paused_until.is_none()
-            && !self.waits_for_old_jobs
-            && (self.mailboxes.has_ready() || self.can_ask_partitioner())
+        self.can_run() && (self.mailboxes.has_ready() || self.can_ask_partitioner())
+    }
+
+    /// Whether the end of a job, a linger or a back-off is all that keeps it from giving jobs.
+    pub(crate) fn can_run(&self) -> bool {
+        self.stage == Stage::Active && self.paused_until.is_none() && !self.waits_for_old_jobs
+    }
+
+    /// Messages that keep seats busy, as far as [`ahead`](crate::ahead) counts them.
+    pub(crate) fn useful(&self) -> Useful {
+        let Useful { ready, running, jobs } = self.mailboxes.useful();
+        Useful { ready: ready + self.intake.len() as u64, running, jobs: jobs + u64::from(self.can_ask_partitioner()) }
+    }
+
+    /// What keeps it from giving jobs.
+    pub(crate) fn place(&self, now: Instant) -> Place {
+        if self.waits_for_old_jobs {
+            Place::HeldBack
+        } else if self.running_jobs > 0 && now.since(self.job_ended) >= PATIENCE {
+            Place::Stuck
+        } else {
+            Place::Free
+        }
+    }
+
+    /// What the pool has to know.
+    pub(crate) fn count(&self) -> Counted {
+        let ready_messages = if self.can_give_job() { self.mailboxes.ready_messages() } else { 0 };
+        Counted { ready_messages, useful: if self.can_run() { self.useful() } else { Useful::default() } }
     }
 
     pub(crate) fn can_ask_partitioner(&self) -> bool {
@@ -119,19 +148,25 @@ struct Slot<M> {
 pub(crate) struct Assignments<M> {
     slots: Vec<Slot<M>>,
     free: Vec<u32>,
-    places: HashMap<(TopicId, i32), Place>,
+    present: u64,
+    places: HashMap<(TopicId, i32), Owners>,
 }
 
 /// What outlives an assignment of a partition: who owns it now, and what still runs of earlier owners.
 #[derive(Debug, Default)]
-struct Place {
+struct Owners {
     owner: Option<AssignmentId>,
     old_jobs: u32,
 }
 
 impl<M> Assignments<M> {
     pub(crate) fn new() -> Self {
-        Self { slots: Vec::new(), free: Vec::new(), places: HashMap::new() }
+        Self { slots: Vec::new(), free: Vec::new(), present: 0, places: HashMap::new() }
+    }
+
+    /// How many there are.
+    pub(crate) fn present(&self) -> u64 {
+        self.present
     }
 
     /// The present owner of a partition.
@@ -153,6 +188,7 @@ impl<M> Assignments<M> {
         let Some(entry) = self.slots.get_mut(slot as usize) else {
             return AssignmentId::default();
         };
+        self.present += 1;
         entry.epoch = entry.epoch.wrapping_add(1);
         entry.assignment = Some(Box::new(assignment));
         let id = AssignmentId { slot, epoch: entry.epoch };
@@ -173,6 +209,7 @@ impl<M> Assignments<M> {
         let slot = self.slots.get_mut(id.slot as usize).filter(|slot| slot.epoch == id.epoch)?;
         let assignment = slot.assignment.take()?;
         self.free.push(id.slot);
+        self.present -= 1;
         let place = (assignment.topic, assignment.partition);
         if let Some(entry) = self.places.get_mut(&place) {
             entry.owner = None;

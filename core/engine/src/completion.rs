@@ -104,6 +104,7 @@ impl<M: Record> Engine<M> {
             Outcome::Failed {} | Outcome::Keyed(_) | Outcome::KeyFailed => Ending::Failed,
         };
         assignment.running_jobs -= 1;
+        assignment.job_ended = now;
         if ending == Ending::Done {
             assignment.record_handled(job);
         }
@@ -164,6 +165,7 @@ impl<M: Record> Engine<M> {
             return;
         };
         assignment.running_jobs -= 1;
+        assignment.job_ended = now;
         assignment.asking_partitioner = false;
         let count = job.sequences.len();
         if assignment.stage != Stage::Active || messages.len() != count {

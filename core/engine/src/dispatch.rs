@@ -10,7 +10,7 @@ use crate::virtual_partition::Taken;
 
 /// Most messages of a job for the partitioner: enough to make the crossing into a host language cheap, few enough that
 /// the first of them do not wait long.
-const MOST_TO_KEY: usize = 1024;
+pub(crate) const MOST_TO_KEY: usize = 1024;
 
 impl<M: Record> Engine<M> {
     /// The next job for a seat of `pool`, while it has room for one. Each partition in turn gives one.

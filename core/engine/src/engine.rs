@@ -8,9 +8,11 @@
 use std::collections::VecDeque;
 
 use crate::action::{Action, Notice, Room, Start};
+use crate::ahead;
 use crate::assignment::{Assignment, AssignmentId, Assignments, Stage, TopicId};
 use crate::budget::Budget;
 use crate::committer::Commits;
+use crate::dispatch::MOST_TO_KEY;
 use crate::instant::Instant;
 use crate::job::Jobs;
 use crate::ledger::{Delivery, Ledger};
@@ -18,7 +20,7 @@ use crate::metadata;
 use crate::options::{EngineOptions, TopicOptions, VirtualPartitions};
 use crate::partitioner::{Partitioner, Route};
 use crate::record::Record;
-use crate::scheduler::{PoolId, Scheduler};
+use crate::scheduler::{Counted, PoolId, Scheduler};
 use crate::timers::{Timer, Timers};
 use crate::unmarked::Unmarked;
 use crate::virtual_partition::{Index, Mailboxes, State};
@@ -108,17 +110,23 @@ impl<M: Record> Engine<M> {
             waits_for_old_jobs: old_jobs > 0,
             commits: Commits::new(&ledger, decoded.user),
             ledger,
-            mailboxes: Mailboxes::new(options.virtual_partitions == VirtualPartitions::Off, options.linger.is_zero()),
+            mailboxes: Mailboxes::new(
+                options.virtual_partitions == VirtualPartitions::Off,
+                options.linger.is_zero(),
+                ahead::depth(&options),
+            ),
             intake: VecDeque::new(),
             arrivals: VecDeque::new(),
             asking_partitioner: false,
             unmarked: Unmarked::new(),
             running_jobs: 0,
+            job_ended: now,
             held_messages: 0,
             held_bytes: 0,
             enlisted: false,
-            counted: 0,
+            counted: Counted::default(),
         });
+        self.scheduler.joined(options.pool);
         if let Some(problem) = decoded.problem {
             self.notice(Notice::MetadataIgnored { assignment: id, problem });
         }
@@ -128,7 +136,9 @@ impl<M: Record> Engine<M> {
         id
     }
 
-    /// How much may be read from a partition now; nothing while it is paused or given up, or the engine is quiet.
+    /// How much may be read from a partition now: as much as keeps the seats busy, within the window and the budgets, which
+    /// are divided over the partitions that are assigned now. Nothing while it is paused or given up, or the engine is
+    /// quiet.
     pub fn room(&self, id: AssignmentId) -> Room {
         let Some(assignment) = self.assignments.get(id) else {
             return Room::default();
@@ -136,18 +146,33 @@ impl<M: Record> Engine<M> {
         if self.quiet || assignment.stage != Stage::Active || assignment.paused_until.is_some() {
             return Room::default();
         }
-        let window = u64::from(assignment.options.window).saturating_sub(assignment.ledger.window());
-        let limit = assignment.options.partition_budget_bytes;
-        self.budget.room(assignment.held_messages, assignment.held_bytes, limit, window)
+        let options = &assignment.options;
+        let window = u64::from(options.window).saturating_sub(assignment.ledger.window()).min(self.wanted(assignment));
+        let partitions = self.assignments.present();
+        let (held, held_bytes) = (assignment.held_messages, assignment.held_bytes);
+        self.budget.room(held, held_bytes, options.partition_budget_bytes, partitions, window)
+    }
+
+    /// How much of a partition the handlers can use soon.
+    fn wanted(&self, assignment: &Assignment<M>) -> u64 {
+        let (options, mean_bytes) = (&assignment.options, self.budget.mean_bytes());
+        let demand = self.scheduler.demand(options.pool);
+        match options.virtual_partitions {
+            VirtualPartitions::Off => demand.of_one(options, assignment.queued(), mean_bytes),
+            // One question to the partitioner is enough ahead of it.
+            VirtualPartitions::Callback if assignment.intake.len() >= MOST_TO_KEY => 0,
+            _ => demand.of_many(options, assignment.useful(), assignment.place(self.clock), mean_bytes),
+        }
     }
 
     /// Takes fetched messages, in offset order. What was done in an earlier life or delivered before is dropped, and so
-    /// is everything when the id is stale.
-    pub fn deliver(&mut self, now: Instant, id: AssignmentId, messages: impl IntoIterator<Item = M>) {
+    /// is everything when the id is stale. Returns how many bytes the others have, by [`Record::bytes`], which is asked once
+    /// a message.
+    pub fn deliver(&mut self, now: Instant, id: AssignmentId, messages: impl IntoIterator<Item = M>) -> u64 {
         self.observe(now);
         let Some(assignment) = self.assignments.get_mut(id).filter(|found| found.stage == Stage::Active) else {
             self.dropped.extend(messages);
-            return;
+            return 0;
         };
         assignment.note_arrival(now);
         let (mut taken, mut taken_bytes) = (0, 0);
@@ -182,6 +207,7 @@ impl<M: Record> Engine<M> {
         self.budget.take(taken, taken_bytes);
         self.enlist(id);
         self.schedule_commit(id);
+        taken_bytes
     }
 
     /// Stops handing out new jobs and reading; what runs goes on and is committed.
@@ -271,9 +297,9 @@ impl<M: Record> Engine<M> {
             return;
         };
         let can = assignment.can_give_job();
-        let ready = if can { assignment.mailboxes.ready_messages() } else { 0 };
-        let before = std::mem::replace(&mut assignment.counted, ready);
-        self.scheduler.recount(assignment.options.pool, before, ready);
+        let counted = assignment.count();
+        let before = std::mem::replace(&mut assignment.counted, counted);
+        self.scheduler.recount(assignment.options.pool, before, counted);
         if can && !assignment.enlisted {
             assignment.enlisted = true;
             self.scheduler.enlist(assignment.options.pool, id);

@@ -68,6 +68,8 @@ pub struct Ledger {
     start: i64,
     /// The lowest offset that is neither below the start nor already delivered.
     next_offset: i64,
+    /// Messages that the newest block takes without being looked at, as long as offsets follow one another.
+    open: u64,
     /// Done in an earlier life and not yet delivered in this one.
     resumed: VecDeque<Range<i64>>,
     version: u64,
@@ -99,7 +101,19 @@ impl Ledger {
     }
 
     /// Records that the message at `offset` was delivered. Offsets must come in ascending order; gaps are passed over.
+    #[inline]
     pub fn deliver(&mut self, offset: i64) -> Delivery {
+        if self.open > 0 && offset == self.next_offset && offset < i64::MAX && self.resumed.is_empty() {
+            let seq = self.end;
+            self.open -= 1;
+            self.end += 1;
+            self.next_offset += 1;
+            return Delivery::New(seq);
+        }
+        self.deliver_any(offset)
+    }
+
+    fn deliver_any(&mut self, offset: i64) -> Delivery {
         if offset < self.next_offset || offset == i64::MAX {
             return self.not_recorded(offset);
         }
@@ -255,11 +269,16 @@ impl Ledger {
             self.start = offset;
             self.version += 1;
         }
+        let mut consecutive = true;
         match self.blocks.back_mut() {
-            Some(block) if !self.end.is_multiple_of(BLOCK) => block.append(place(self.end), offset, count as usize),
+            Some(block) if !self.end.is_multiple_of(BLOCK) => {
+                block.append(place(self.end), offset, count as usize);
+                consecutive = block.is_consecutive();
+            }
             _ => self.blocks.push_back(Block::starting_at(offset)),
         }
         self.end += count;
+        self.open = if consecutive { (BLOCK - self.end % BLOCK) % BLOCK } else { 0 };
         self.next_offset = offset + count as i64;
     }
 
@@ -310,6 +329,7 @@ impl Ledger {
 
     /// Moves the head over what is done and lets go of the blocks it leaves.
     fn advance(&mut self) {
+        let mut left = false;
         while let Some(block) = self.blocks.front() {
             let first = self.head % BLOCK;
             let done = u64::from((block.done >> first).trailing_ones());
@@ -324,8 +344,9 @@ impl Ledger {
                 break;
             }
             self.blocks.pop_front();
+            left = true;
         }
-        if self.blocks.capacity() > 16 && self.blocks.len() < self.blocks.capacity() / 4 {
+        if left && self.blocks.capacity() > 16 && self.blocks.len() < self.blocks.capacity() / 4 {
             self.blocks.shrink_to(self.blocks.len() * 2);
         }
     }

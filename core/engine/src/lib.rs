@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod action;
+mod ahead;
 mod assignment;
 mod budget;
 mod committer;

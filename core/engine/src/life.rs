@@ -45,7 +45,7 @@ impl<M: Record> Engine<M> {
         let Some(mut assignment) = self.assignments.remove(id) else {
             return;
         };
-        self.scheduler.recount(assignment.options.pool, assignment.counted, 0);
+        self.scheduler.left(assignment.options.pool, assignment.counted);
         let (messages, bytes) = assignment.drop_queued(&mut self.dropped);
         self.budget.give_back(messages, bytes);
     }

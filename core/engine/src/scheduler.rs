@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use crate::ahead::{Demand, Useful};
 use crate::assignment::AssignmentId;
 
 /// Names a pool of seats.
@@ -18,7 +19,16 @@ struct Pool {
     lookahead: u32,
     out: u32,
     ring: VecDeque<AssignmentId>,
-    ready_messages: u64,
+    assignments: u32,
+    counted: Counted,
+}
+
+/// What an assignment tells its pool, and the sum of it over a pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counted {
+    /// Messages that a job could take now.
+    pub(crate) ready_messages: u64,
+    pub(crate) useful: Useful,
 }
 
 #[derive(Debug, Default)]
@@ -28,7 +38,14 @@ pub(crate) struct Scheduler {
 
 impl Scheduler {
     pub(crate) fn add(&mut self, seats: u32, lookahead: u32) -> PoolId {
-        self.pools.push(Pool { seats, lookahead, out: 0, ring: VecDeque::new(), ready_messages: 0 });
+        self.pools.push(Pool {
+            seats,
+            lookahead,
+            out: 0,
+            ring: VecDeque::new(),
+            assignments: 0,
+            counted: Counted::default(),
+        });
         PoolId((self.pools.len() - 1) as u32)
     }
 
@@ -71,26 +88,57 @@ impl Scheduler {
         }
     }
 
-    /// An assignment that had `before` ready messages now has `after`.
-    pub(crate) fn recount(&mut self, pool: PoolId, before: u64, after: u64) {
+    /// An assignment came.
+    pub(crate) fn joined(&mut self, pool: PoolId) {
         if let Some(pool) = self.pool_mut(pool) {
-            pool.ready_messages = pool.ready_messages.saturating_sub(before) + after;
+            pool.assignments += 1;
         }
+    }
+
+    /// An assignment went, which told `counted` last.
+    pub(crate) fn left(&mut self, pool: PoolId, counted: Counted) {
+        self.recount(pool, counted, Counted::default());
+        if let Some(pool) = self.pool_mut(pool) {
+            pool.assignments = pool.assignments.saturating_sub(1);
+        }
+    }
+
+    /// An assignment that had `before` now has `after`.
+    pub(crate) fn recount(&mut self, pool: PoolId, before: Counted, after: Counted) {
+        if let Some(pool) = self.pool_mut(pool) {
+            let change = |sum: &mut u64, before: u64, after: u64| *sum = sum.saturating_sub(before) + after;
+            let sum = &mut pool.counted;
+            change(&mut sum.ready_messages, before.ready_messages, after.ready_messages);
+            change(&mut sum.useful.ready, before.useful.ready, after.useful.ready);
+            change(&mut sum.useful.running, before.useful.running, after.useful.running);
+            change(&mut sum.useful.jobs, before.useful.jobs, after.useful.jobs);
+        }
+    }
+
+    /// What there is to do in a pool, and who does it.
+    pub(crate) fn demand(&self, pool: PoolId) -> Demand {
+        self.pool(pool).map_or_else(Demand::default, |pool| Demand {
+            seats: u64::from(pool.seats),
+            lookahead: u64::from(pool.lookahead),
+            out: u64::from(pool.out),
+            assignments: u64::from(pool.assignments),
+            useful: pool.counted.useful,
+        })
     }
 
     pub(crate) fn pools(&self) -> impl Iterator<Item = PoolId> {
         (0..self.pools.len() as u32).map(PoolId)
     }
 
-    /// Ready messages of a pool, as told by its assignments.
-    pub(crate) fn ready_messages(&self, pool: PoolId) -> u64 {
-        self.pool(pool).map_or(0, |pool| pool.ready_messages)
+    /// What the assignments of a pool told.
+    pub(crate) fn counted(&self, pool: PoolId) -> Counted {
+        self.pool(pool).map_or_else(Counted::default, |pool| pool.counted)
     }
 
     /// The messages one job should hold so that every seat gets about as much: calls are small while work is scarce and
     /// large when it piles up.
     pub(crate) fn share(&self, pool: PoolId) -> u64 {
-        self.pool(pool).map_or(1, |pool| pool.ready_messages.div_ceil(u64::from(pool.seats.max(1))).max(1))
+        self.pool(pool).map_or(1, |pool| pool.counted.ready_messages.div_ceil(u64::from(pool.seats.max(1))).max(1))
     }
 
     fn pool(&self, pool: PoolId) -> Option<&Pool> {
@@ -129,9 +177,10 @@ mod tests {
         let mut scheduler = Scheduler::default();
         let pool = scheduler.add(4, 0);
         assert_eq!(scheduler.share(pool), 1);
-        scheduler.recount(pool, 0, 10);
+        let ready = |ready_messages| Counted { ready_messages, ..Counted::default() };
+        scheduler.recount(pool, ready(0), ready(10));
         assert_eq!(scheduler.share(pool), 3);
-        scheduler.recount(pool, 10, 4_000);
+        scheduler.recount(pool, ready(10), ready(4_000));
         assert_eq!(scheduler.share(pool), 1_000);
     }
 }

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use hashbrown::HashMap;
 
+use crate::ahead::Useful;
 use crate::instant::Instant;
 use crate::partitioner::{Route, Spread};
 use crate::waiting::{List, Queued, Waiting};
@@ -77,11 +78,15 @@ pub(crate) struct Mailboxes<M> {
     failures: HashMap<u64, Failures, Spread>,
     /// Whether messages wait for no company.
     eager: bool,
+    /// Most messages of one virtual partition that count as useful.
+    depth: u64,
+    useful: Useful,
 }
 
 impl<M> Mailboxes<M> {
-    /// Mailboxes of many virtual partitions, or of a `single` one; ready as soon as there is a message if `eager`.
-    pub(crate) fn new(single: bool, eager: bool) -> Self {
+    /// Mailboxes of many virtual partitions, or of a `single` one; ready as soon as there is a message if `eager`. At
+    /// most `depth` messages of one virtual partition count as useful.
+    pub(crate) fn new(single: bool, eager: bool, depth: u64) -> Self {
         Self {
             waiting: if single { Waiting::single() } else { Waiting::many() },
             partitions: Vec::new(),
@@ -94,7 +99,14 @@ impl<M> Mailboxes<M> {
             empty: 0,
             failures: HashMap::with_hasher(Spread::default()),
             eager,
+            depth,
+            useful: Useful::default(),
         }
+    }
+
+    /// Messages that keep seats busy, now or soon.
+    pub(crate) fn useful(&self) -> Useful {
+        Useful { jobs: self.ready.len() as u64, ..self.useful }
     }
 
     /// Messages waiting in all mailboxes.
@@ -124,19 +136,25 @@ impl<M> Mailboxes<M> {
         let partition = self.partitions.get_mut(index as usize).and_then(Option::as_mut)?;
         self.waiting.push_back(&mut partition.list, queued);
         self.messages += 1;
+        let length = u64::from(partition.list.length());
         match partition.state {
-            State::Ready => self.ready_messages += 1,
+            State::Ready => {
+                self.ready_messages += 1;
+                self.useful.ready += u64::from(length <= self.depth);
+            }
             State::Idle => {
-                self.empty -= usize::from(partition.shared && partition.list.length() == 1);
+                self.empty -= usize::from(partition.shared && length == 1);
                 if !self.eager {
                     return Some(index);
                 }
                 partition.state = State::Ready;
-                self.ready_messages += u64::from(partition.list.length());
+                self.ready_messages += length;
+                self.useful.ready += length.min(self.depth);
                 self.ready.push_back(index);
             }
             State::Lingering => return Some(index),
-            State::Running | State::BackingOff => {}
+            State::Running => self.useful.running += u64::from(length <= self.depth),
+            State::BackingOff => {}
         }
         None
     }
@@ -146,6 +164,7 @@ impl<M> Mailboxes<M> {
         if let Some(partition) = self.partitions.get_mut(index as usize).and_then(Option::as_mut) {
             self.waiting.push_front(&mut partition.list, queued);
             self.messages += 1;
+            self.useful.running += u64::from(u64::from(partition.list.length()) <= self.depth);
         }
     }
 
@@ -166,7 +185,10 @@ impl<M> Mailboxes<M> {
         let before = u64::from(partition.list.length());
         self.ready_messages -= before;
         self.waiting.take(&mut partition.list, most, each);
-        self.messages -= before - u64::from(partition.list.length());
+        let after = u64::from(partition.list.length());
+        self.messages -= before - after;
+        self.useful.ready -= before.min(self.depth);
+        self.useful.running += after.min(self.depth);
         Some(Taken { index, name: partition.name, shared: partition.shared })
     }
 
@@ -182,13 +204,16 @@ impl<M> Mailboxes<M> {
             self.failures.remove(&u64::from(index));
         }
         partition.state = State::Idle;
-        if partition.list.length() == 0 {
+        let length = u64::from(partition.list.length());
+        if length == 0 {
             self.retire(index);
             return false;
         }
+        self.useful.running -= length.min(self.depth);
         if self.eager {
             partition.state = State::Ready;
-            self.ready_messages += u64::from(partition.list.length());
+            self.ready_messages += length;
+            self.useful.ready += length.min(self.depth);
             self.ready.push_back(index);
         }
         !self.eager
@@ -215,9 +240,14 @@ impl<M> Mailboxes<M> {
     /// Lets a virtual partition that is not in the ready queue wait for a moment: the end of a linger or a back-off.
     pub(crate) fn set_waiting(&mut self, index: Index, state: State, due: Instant) {
         debug_assert!(state != State::Ready && self.state(index) != Some(State::Ready));
+        let depth = self.depth;
         if let Some(partition) = self.partition_mut(index) {
-            partition.state = state;
+            let before = std::mem::replace(&mut partition.state, state);
             partition.due = due;
+            if before == State::Running {
+                let length = u64::from(partition.list.length());
+                self.useful.running -= length.min(depth);
+            }
         }
     }
 
@@ -238,9 +268,13 @@ impl<M> Mailboxes<M> {
         if partition.state == State::Ready {
             return;
         }
-        partition.state = State::Ready;
-        let length = partition.list.length();
-        self.ready_messages += u64::from(length);
+        let before = std::mem::replace(&mut partition.state, State::Ready);
+        let length = u64::from(partition.list.length());
+        self.ready_messages += length;
+        self.useful.ready += length.min(self.depth);
+        if before == State::Running {
+            self.useful.running -= length.min(self.depth);
+        }
         if first {
             self.ready.push_front(index);
         } else {
@@ -268,7 +302,7 @@ impl<M> Mailboxes<M> {
     /// Empties all mailboxes. Virtual partitions of running jobs are forgotten too: nothing is put back any more.
     pub(crate) fn clear(&mut self, drop: impl FnMut(Queued<M>)) {
         self.waiting.drain(drop);
-        *self = Self::new(matches!(self.waiting, Waiting::Single(_)), self.eager);
+        *self = Self::new(matches!(self.waiting, Waiting::Single(_)), self.eager, self.depth);
     }
 
     /// Every virtual partition with its state and the number of its waiting messages.
@@ -356,8 +390,14 @@ impl<M> Mailboxes<M> {
         let mut ready_messages = 0;
         let mut ready = 0;
         let mut empty = 0;
+        let mut useful = Useful::default();
         for (index, state, length) in self.iter() {
             messages += u64::from(length);
+            match state {
+                State::Ready => useful.ready += u64::from(length).min(self.depth),
+                State::Running => useful.running += u64::from(length).min(self.depth),
+                State::Idle | State::Lingering | State::BackingOff => {}
+            }
             empty += usize::from(state == State::Idle && length == 0);
             if state == State::Ready {
                 ready += 1;
@@ -370,6 +410,9 @@ impl<M> Mailboxes<M> {
         let counted = (self.messages, self.ready_messages, self.ready.len(), self.empty);
         if counted != (messages, ready_messages, ready, empty) {
             return Err(format!("mailboxes count {counted:?}, hold {:?}", (messages, ready_messages, ready, empty)));
+        }
+        if self.useful != useful {
+            return Err(format!("mailboxes count {:?}, hold {useful:?}", self.useful));
         }
         Ok(())
     }

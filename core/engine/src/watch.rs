@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::instant::Instant;
 use crate::job::{JobId, RunningJob};
 use crate::record::Record;
-use crate::scheduler::PoolId;
+use crate::scheduler::{Counted, PoolId};
 use crate::virtual_partition::{Index, State};
 
 /// How late a timer may be before what waits for it counts as stalled: the driver may be about to tick.
@@ -123,7 +123,7 @@ impl<M: Record> Engine<M> {
     #[doc(hidden)]
     pub fn check(&self) -> Result<(), String> {
         let (mut messages, mut bytes) = (0, 0);
-        let mut ready: BTreeMap<PoolId, u64> = BTreeMap::new();
+        let mut counted: BTreeMap<PoolId, (u32, Counted)> = BTreeMap::new();
         for (id, assignment) in self.assignments.iter() {
             assignment.mailboxes.check().map_err(|problem| format!("{id:?}: {problem}"))?;
             let jobs = || self.jobs.iter().filter(|job| job.assignment == id);
@@ -138,8 +138,13 @@ impl<M: Record> Engine<M> {
             if assignment.can_give_job() && !assignment.enlisted {
                 return Err(format!("{id:?} has something to give and is not in the ring"));
             }
-            *ready.entry(assignment.options.pool).or_default() +=
-                if assignment.can_give_job() { assignment.mailboxes.ready_messages() } else { 0 };
+            let (assignments, sum) = counted.entry(assignment.options.pool).or_default();
+            let own = assignment.count();
+            *assignments += 1;
+            sum.ready_messages += own.ready_messages;
+            sum.useful.ready += own.useful.ready;
+            sum.useful.running += own.useful.running;
+            sum.useful.jobs += own.useful.jobs;
             messages += assignment.held_messages;
             bytes += assignment.held_bytes;
         }
@@ -148,9 +153,10 @@ impl<M: Record> Engine<M> {
             bytes += job.bytes;
         }
         for pool in self.scheduler.pools() {
-            let (counted, found) = (self.scheduler.ready_messages(pool), ready.remove(&pool).unwrap_or_default());
-            if counted != found {
-                return Err(format!("{pool:?} counts {counted} ready messages, there are {found}"));
+            let found = counted.remove(&pool).unwrap_or_default();
+            let told = (self.scheduler.demand(pool).assignments as u32, self.scheduler.counted(pool));
+            if told != found {
+                return Err(format!("{pool:?} counts {told:?}, there are {found:?}"));
             }
         }
         let counted = (self.budget.messages(), self.budget.bytes());

@@ -75,6 +75,7 @@ struct Partition {
     /// Handled by a job that was not marked, under manual offset management.
     unmarked: BTreeMap<u8, BTreeSet<i64>>,
     paused: bool,
+    job_ended: Instant,
 }
 
 impl Partition {
@@ -235,6 +236,7 @@ impl Model {
         let (now, id) = (self.driver.now, job.id);
         let partition = &mut self.partitions[partition];
         if owner == partition.id {
+            partition.job_ended = now;
             for message in job.messages.iter().filter(|_| ending == Ending::Done) {
                 if self.manual {
                     partition.unmarked.entry(key_of(message)).or_default().insert(message.offset);
@@ -273,6 +275,46 @@ impl Model {
         }
     }
 
+    /// How many messages of a partition would be of use: three for each seat, and as many again for the next jobs, divided
+    /// over the partitions. What waits behind a running job counts only when each seat has one to come.
+    fn wanted(&self, at: usize) -> usize {
+        let now = self.driver.now;
+        let useful = |mailbox: &Mailbox| mailbox.waiting.len().min(MOST);
+        let ready = |partition: &Partition| -> usize {
+            partition.ready(now).map(|key| useful(&partition.mailboxes[&key])).sum()
+        };
+        let running = |partition: &Partition| -> usize {
+            partition.mailboxes.values().filter(|mailbox| mailbox.running).map(useful).sum()
+        };
+        let run: Vec<&Partition> = (0..PARTITIONS)
+            .filter(|at| !self.partitions[*at].paused && !self.old_jobs(*at))
+            .map(|at| &self.partitions[at])
+            .collect();
+        let all_ready: usize = run.iter().map(|partition| ready(partition)).sum();
+        let all_running: usize = run.iter().map(|partition| running(partition)).sum();
+        let jobs: usize = run.iter().map(|partition| partition.ready(now).count()).sum();
+        let (seats, own) = (SEATS as usize, &self.partitions[at]);
+        let full = seats * MOST;
+        let share = 2 * full / PARTITIONS;
+        let (missing, has) = if self.out.len() + jobs < seats {
+            (((seats - self.out.len()) * MOST + full).saturating_sub(all_ready), ready(own))
+        } else {
+            ((2 * full).saturating_sub(all_ready + all_running), ready(own) + running(own))
+        };
+        let lent = if self.old_jobs(at) {
+            0
+        } else {
+            (missing.saturating_sub(has) / 2).max(share.saturating_sub(has)).min(missing)
+        };
+        let has_jobs = self.out.iter().any(|out| out.owner == own.id);
+        let stuck = !self.old_jobs(at) && has_jobs && now.since(own.job_ended) >= Duration::from_millis(100);
+        let served = if stuck { ready(own) } else { ready(own) + running(own) };
+        match lent.max(share.min(MOST).saturating_sub(served)) {
+            0 => 0,
+            wanted => wanted.max(share.div_ceil(2)),
+        }
+    }
+
     fn reassign(&mut self, at: usize) {
         let position = self.partitions[at].position();
         self.driver.lose(self.partitions[at].id);
@@ -282,7 +324,7 @@ impl Model {
         // The model has no start: it stands behind a record that is done.
         let delivered: Vec<i64> = before.into_iter().collect();
         let done = delivered.iter().copied().collect();
-        self.partitions[at] = Partition { id, delivered, done, ..Partition::default() };
+        self.partitions[at] = Partition { id, delivered, done, job_ended: self.driver.now, ..Partition::default() };
     }
 
     fn compare(&mut self) -> Result<(), TestCaseError> {
@@ -297,7 +339,7 @@ impl Model {
             prop_assert_eq!(engine.position(partition.id), partition.position(), "partition {}", at);
             prop_assert_eq!(engine.queued(partition.id), queued as u64);
             prop_assert_eq!(engine.running(partition.id), running as u32);
-            let room = if partition.paused { 0 } else { WINDOW - partition.window() };
+            let room = if partition.paused { 0 } else { self.wanted(at).min(WINDOW - partition.window()) };
             prop_assert_eq!(engine.room(partition.id).messages, room as u32);
         }
         let running: usize = self.out.iter().map(|out| out.job.messages.len()).sum();

@@ -44,6 +44,11 @@ impl Block {
         }
     }
 
+    /// Whether the offsets of the block follow one another.
+    pub(super) fn is_consecutive(&self) -> bool {
+        self.written_out.is_none()
+    }
+
     /// Fills `count` places from `place` (not 0) with consecutive offsets from `offset`.
     pub(super) fn append(&mut self, place: usize, offset: i64, count: usize) {
         if self.written_out.is_none() && self.first.saturating_add(place as i64) == offset {
