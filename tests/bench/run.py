@@ -11,6 +11,7 @@ No figure makes a run fail. A row whose program cannot be built, or fails, does.
 
 import os
 import re
+import signal
 import sys
 import time
 
@@ -40,28 +41,32 @@ def main() -> int:
     needed = [name for name in ("fill", "settings", "measure") if built[name].missing]
     if needed:
         sys.exit(f"run.py: nothing can be measured without {', '.join(needed)}")
-    began = time.monotonic()
-    machine = report.machine()
     results: report.Results = {}
     failures: dict[workloads.Run, str] = {}
     with session.Session(brokers, built, out) as measured:
+        machine = [*report.machine(), *report.versions(built)]
         measured.prepare(runs)
-        for number in range(rounds):
-            for group in in_turn(rows, number):
-                for run, found in measured.run(group).items():
-                    if isinstance(found, measure.RunFailed):
-                        failures[run] = str(found)
-                    else:
-                        results.setdefault(run, []).append(found)
-                    print(f"round {number + 1}/{rounds}  {run.name:50}  {brief(found)}", flush=True)
-        same = measured.same
-    print("", *machine, *report.versions(built), sep="\n")
-    print("same settings:", ", ".join(same.splitlines()))
-    print(f"{rounds} interleaved round{'s' * (rounds > 1)} in {time.monotonic() - began:.0f} s, medians; in brackets: the "
-          f"reference; payloads of 100 bytes, 1,000 keys, 5 partitions unless said{'; QUICK: not a measurement' * is_quick}\n")
-    print(report.table(rows, results))
-    print(report.noise(results))
-    report.write(out.parent / "bench.json", rows, results)
+        print("same settings:", ", ".join(measured.same.splitlines()))
+        began = time.monotonic()
+        # Told to end, a run reports what it has.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            for number in range(rounds):
+                for group in in_turn(rows, number):
+                    for run, found in measured.run(group).items():
+                        if isinstance(found, measure.RunFailed):
+                            failures[run] = str(found)
+                        else:
+                            results.setdefault(run, []).append(found)
+                        print(f"round {number + 1}/{rounds}  {run.name:50}  {brief(found)}", flush=True)
+        except KeyboardInterrupt:
+            print("INTERRUPTED: not every round is whole", flush=True)
+        print("", *machine, sep="\n")
+        print(f"{rounds} interleaved round{'s' * (rounds > 1)} in {time.monotonic() - began:.0f} s, medians; in brackets: the "
+              f"reference; payloads of 100 bytes, 1,000 keys, 5 partitions unless said{'; QUICK: not a measurement' * is_quick}\n")
+        print(report.table(rows, results))
+        print(report.noise(results), flush=True)
+        report.write(out.parent / "bench.json", rows, results)
     missing = sorted(name for name, program in built.items() if program.missing)
     for name in missing:
         print(f"NOT BUILT: {name}: {built[name].missing.splitlines()[0]}")
