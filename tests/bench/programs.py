@@ -85,6 +85,8 @@ def build_cargo(packages: list[str]) -> Cargo:
     command = ["cargo", "build", "--release", "--keep-going", "--message-format=json-render-diagnostics", *flags]
     for package in packages:
         command += ["-p", package]
+    # The package of the tests has more programs than these.
+    command += ["--lib", "--bin", "bench-fill", "--bin", "bench-reading"]
     print("building for release:", *packages, flush=True)
     environment = os.environ | {"PYO3_BUILD_EXTENSION_MODULE": "1", "CARGO_TERM_PROGRESS_WHEN": "never"}
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment)
