@@ -13,6 +13,10 @@ use std::ffi::{CString, c_char, c_void};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+/// The longest that librdkafka takes. A request that times out while its coordinator is away leaves a freed object behind,
+/// on which the process aborts when the coordinator is back (librdkafka's issues 3663 and 4605).
+const OFFSETS_TIMEOUT_MS: i32 = 3_600_000;
+
 pub(crate) struct Consumer {
     client: NonNull<sys::rd_kafka_t>,
     // Dropped before the client: `Drop` takes it out first.
@@ -142,7 +146,8 @@ impl Consumer {
     }
 
     /// Asks for the group's committed offsets and metadata; the answer comes as [`ConsumerEvent::GroupOffsets`].
-    pub(crate) fn fetch_offsets(&self, ticket: u64, partitions: &[PartitionOffset], timeout_ms: i32) -> Result<()> {
+    /// It may take as long as the coordinator is away: the caller asks again when it has waited enough.
+    pub(crate) fn fetch_offsets(&self, ticket: u64, partitions: &[PartitionOffset]) -> Result<()> {
         let list = list(partitions, "fetch committed offsets")?;
         let Some(queue) = &self.queue else {
             return Err(Error::new(ErrorKind::Stopped, "fetch committed offsets", "the consumer is closed"));
@@ -156,7 +161,7 @@ impl Consumer {
                 sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS,
             );
             let mut text = [0 as c_char; 256];
-            sys::rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, text.as_mut_ptr(), text.len());
+            sys::rd_kafka_AdminOptions_set_request_timeout(options, OFFSETS_TIMEOUT_MS, text.as_mut_ptr(), text.len());
             let stable = sys::rd_kafka_AdminOptions_set_require_stable_offsets(options, 1);
             let _ = taken(stable, "fetch committed offsets");
             sys::rd_kafka_AdminOptions_set_opaque(options, std::ptr::without_provenance_mut::<c_void>(ticket as usize));

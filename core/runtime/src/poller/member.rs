@@ -15,7 +15,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-const OFFSETS_TIMEOUT_MS: i32 = 5_000;
+/// How long an answer on the group's offsets is awaited before they are asked for once more; twice as long each time.
+const OFFSETS_WAIT: Duration = Duration::from_secs(5);
+const OFFSETS_WAIT_MOST: Duration = Duration::from_secs(60);
 const OFFSETS_RETRY: Duration = Duration::from_millis(250);
 /// The same error of a client is told again only after this long.
 const REPEAT: Duration = Duration::from_secs(10);
@@ -23,11 +25,12 @@ const REPEAT: Duration = Duration::from_secs(10);
 /// The rebalance under way.
 pub(super) enum Change {
     None,
-    /// Waiting for the group's offsets of partitions that come; `ticket` 0 while a retry is due.
+    /// Waiting for the group's offsets of partitions that come; `ticket` 0 after a failure.
     Fetching {
         ticket: u64,
         partitions: Vec<PartitionOffset>,
-        retry_at: Option<Instant>,
+        retry_at: Instant,
+        wait: Duration,
     },
     /// Waiting for partitions that go.
     Draining {
@@ -115,8 +118,8 @@ impl Member {
 
     pub(super) fn next_wake(&self, now: Instant) -> Instant {
         let mut wake = self.polled + self.poll_every;
-        if let Change::Fetching { retry_at: Some(at), .. } = &self.change {
-            wake = wake.min(*at);
+        if let Change::Fetching { retry_at, .. } = &self.change {
+            wake = wake.min(*retry_at);
         }
         wake.max(now)
     }
@@ -149,9 +152,13 @@ impl Poller {
     pub(super) fn serve_due_members(&mut self, now: Instant) {
         for member in 0..self.members.len() {
             if self.members[member].next_wake(now) <= now {
-                if let Change::Fetching { retry_at: Some(at), .. } = &self.members[member].change
-                    && *at <= now
+                if let Change::Fetching { ticket, retry_at, .. } = &self.members[member].change
+                    && *retry_at <= now
                 {
+                    if *ticket != 0 {
+                        let text = "no answer yet, asking again".to_owned();
+                        self.offsets_failed(now, member, code::TIMED_OUT, text);
+                    }
                     self.fetch_offsets(now, member);
                 }
                 self.serve_member(now, member);
@@ -248,20 +255,29 @@ impl Poller {
             self.answer(member, RebalanceKind::Assign, &[]);
             return;
         }
-        self.members[member].change = Change::Fetching { ticket: 0, partitions, retry_at: None };
+        self.members[member].change = Change::Fetching { ticket: 0, partitions, retry_at: now, wait: OFFSETS_WAIT };
         self.fetch_offsets(now, member);
     }
 
     fn fetch_offsets(&mut self, now: Instant, member: usize) {
         let fresh = self.members[member].ticket();
         let owner = &mut self.members[member];
-        let Change::Fetching { ticket, partitions, retry_at } = &mut owner.change else { return };
+        let Change::Fetching { ticket, partitions, retry_at, wait } = &mut owner.change else { return };
         *ticket = fresh;
-        *retry_at = None;
+        *retry_at = now + *wait;
+        *wait = OFFSETS_WAIT_MOST.min(*wait * 2);
         let Some(consumer) = &owner.consumer else { return };
-        if let Err(error) = consumer.fetch_offsets(fresh, partitions, OFFSETS_TIMEOUT_MS) {
-            *retry_at = Some(now + OFFSETS_RETRY);
+        if let Err(error) = consumer.fetch_offsets(fresh, partitions) {
+            (*ticket, *retry_at) = (0, now + OFFSETS_RETRY);
             self.publish_error(error, true);
+        }
+    }
+
+    fn offsets_failed(&mut self, now: Instant, member: usize, number: i32, text: String) {
+        if self.members[member].is_news("fetch committed offsets", number, "", now) {
+            let group = Arc::clone(&self.members[member].group);
+            let error = Error::new(kind_of(number), "fetch committed offsets", text).kafka_code(number);
+            self.publish_error(error.with("group", group).retriable(), true);
         }
     }
 
@@ -272,7 +288,7 @@ impl Poller {
         answered: u64,
         result: Result<Vec<PartitionOffset>, (i32, String)>,
     ) {
-        let Change::Fetching { ticket, partitions, retry_at } = &mut self.members[member].change else { return };
+        let Change::Fetching { ticket, partitions, retry_at, .. } = &mut self.members[member].change else { return };
         if *ticket != answered {
             return;
         }
@@ -284,12 +300,8 @@ impl Poller {
                 .map(|entry| (entry.code, describe(entry.code))),
         };
         if let Some((number, text)) = failure {
-            *retry_at = Some(now + OFFSETS_RETRY);
-            if self.members[member].is_news("fetch committed offsets", number, "", now) {
-                let group = Arc::clone(&self.members[member].group);
-                let error = Error::new(kind_of(number), "fetch committed offsets", text).kafka_code(number);
-                self.publish_error(error.with("group", group).retriable(), true);
-            }
+            (*ticket, *retry_at) = (0, now + OFFSETS_RETRY);
+            self.offsets_failed(now, member, number, text);
             return;
         }
         let partitions = if self.shutdown.is_some() { Vec::new() } else { std::mem::take(partitions) };
