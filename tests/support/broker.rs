@@ -25,11 +25,13 @@ const STOP_DEADLINE: Duration = Duration::from_secs(30);
 /// 16 bytes in base64, as Kafka wants a cluster id.
 const CLUSTER_ID: &str = "bGlia2FyYWZrYS10ZXN0cw";
 
-/// What Kafka warns of when it starts or stops, the last one when it is stopped while it still loads its offsets.
+/// What Kafka warns of when it starts or stops, is stopped while it still loads its offsets, or has a busy machine.
 const EXPECTED_WARNINGS: &[&str] = &[
     "Performing controller activation",
     "Attempting to close NetworkClient that has already been closed",
     "Stopped loading records from __consumer_offsets",
+    "controller event queue overloaded",
+    "sent a heartbeat request but received error REQUEST_TIMED_OUT",
 ];
 
 /// The address of the Kafka that this test run shares: the one of [`BOOTSTRAP`], else one started now for this process.
