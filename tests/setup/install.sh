@@ -7,6 +7,7 @@
 #   bench   the peer that `make bench` runs
 #   kafka   Java and the jars of a real Apache Kafka
 #   nightly a nightly Rust with Miri and its own sources, for `make miri`, `make sanitize` and `make fuzz`
+#   proxy   Toxiproxy, built where there is Go; what needs it is skipped where there is none
 #
 # Debian packages are installed where that is allowed (root, or sudo without a password), else listed. Everything else
 # goes to .deps/ in the source tree.
@@ -92,8 +93,9 @@ look_for() {
             need '' 'a nightly Rust: rustup toolchain install nightly --profile minimal' has_nightly
             need '' 'Miri and the sources of Rust: rustup component add --toolchain nightly miri rust-src' has_nightly_parts
             ;;
+        proxy) ;;
         *)
-            echo "install.sh: unknown need '$one'; known: build demo test bench kafka nightly" >&2
+            echo "install.sh: unknown need '$one'; known: build demo test bench kafka nightly proxy" >&2
             exit 2
             ;;
         esac
@@ -179,6 +181,22 @@ fetch_kafka() {
     cp "$list" "$deps/kafka/pom.xml"
 }
 
+build_toxiproxy() {
+    local module=github.com/Shopify/toxiproxy/v2/cmd/server@v2.12.0 stamp=$deps/toxiproxy/module
+    [ "$(cat "$stamp" 2>/dev/null)" = "$module" ] && return
+    if ! has go; then
+        say 'there is no Go here: behaviour behind a proxy will be skipped'
+        return
+    fi
+    say 'building Toxiproxy'
+    if GOBIN=$deps/toxiproxy go install "$module" >"$deps/toxiproxy.log" 2>&1; then
+        echo "$module" >"$stamp"
+    else
+        tail -n 5 "$deps/toxiproxy.log" >&2
+        say 'Toxiproxy could not be built: behaviour behind a proxy will be skipped'
+    fi
+}
+
 # ---------------------------------------------------------------------------------------------------------------------
 
 [[ " $* " == *" nightly "* ]] && install_nightly
@@ -187,5 +205,6 @@ for one in "$@"; do
     case $one in
     demo | test | bench) install_requirements "$one" ;;
     kafka) fetch_kafka ;;
+    proxy) build_toxiproxy ;;
     esac
 done

@@ -57,7 +57,7 @@ step() {
 # Without what the library says to people about misuse, of which some tests are full.
 quietly=(bash -c '"$@" 2> >(grep -v "^libkarafka: " >&2)' quietly)
 
-step set-up 'what is missing on this machine' tests/setup/install.sh build demo test kafka || {
+step set-up 'what is missing on this machine' tests/setup/install.sh build demo test kafka proxy || {
     echo 'make test: FAILED in set-up'
     exit 1
 }

@@ -58,14 +58,28 @@ struct Running {
 impl Broker {
     /// Starts an empty broker and returns when it answers. Panics with the end of its log when it does not.
     pub fn start() -> Self {
+        Self::start_with(&[], |_, _| String::new())
+    }
+
+    /// [`start`](Self::start) with more for the formatting of the storage, and with more settings, which win over ours: `more`
+    /// gets the ports of the plain listener and of the controller's.
+    pub fn start_with(format: &[&str], more: impl FnOnce(u16, u16) -> String) -> Self {
         let (port, controller) = free_ports();
-        let mut broker = Self::prepare(1, (port, controller), &format!("1@127.0.0.1:{controller}"), "");
+        let voters = format!("1@127.0.0.1:{controller}");
+        let mut broker = Self::prepare(1, (port, controller), &voters, &more(port, controller), format);
         broker.run();
         broker
     }
 
-    /// A broker that is ready to start: node `number` of a quorum of `voters`, with more settings that win over ours.
-    pub(crate) fn prepare(number: usize, (port, controller): (u16, u16), voters: &str, more: &str) -> Self {
+    /// A broker that is ready to start: node `number` of a quorum of `voters`, with more settings that win over ours, and more
+    /// for the formatting of its storage.
+    pub(crate) fn prepare(
+        number: usize,
+        (port, controller): (u16, u16),
+        voters: &str,
+        more: &str,
+        format: &[&str],
+    ) -> Self {
         static PREPARED: AtomicU32 = AtomicU32::new(0);
         let count = PREPARED.fetch_add(1, Ordering::Relaxed);
         let directory = std::env::temp_dir().join(format!("karafka-broker-{}-{count}", std::process::id()));
@@ -74,7 +88,7 @@ impl Broker {
         let properties = properties(&broker.directory, (port, controller), voters);
         fs::write(broker.file("server.properties"), format!("{properties}\nnode.id={number}\n{more}"))
             .expect("cannot write server.properties");
-        broker.format();
+        broker.format(format);
         broker
     }
 
@@ -139,10 +153,11 @@ impl Broker {
         self.directory.join(name)
     }
 
-    fn format(&self) {
+    fn format(&self, more: &[&str]) {
         let output = self
             .java("kafka.tools.StorageTool")
             .args(["format", "--cluster-id", CLUSTER_ID, "--config", "server.properties"])
+            .args(more)
             .output()
             .unwrap_or_else(|error| panic!("cannot run java ({error}): a JDK or JRE of 17 or newer is needed"));
         let text = || [output.stdout.as_slice(), b"\n", &output.stderr].concat();
@@ -238,12 +253,23 @@ fn jars() -> PathBuf {
     })
 }
 
+/// Two ports that nobody listens on.
 pub(crate) fn free_ports() -> (u16, u16) {
-    let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("no free port");
-    let port = |listener: &TcpListener| listener.local_addr().expect("the port of a listener").port();
-    // Both are held until both are known, so that they differ.
-    let (one, other) = (listen(), listen());
-    (port(&one), port(&other))
+    (free_port(), free_port())
+}
+
+/// A port that nobody listens on, below those that the system gives to outgoing connections: it stays free until it is used.
+/// No call of this process gives the same one twice; other processes begin elsewhere.
+pub(crate) fn free_port() -> u16 {
+    const FIRST: u32 = 12_000;
+    const PORTS: u32 = 20_000;
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    let begin = std::process::id().wrapping_mul(127);
+    let free = || {
+        let number = begin.wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed)) % PORTS;
+        u16::try_from(FIRST + number).ok().filter(|&port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok())
+    };
+    (0..PORTS).find_map(|_| free()).expect("no free port")
 }
 
 /// A broker that reacts in milliseconds, keeps its files small and lets groups ask for short sessions.

@@ -33,7 +33,7 @@ impl Cluster {
             (1..).zip(&ports).map(|(number, (_, controller))| format!("{number}@127.0.0.1:{controller}")).collect();
         let voters = voters.join(",");
         let mut brokers: Vec<_> =
-            (1..).zip(&ports).map(|(number, ports)| Broker::prepare(number, *ports, &voters, SETTINGS)).collect();
+            (1..).zip(&ports).map(|(number, ports)| Broker::prepare(number, *ports, &voters, SETTINGS, &[])).collect();
         brokers.iter_mut().for_each(Broker::spawn);
         brokers.iter_mut().for_each(Broker::wait_until_it_answers);
         Self { brokers }

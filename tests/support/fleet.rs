@@ -108,6 +108,13 @@ impl Fleet {
         }
     }
 
+    /// Waits until a member has ended without being asked to; its exit code.
+    pub fn ends_by_itself(&mut self, id: MemberId, deadline: Duration) -> Option<i32> {
+        let status = self.members.get_mut(&id).expect("a member that has ended").program.wait(deadline);
+        self.bury(id);
+        status.code()
+    }
+
     fn bury(&mut self, id: MemberId) {
         self.follow();
         if let Some(followed) = self.members.remove(&id) {

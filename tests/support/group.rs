@@ -77,3 +77,13 @@ pub fn lag(bootstrap: &str, group: &str, topic: &str) -> i64 {
     let behind = |(partition, end): (i32, i64)| end - committed.get(&partition).copied().unwrap_or(0);
     topics::log_end(bootstrap, topic).into_iter().map(behind).sum()
 }
+
+/// What the group is doing, in Kafka's words ("Stable", "PreparingRebalance", ...). Empty for a group that is not there.
+pub fn state(bootstrap: &str, group: &str) -> String {
+    let client: BaseConsumer =
+        ClientConfig::new().set("bootstrap.servers", bootstrap).create().expect("cannot make a client");
+    let list = wait::until_some(wait::LONG, &format!("an answer on group {group}"), || {
+        client.fetch_group_list(Some(group), ANSWER).ok()
+    });
+    list.groups().iter().find(|one| one.name() == group).map(|one| one.state().to_owned()).unwrap_or_default()
+}

@@ -8,13 +8,17 @@
 // Brings the allocator that librdkafka is compiled for (.cargo/config.toml), also into programs that use nothing else of it.
 use karafka as _;
 
+pub mod access;
 pub mod broker;
 pub mod cluster;
 pub mod commits;
 pub mod fleet;
+pub mod gate;
 pub mod group;
 pub mod oracle;
 pub mod process;
 pub mod record;
+pub mod secured;
 pub mod topics;
+pub mod toxiproxy;
 pub mod wait;

@@ -1,22 +1,32 @@
 //! `member OPTIONS...` is a member of a consumer group that tells what its handler sees, line by line.
 //!
-//! Options are `name=value`: `brokers`, `topic` (or several, by commas), `group`, `work_us` (what each record takes), `workers`, `hold_key` and
-//! `hold_ms` (records with this key take so long instead), `log` (1: the log goes to the error stream), and any option of an
+//! Options are `name=value`: `brokers`, `topic` (or several, by commas), `group`, `work_us` (what each record takes),
+//! `workers`, `hold_key` and `hold_ms` (records with this key take so long instead), `log` (1, or a level: the log goes to the error stream), and any option of an
 //! app (`app.NAME`), of the topic (`topic.NAME`) or of librdkafka (`kafka.NAME`). Begins and ends are printed as
-//! [`libkarafka_tests::record::Event`], events of the app as `app NAME ... at=NANOSECONDS`. The line `stop`, or the end of the input, stops it.
+//! [`libkarafka_tests::record::Event`], events of the app as `app NAME ... at=NANOSECONDS`. A record with the key of `fail_key`
+//! always fails.
+//!
+//! The line `stop`, or the end of the input, stops it; so does `stop N`, within N milliseconds. `quiet` and `resume` do what
+//! they say. At the end the line `left ...` names the threads that are still there beside the main one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use karafka::{App, AppConfig, Batch, Context, Failure, NoEvent, TopicConfig, Value, handler_fn};
 use libkarafka_tests::record::{Event, Place, What, now};
+use std::fs;
 use std::io::BufRead;
+use std::thread;
 use std::time::Duration;
+use tracing_subscriber::filter::LevelFilter;
+
+const INPUT_THREAD: &str = "input";
 
 #[derive(Default)]
 struct Options {
     topic: String,
     work: Duration,
     hold: (String, Duration),
-    log: bool,
+    fail_key: Option<String>,
+    log: Option<LevelFilter>,
     app: Vec<(String, Value)>,
     of_topic: Vec<(String, Value)>,
     kafka: Vec<(String, Value)>,
@@ -36,10 +46,12 @@ fn options() -> Options {
                 "group" => options.app.push(("group".to_owned(), Value::from(text))),
                 "workers" => options.app.push(("concurrency".to_owned(), value)),
                 "topic" => text.clone_into(&mut options.topic),
+                "fail_key" => options.fail_key = Some(text.to_owned()),
                 "work_us" => options.work = Duration::from_micros(text.parse().expect("work_us is a number")),
                 "hold_key" => text.clone_into(&mut options.hold.0),
                 "hold_ms" => options.hold.1 = Duration::from_millis(text.parse().expect("hold_ms is a number")),
-                "log" => options.log = text == "1",
+                "log" if text == "1" => options.log = Some(LevelFilter::INFO),
+                "log" => options.log = Some(text.parse().expect("log is 1 or a level")),
                 other => panic!("unknown option {other}"),
             },
         }
@@ -53,20 +65,25 @@ fn options() -> Options {
 fn main() {
     let options = options();
     let app = App::new(AppConfig::from_settings(&options.app).unwrap()).unwrap();
-    if options.log {
-        tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+    if let Some(level) = options.log {
+        tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(false).init();
     }
-    let (work, hold) = (options.work, options.hold);
+    let Options { work, hold, fail_key, .. } = &options;
+    let (work, hold, fail_key) = (*work, hold.clone(), fail_key.clone());
     let handler = move |batch: &Batch, _: &Context| {
         for message in batch.iter() {
             let place =
                 Place { topic: message.topic().to_owned(), partition: message.partition(), offset: message.offset() };
             Event::now(What::Began(place.clone(), message.key().map(<[u8]>::to_vec))).print();
             let is_held = message.key().is_some_and(|key| !hold.1.is_zero() && key == hold.0.as_bytes());
-            std::thread::sleep(if is_held { hold.1 } else { work });
+            thread::sleep(if is_held { hold.1 } else { work });
+            if message.key().is_some() && message.key() == fail_key.as_deref().map(str::as_bytes) {
+                Event::now(What::Failed(place)).print();
+                return Err(Failure::new("Asked", "the test wants this record to fail"));
+            }
             Event::now(What::Finished(place)).print();
         }
-        Ok::<(), Failure>(())
+        Ok(())
     };
     let config = TopicConfig::from_settings(&options.of_topic).unwrap();
     for topic in options.topic.split(',') {
@@ -74,15 +91,9 @@ fn main() {
     }
     let events = app.events();
     app.start().unwrap();
-    let stopping = app.clone();
-    std::thread::spawn(move || {
-        for line in std::io::stdin().lock().lines() {
-            if line.is_ok_and(|line| line == "stop") {
-                break;
-            }
-        }
-        stopping.stop();
-    });
+    let commanded = app.clone();
+    let input = thread::Builder::new().name(INPUT_THREAD.to_owned()).spawn(move || obey(&commanded));
+    input.expect("a thread for the input");
     loop {
         match events.next(Duration::from_secs(3600)) {
             Ok(event) => println!("app {event} at={}", now()),
@@ -90,8 +101,36 @@ fn main() {
             Err(NoEvent::Ended) => break,
         }
     }
-    if let Err(error) = app.join(None) {
+    let outcome = app.join(None);
+    println!("left {}", threads().join(" "));
+    if let Err(error) = outcome {
         eprintln!("{error}");
         std::process::exit(2);
     }
+}
+
+/// Does what the lines of the input say until one says `stop`, or until there are no more.
+fn obey(app: &App) {
+    for line in std::io::stdin().lock().lines() {
+        let Ok(line) = line else { break };
+        match line.split_once(' ').map_or((line.as_str(), None), |(word, rest)| (word, Some(rest))) {
+            ("quiet", _) => app.quiet().unwrap(),
+            ("resume", _) => app.resume().unwrap(),
+            ("stop", Some(within)) => app.stop_within(Duration::from_millis(within.parse().unwrap())),
+            ("stop", None) => app.stop(),
+            _ => panic!("unknown command {line}"),
+        }
+    }
+    app.stop();
+}
+
+/// The names of this process's threads beside the main one and the one that waits for input.
+fn threads() -> Vec<String> {
+    let tasks = fs::read_dir("/proc/self/task").expect("the system lists threads");
+    let own = std::process::id().to_string();
+    let names = tasks.filter_map(Result::ok).filter(|task| task.file_name() != own.as_str()).map(|task| {
+        let name = fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+        name.trim_end().to_owned()
+    });
+    names.filter(|name| name != INPUT_THREAD && !name.is_empty()).collect()
 }
