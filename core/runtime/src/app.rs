@@ -101,7 +101,7 @@ impl App {
         &self.0.config
     }
 
-    /// Registers a topic (or, with a leading `^`, a pattern of topics) and its Rust handler. Returns the topic's number.
+    /// Registers a topic and its Rust handler. Returns the topic's number.
     ///
     /// # Errors
     /// `Config` when an option is wrong or the group reads the topic already, `Stopped` once the app was started.

@@ -149,7 +149,9 @@ impl Poller {
                 match self.look_at(member, &name, deadline) {
                     Ok(count) => partitions += count as u64,
                     Err(error) => {
-                        self.first_look_failed(&error, &name);
+                        // What librdkafka has told meanwhile may hold the cause.
+                        self.serve_member(Instant::now(), member);
+                        self.first_look_failed(member, &error, &name);
                         break;
                     }
                 }
@@ -199,10 +201,13 @@ impl Poller {
         }
     }
 
-    fn first_look_failed(&self, error: &Error, topic: &str) {
+    fn first_look_failed(&self, member: usize, error: &Error, topic: &str) {
         let brokers = &self.config.bootstrap_servers;
         let message = if error.kafka().is_some_and(|number| number < 0) {
-            format!("no broker answered within {FIRST_LOOK:?}: {}; tried {brokers}, trying on", error.message())
+            let cause = self.members[member].last_failure().unwrap_or_else(|| error.message().to_owned());
+            format!("no broker answered within {FIRST_LOOK:?}: {cause}; tried {brokers}, trying on")
+        } else if error.kind() == ErrorKind::Auth {
+            format!("{}; grant this client's user the right to read it, trying on", error.message())
         } else {
             format!("{}; create it or correct its name, trying on", error.message())
         };

@@ -21,6 +21,9 @@ const OFFSETS_WAIT_MOST: Duration = Duration::from_secs(60);
 const OFFSETS_RETRY: Duration = Duration::from_millis(250);
 /// The same error of a client is told again only after this long.
 const REPEAT: Duration = Duration::from_secs(10);
+/// How librdkafka marks the lines of its log about connections that failed.
+const CONNECTION_FAILED: &str = "FAIL";
+const DEBUG: i32 = 7;
 
 /// The rebalance under way.
 pub(super) enum Change {
@@ -52,6 +55,8 @@ pub(super) struct Member {
     polled: Instant,
     /// When an error was told: by operation, code, and what it is about where that counts.
     told: HashMap<(&'static str, i32, String), Instant>,
+    /// librdkafka's words on the last connection that failed: some causes it tells in its log only.
+    last_failure: Option<String>,
 }
 
 impl Member {
@@ -72,6 +77,7 @@ impl Member {
             poll_every,
             polled: Instant::now(),
             told: HashMap::new(),
+            last_failure: None,
         }
     }
 
@@ -99,6 +105,15 @@ impl Member {
 
     pub(super) fn assignments(&self) -> Vec<AssignmentId> {
         self.assigned.values().map(|(id, _)| *id).collect()
+    }
+
+    /// Why the last connection failed, as far as librdkafka told by now, and what to look at.
+    pub(super) fn last_failure(&self) -> Option<String> {
+        let failure = self.last_failure.as_deref()?;
+        // What a listener does with a client that speaks another protocol.
+        let hint =
+            if failure.contains("Disconnected") { "; does this port expect another `security.protocol`?" } else { "" };
+        Some(format!("{failure}{hint}"))
     }
 
     pub(super) fn opened(&mut self, topic: &str, partition: i32, id: AssignmentId, token: u64) {
@@ -198,6 +213,12 @@ impl Poller {
                     );
                     self.shared.publisher.publish(&Event::Warning { message });
                 }
+                if facility == CONNECTION_FAILED && level < DEBUG {
+                    // The name of librdkafka's thread says nothing.
+                    let words = text.strip_prefix("[thrd:").and_then(|text| text.split_once("]: "));
+                    self.members[member].last_failure =
+                        Some(words.map_or(text.as_str(), |(_, words)| words).to_owned());
+                }
             }
             ConsumerEvent::Stray { topic, partition, offset, code: number } => {
                 if let Some((id, _)) = self.members[member].assigned.get(&(topic.clone(), partition)) {
@@ -230,6 +251,10 @@ impl Poller {
         let (number, text) = match (fatal, fatal_cause) {
             (true, Some(cause)) => cause,
             _ => (number, text),
+        };
+        let text = match self.members[member].last_failure() {
+            Some(failure) if number == code::ALL_BROKERS_DOWN => format!("{text}; the last failure: {failure}"),
+            _ => text,
         };
         let group = Arc::clone(&self.members[member].group);
         let error = Error::new(kind_of(number), "poll", text)
