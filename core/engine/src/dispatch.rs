@@ -111,7 +111,8 @@ impl<M: Record> Engine<M> {
         self.hand_out(running, messages, groups)
     }
 
-    fn hand_out(&mut self, running: RunningJob, messages: Vec<M>, groups: Vec<Group>) -> Option<Job<M>> {
+    fn hand_out(&mut self, mut running: RunningJob, messages: Vec<M>, groups: Vec<Group>) -> Option<Job<M>> {
+        running.since = self.clock;
         let RunningJob { kind, assignment, topic, partition, pool, attempt, .. } = running;
         self.assignments.get_mut(assignment)?.running_jobs += 1;
         self.scheduler.job_started(pool);
@@ -138,6 +139,7 @@ impl<M> Assignment<M> {
             pool: self.options.pool,
             attempt,
             bytes,
+            since: Instant::START,
             sequences,
             parts,
             last_marked: 0,

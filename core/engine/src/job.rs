@@ -1,6 +1,7 @@
 //! Jobs: what one call of a handler gets, and what the engine remembers of it until it is handed back.
 
 use crate::assignment::{AssignmentId, TopicId};
+use crate::instant::Instant;
 use crate::scheduler::PoolId;
 use crate::virtual_partition::Index;
 
@@ -86,6 +87,8 @@ pub(crate) struct RunningJob {
     pub(crate) pool: PoolId,
     pub(crate) attempt: u32,
     pub(crate) bytes: u64,
+    /// When it was handed out.
+    pub(crate) since: Instant,
     /// The ledger's sequence of each message.
     pub(crate) sequences: Vec<u64>,
     pub(crate) parts: Vec<Part>,

@@ -24,6 +24,8 @@ pub struct RunningCall {
     pub first_offset: Option<i64>,
     /// How many messages it has.
     pub messages: u32,
+    /// When it was handed out.
+    pub since: Instant,
 }
 
 impl<M: Record> Engine<M> {
@@ -35,6 +37,7 @@ impl<M: Record> Engine<M> {
                 assignment: job.assignment,
                 first_offset: job.sequences.first().and_then(|sequence| ledger?.offset(*sequence)),
                 messages: job.sequences.len() as u32,
+                since: job.since,
             }
         };
         self.jobs.iter().map(call).collect()

@@ -16,11 +16,15 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long leaving a group may take, and last commits that are due when the time is over.
-const FAREWELL: Duration = Duration::from_millis(1_500);
+/// How long leaving groups may take, and destroying clients after it: an app with nothing to finish ends within two seconds.
+const FAREWELL: Duration = Duration::from_millis(1_200);
+const DESTROY: Duration = Duration::from_millis(400);
+/// The same, and last commits, when the deadline has passed: all is over within a second after it.
+const LATE_COMMITS: Duration = Duration::from_millis(350);
+const LATE_FAREWELL: Duration = Duration::from_millis(150);
+const LATE_DESTROY: Duration = Duration::from_millis(250);
 /// How long last commits may take inside the deadline. Where nothing is left to commit, nothing is waited for.
 const LAST_COMMITS: Duration = Duration::from_secs(10);
-const DESTROY: Duration = Duration::from_secs(2);
 /// How often a closing client is looked at although none of its queues was filled.
 const CLOSING_LOOK: Duration = Duration::from_millis(20);
 
@@ -36,6 +40,8 @@ pub(super) struct Shutdown {
     deadline: Instant,
     /// The deadline of the present step.
     until: Instant,
+    /// When nothing is waited for any more, known once groups are being left.
+    end: Option<Instant>,
 }
 
 impl Shutdown {
@@ -53,6 +59,7 @@ impl Poller {
         if let Some(shutdown) = &mut self.shutdown {
             shutdown.deadline = shutdown.deadline.min(deadline);
             shutdown.until = shutdown.until.min(deadline);
+            shutdown.end = shutdown.end.map(|end| end.min(deadline + LATE_DESTROY));
             return;
         }
         self.shared.enter(Phase::Stopping);
@@ -61,7 +68,7 @@ impl Poller {
         }
         self.engine.quiet();
         self.put_back(|_| true);
-        self.shutdown = Some(Shutdown { step: Step::Finishing, deadline, until: deadline });
+        self.shutdown = Some(Shutdown { step: Step::Finishing, deadline, until: deadline, end: None });
     }
 
     /// Takes the next step that is due. Returns whether the app has ended.
@@ -77,19 +84,25 @@ impl Poller {
                         return false;
                     }
                     if busy {
-                        self.leave_jobs_behind();
+                        self.leave_jobs_behind(now);
                     }
-                    let until = (now + FAREWELL).max(deadline.min(now + LAST_COMMITS));
+                    let until = (now + LATE_COMMITS).max(deadline.min(now + LAST_COMMITS));
                     self.enter_step(Step::Committing, until);
                     let all: HashSet<_> = self.members.iter().flat_map(super::Member::assignments).collect();
-                    self.give_up(now, &all, until);
+                    // What was left behind is not waited for again: what the others finished is committed now.
+                    self.give_up(now, &all, if busy { now } else { until });
                     self.act(now);
                 }
                 Step::Committing => {
                     if !self.partitions.is_empty() && !late {
                         return false;
                     }
-                    self.enter_step(Step::Leaving, now + FAREWELL);
+                    let in_time = now + FAREWELL + DESTROY < deadline;
+                    let (farewell, destroy) = if in_time { (FAREWELL, DESTROY) } else { (LATE_FAREWELL, LATE_DESTROY) };
+                    self.enter_step(Step::Leaving, now + farewell);
+                    if let Some(shutdown) = &mut self.shutdown {
+                        shutdown.end = Some(now + farewell + destroy);
+                    }
                     for member in &self.members {
                         if let Ok(consumer) = member.consumer()
                             && let Err(error) = consumer.close()
@@ -116,12 +129,14 @@ impl Poller {
         }
     }
 
-    fn leave_jobs_behind(&self) {
+    fn leave_jobs_behind(&self, now: Instant) {
         let mut names = Vec::new();
         for job in self.engine.running_jobs() {
             let Some(partition) = self.partitions.get(&job.assignment) else { continue };
             let place = format!("{}/{}", partition.assignment.topic, partition.assignment.partition);
-            names.push(format!("{place} from offset {} ({} records)", job.first_offset.unwrap_or(-1), job.messages));
+            let offset = job.first_offset.unwrap_or(-1);
+            let since = self.at(now).since(job.since).as_secs_f64();
+            names.push(format!("{place} from offset {offset} ({} records, for {since:.1} s)", job.messages));
         }
         let message = format!(
             "forced: {} calls of handlers did not end in time and were left behind: {}; their records stay uncommitted",
@@ -134,7 +149,8 @@ impl Poller {
     }
 
     /// Destroys the clients without waiting for longer than a moment. A client is not gone before every record that it
-    /// fetched is freed: when somebody still holds one (Ruby's collector takes its time), nothing is waited for.
+    /// fetched is freed: when somebody still holds one (Ruby's collector takes its time), nothing is waited for. Nor is it
+    /// gone before its last requests are answered or five seconds old: without an answer, its threads outlive the app by that.
     pub(super) fn shutdown_clients(&mut self) {
         self.partitions.clear();
         let consumers: Vec<Consumer> = self.members.iter_mut().filter_map(super::Member::take_consumer).collect();
@@ -145,7 +161,9 @@ impl Poller {
         });
         if destroyer.is_ok() && Arc::strong_count(&self.held) == 1 {
             // Ends by the sender's drop, or when a client hangs: then its thread is left behind.
-            let _ = ended.recv_timeout(DESTROY);
+            let end = self.shutdown.as_ref().and_then(|shutdown| shutdown.end);
+            let left = end.map_or(DESTROY, |end| end.saturating_duration_since(Instant::now()));
+            let _ = ended.recv_timeout(left);
         }
     }
 }
