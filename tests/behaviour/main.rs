@@ -26,3 +26,12 @@ mod killed_twenty_times_it_repeats_only_what_no_commit_said;
 mod offsets_moved_by_hand_are_followed;
 mod records_deleted_before_their_turn_are_told;
 mod what_is_done_beyond_a_blocked_head_is_not_repeated;
+
+// What fails, and how it is told.
+mod a_bad_network_breaks_nothing;
+mod a_handler_that_hangs_is_named_by_the_forced_stop;
+mod a_right_taken_away_stops_reading_until_it_is_given_back;
+mod a_stop_keeps_its_deadline_in_every_state;
+mod known_defects_of_librdkafka_do_no_harm;
+mod one_instance_id_twice_ends_the_older_one;
+mod what_refuses_a_client_is_told_within_ten_seconds;

@@ -78,3 +78,9 @@ pub fn fleet(bootstrap: &str, group: &str, topic: &str, options: &[&str]) -> Fle
 pub fn finished(members: &[&Program]) -> usize {
     members.iter().flat_map(|member| member.lines()).filter(|line| line.contains("\tfinished\t")).count()
 }
+
+/// Waits until a member has partitions.
+pub fn wait_assigned(member: &Program) {
+    let assigned = |line: &str| line.contains("rebalance.partitions_assigned") && !line.contains("partitions=\"\"");
+    member.wait_for_line(PATIENCE, "partitions of its own", assigned);
+}
