@@ -35,7 +35,9 @@ fn through(bad_for: Option<Duration>, records: usize, poison: impl FnOnce(&Proxy
     produced.extend(produce_keyed(&secured.bootstrap(), &topic, 20, records - records / 2));
     if let Some(bad_for) = bad_for {
         std::thread::sleep(bad_for.saturating_sub(began.elapsed()));
-        toxics.into_iter().for_each(|toxic| proxy.remove(toxic));
+        for toxic in toxics {
+            proxy.remove(toxic);
+        }
     }
     fleet.wait_handled(records, if bad_for.is_some() { RECOVERY } else { PATIENCE });
     fleet.leave_all(PATIENCE);

@@ -78,7 +78,7 @@ pub fn lag(bootstrap: &str, group: &str, topic: &str) -> i64 {
     topics::log_end(bootstrap, topic).into_iter().map(behind).sum()
 }
 
-/// What the group is doing, in Kafka's words ("Stable", "PreparingRebalance", ...). Empty for a group that is not there.
+/// What the group is doing, in Kafka's words (`Stable`, `PreparingRebalance`, ...). Empty for a group that is not there.
 pub fn state(bootstrap: &str, group: &str) -> String {
     let client: BaseConsumer =
         ClientConfig::new().set("bootstrap.servers", bootstrap).create().expect("cannot make a client");
