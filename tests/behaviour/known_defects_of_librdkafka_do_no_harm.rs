@@ -110,7 +110,7 @@ fn while_all_brokers_are_down_little_is_done_and_said() {
     let lines = member.error_lines().len() - lines;
     assert!(lines <= 20, "{lines} lines of log in 12 s{}", member.last_words());
     let told = member.lines().len() - told;
-    assert!((1..=20).contains(&told), "{told} events in 12 s{}", member.last_words());
+    assert!(told <= 20, "{told} events in 12 s{}", member.last_words());
     gate.reopen();
     let produced = produce_keyed(&secured.bootstrap(), &topic, 5, 50);
     let finished = || member.lines().iter().filter(|line| line.contains("\tfinished\t")).count();
