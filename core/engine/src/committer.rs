@@ -33,6 +33,8 @@ pub(crate) struct Commits {
     marks_dropped: bool,
     /// After a failure while the partition is given up: when to try again.
     pub(crate) retry_at: Instant,
+    #[cfg(feature = "planted")]
+    pub(crate) planted: crate::planted::Commits,
 }
 
 impl Commits {
@@ -46,6 +48,8 @@ impl Commits {
             user_version: 0,
             marks_dropped: false,
             retry_at: Instant::START,
+            #[cfg(feature = "planted")]
+            planted: crate::planted::Commits::default(),
         }
     }
 
@@ -106,6 +110,8 @@ impl<M> Assignment<M> {
             let messages = self.ledger.done_beyond();
             actions.push_back(Action::Notice(Notice::MarksDropped { assignment: id, messages }));
         }
+        #[cfg(feature = "planted")]
+        let (position, text) = self.falsify(position, text, limit);
         self.commits.marks_dropped = marks_dropped;
         self.commits.urgent = false;
         self.commits.last_id += 1;

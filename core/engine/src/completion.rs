@@ -27,7 +27,10 @@ impl<M: Record> Engine<M> {
     /// has been completed, or has no such message, nothing is recorded and the answer is false.
     pub fn mark(&mut self, id: JobId, index: u32, extent: Extent) -> bool {
         let Some(job) = self.jobs.get_mut(id) else { return false };
+        #[cfg(not(feature = "planted"))]
         let owner = job.assignment;
+        #[cfg(feature = "planted")]
+        let owner = self.planted.owner(&self.assignments, job);
         let Some(assignment) = self.assignments.get_mut(owner).filter(|found| found.marks_count()) else {
             return false;
         };
@@ -122,6 +125,11 @@ impl<M: Record> Engine<M> {
                         self.dropped.push(message);
                         continue;
                     }
+                    #[cfg(feature = "planted")]
+                    if self.planted.is(crate::Planted::MailboxDropped) {
+                        self.dropped.push(message);
+                        continue;
+                    }
                     let bytes = message.bytes();
                     kept += 1;
                     kept_bytes += u64::from(bytes);
@@ -132,6 +140,8 @@ impl<M: Record> Engine<M> {
             match (ending, first) {
                 (Ending::Failed, Some(sequence)) => {
                     let failures = assignment.mailboxes.count_failure(part.index, sequence);
+                    #[cfg(feature = "planted")]
+                    self.planted.count_failure(assignment, part.name);
                     let due = now + assignment.options.retry.delay(failures);
                     assignment.mailboxes.set_waiting(part.index, State::BackingOff, due);
                     self.timers.set(due, Timer::VirtualPartition(job.assignment, part.index));

@@ -13,7 +13,8 @@ use crate::virtual_partition::Taken;
 pub(crate) const MOST_TO_KEY: usize = 1024;
 
 impl<M: Record> Engine<M> {
-    /// The next job for a seat of `pool`, while it has room for one. Each partition in turn gives one.
+    /// The next job for a seat of `pool`, while it has room for one. Each partition in turn gives one. What turns out to be
+    /// done already is dropped on the way, so there may be actions and room for more where there is no job.
     pub fn next_job(&mut self, now: Instant, pool: PoolId) -> Option<Job<M>> {
         self.observe(now);
         if self.quiet {
@@ -93,6 +94,10 @@ impl<M: Record> Engine<M> {
                 attempt = assignment.mailboxes.failures_of(index, first).saturating_add(1);
             }
             let part = part(taken, start, messages.len());
+            #[cfg(feature = "planted")]
+            if start == 0 {
+                attempt = self.planted.attempt(assignment, part.name, attempt);
+            }
             groups.push(Group { virtual_partition: part.name, start: part.start, len: part.len });
             parts.push(part);
             if alone {

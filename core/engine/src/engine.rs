@@ -46,6 +46,8 @@ pub struct Engine<M> {
     pub(crate) quiet: bool,
     /// The latest `now`.
     pub(crate) clock: Instant,
+    #[cfg(feature = "planted")]
+    pub(crate) planted: crate::planted::Memory,
 }
 
 impl<M: Record> Engine<M> {
@@ -65,6 +67,8 @@ impl<M: Record> Engine<M> {
             spare: Vec::new(),
             quiet: false,
             clock: Instant::START,
+            #[cfg(feature = "planted")]
+            planted: crate::planted::Memory::of(options.planted),
         }
     }
 
@@ -127,6 +131,10 @@ impl<M: Record> Engine<M> {
             counted: Counted::default(),
         });
         self.scheduler.joined(options.pool);
+        #[cfg(feature = "planted")]
+        if let Some(assignment) = self.assignments.get_mut(id) {
+            assignment.commits.planted.chosen = self.planted.chosen;
+        }
         if let Some(problem) = decoded.problem {
             self.notice(Notice::MetadataIgnored { assignment: id, problem });
         }
@@ -178,6 +186,10 @@ impl<M: Record> Engine<M> {
         let (mut taken, mut taken_bytes) = (0, 0);
         for message in messages {
             let offset = message.offset();
+            #[cfg(feature = "planted")]
+            if self.planted.is(crate::Planted::GapTakenAsMissing) {
+                assignment.ledger.deliver(offset - 1);
+            }
             let sequence = match assignment.ledger.deliver(offset) {
                 Delivery::New(sequence) => sequence,
                 Delivery::AlreadyDone | Delivery::Duplicate => {
@@ -191,6 +203,15 @@ impl<M: Record> Engine<M> {
                     continue;
                 }
             };
+            #[cfg(feature = "planted")]
+            if self.planted.is(crate::Planted::CommitAtDelivery) {
+                assignment.ledger.mark(sequence);
+            }
+            #[cfg(feature = "planted")]
+            if self.planted.hides(assignment, offset) {
+                self.dropped.push(message);
+                continue;
+            }
             let bytes = message.bytes();
             taken += 1;
             taken_bytes += u64::from(bytes);

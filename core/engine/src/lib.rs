@@ -21,6 +21,8 @@ mod life;
 pub mod metadata;
 mod options;
 mod partitioner;
+#[cfg(feature = "planted")]
+mod planted;
 mod record;
 mod retry;
 mod scheduler;
@@ -37,6 +39,8 @@ pub use instant::Instant;
 pub use job::{Extent, Group, Job, JobId, JobKind, Outcome};
 pub use options::{EngineOptions, TopicOptions, VirtualPartitions};
 pub use partitioner::hash_key;
+#[cfg(feature = "planted")]
+pub use planted::Planted;
 pub use record::Record;
 pub use retry::Backoff;
 pub use scheduler::PoolId;

@@ -45,6 +45,8 @@ impl<M: Record> Engine<M> {
         let Some(mut assignment) = self.assignments.remove(id) else {
             return;
         };
+        #[cfg(feature = "planted")]
+        self.planted.keep_entries(&self.jobs, id, &assignment);
         self.scheduler.left(assignment.options.pool, assignment.counted);
         let (messages, bytes) = assignment.drop_queued(&mut self.dropped);
         self.budget.give_back(messages, bytes);
@@ -57,6 +59,8 @@ impl<M: Record> Engine<M> {
         };
         if let Stage::Draining { deadline } = assignment.stage {
             let running = assignment.running_jobs;
+            #[cfg(feature = "planted")]
+            let running = if self.planted.is(crate::Planted::RevokeAnsweredEarly) { 0 } else { running };
             if running > 0 && !assignment.options.long_running_job {
                 if now < deadline {
                     return;

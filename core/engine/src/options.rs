@@ -20,6 +20,9 @@ pub struct EngineOptions {
     /// Seed of the key hash. In fixed mode it decides which key lands in which virtual partition, so it must stay the
     /// same over restarts where handlers keep state per virtual partition.
     pub hash_seed: u64,
+    /// The defect that the simulator has to find.
+    #[cfg(feature = "planted")]
+    pub planted: Option<crate::Planted>,
 }
 
 impl Default for EngineOptions {
@@ -30,6 +33,8 @@ impl Default for EngineOptions {
             commit_interval: Duration::from_secs(1),
             metadata_limit: 4096,
             hash_seed: 0,
+            #[cfg(feature = "planted")]
+            planted: None,
         }
     }
 }

@@ -7,7 +7,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Driver, message, offsets};
-use karafka_engine::{Backoff, Extent, Notice, Outcome, VirtualPartitions};
+use karafka_engine::{Backoff, EngineOptions, Extent, Notice, Outcome, VirtualPartitions};
 
 const FAILED: Outcome = Outcome::Failed {};
 
@@ -172,4 +172,21 @@ fn messages_that_a_failed_job_keeps_are_reported_and_block_the_commit() {
     assert_eq!(driver.run_all(), [2]);
     assert_eq!(driver.engine.position(id), Some(1));
     assert_eq!(driver.engine.totals().held_messages, 0);
+}
+
+#[test]
+fn what_was_marked_during_the_back_off_makes_room_without_a_job() {
+    let mut driver = Driver::with(EngineOptions { memory_budget_messages: 2, ..EngineOptions::default() }, |topic| {
+        topic.retry = Backoff { first: milliseconds(10), longest: milliseconds(10), factor: 1.0 };
+    });
+    let id = driver.assign(0);
+    driver.deliver(id, [message(0, "a"), message(1, "a")]);
+    let failing = driver.next().unwrap();
+    driver.complete(failing, FAILED);
+    assert_eq!(driver.engine.room(id).messages, 0);
+    assert!(driver.engine.mark_offset(id, 0) && driver.engine.mark_offset(id, 1));
+    driver.wait(milliseconds(10));
+    assert!(driver.next().is_none(), "nothing is left to be tried again");
+    assert_eq!(driver.dropped, [0, 1]);
+    assert_eq!(driver.engine.room(id).messages, 2);
 }

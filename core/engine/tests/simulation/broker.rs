@@ -1,11 +1,15 @@
 //! The logs, and what was committed for the group.
+//!
+//! A log has gaps, open transactions, aborted ones, control records; it is compacted, cut from the front by its retention
+//! and from the end by an unclean election. Readers see what is before the first open transaction and not aborted.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use karafka_engine::{Record, VirtualPartitions};
 
-use crate::history::{History, Logged, Place};
+use crate::history::{Event, History, Logged, Place};
+use crate::queue::Queue;
 use crate::random::Random;
 use crate::scenario::Topic;
 
@@ -41,36 +45,155 @@ pub fn partitioner(message: &Message) -> u64 {
 
 #[derive(Default)]
 pub struct Log {
+    /// What readers may see.
     pub entries: Vec<Message>,
-    next_offset: i64,
+    /// Behind `entries`: of open transactions, or after them. Each with its transaction.
+    hidden: Vec<(Message, Option<u64>)>,
+    pub next_offset: i64,
+    /// The first offset that was not deleted.
+    pub start: i64,
     pub committed: Option<(i64, String)>,
+    /// Counts how often the end was cut off.
+    pub epoch: u32,
+    /// Where the end was cut off, each time.
+    cuts: Vec<i64>,
+}
+
+impl Log {
+    /// Where a reader has to begin anew that knows the log of `epoch`: when the end was cut off below `known`, or the log
+    /// ends before its `position`.
+    pub fn reset(&self, known: i64, position: i64, epoch: u32) -> Option<i64> {
+        let cut = self.cuts.iter().skip(epoch as usize).copied().min();
+        if cut.is_some_and(|cut| known > cut) {
+            let committed = self.committed.as_ref().map_or(self.start, |(committed, _)| *committed);
+            return Some(committed.min(cut.unwrap_or(committed)));
+        }
+        (position > self.next_offset).then_some(self.start)
+    }
+
+    pub fn last_readable(&self) -> Option<i64> {
+        self.entries.last().map(|message| message.0.offset)
+    }
 }
 
 #[derive(Default)]
 pub struct Broker {
     pub logs: BTreeMap<Place, Log>,
+    transactions: u64,
 }
 
 impl Broker {
     pub fn create(&mut self, place: Place, random: &mut Random) {
         let next_offset = if random.chance(50) { 0 } else { random.below(1 << 40) as i64 };
-        self.logs.insert(place, Log { next_offset, ..Log::default() });
+        self.logs.insert(place, Log { next_offset, start: next_offset, ..Log::default() });
     }
 
-    /// Appends a record, after a gap of missing offsets perhaps.
-    pub fn append(&mut self, place: Place, topic: &Topic, random: &mut Random, history: &mut History) {
+    /// A number for a transaction, to be ended by [`Broker::end`].
+    pub fn begin(&mut self) -> u64 {
+        self.transactions += 1;
+        self.transactions
+    }
+
+    /// Appends records, after gaps of missing offsets perhaps.
+    pub fn append(&mut self, place: Place, records: u32, transaction: Option<u64>, topic: &Topic, random: &mut Random) {
         let Some(log) = self.logs.get_mut(&place) else { return };
-        while random.chance(topic.gaps) {
+        for _ in 0..records {
+            while random.chance(topic.gaps) {
+                log.next_offset += 1;
+            }
+            let key = (!random.chance(topic.keyless)).then(|| random.below(topic.keys).to_le_bytes());
+            let poison = if random.chance(topic.poison) { random.between(1, 4) as u8 } else { 0 };
+            let entry = Entry { offset: log.next_offset, key, bytes: random.between(1, 200) as u32, poison };
             log.next_offset += 1;
+            log.hidden.push((Message(Rc::new(entry)), transaction));
         }
-        let key = (!random.chance(topic.keyless)).then(|| random.below(topic.keys).to_le_bytes());
-        let poison = if random.chance(topic.poison) { random.between(1, 4) as u8 } else { 0 };
-        let entry = Entry { offset: log.next_offset, key, bytes: random.between(1, 200) as u32, poison };
-        log.next_offset += 1;
-        let message = Message(Rc::new(entry));
-        let logged = Logged { offset: message.0.offset, order: order(&message, topic) };
-        history.logs.entry(place).or_default().push(logged);
-        log.entries.push(message);
+    }
+
+    /// Ends a transaction everywhere; its control record takes an offset of each log it wrote to.
+    pub fn end(&mut self, transaction: u64, commits: bool, history: &mut History, queue: &Queue) {
+        for (&place, log) in &mut self.logs {
+            let (mut found, mut aborted) = (false, Vec::new());
+            log.hidden.retain_mut(|(message, owner)| {
+                if *owner != Some(transaction) {
+                    return true;
+                }
+                found = true;
+                *owner = None;
+                if !commits {
+                    aborted.push(message.0.offset);
+                }
+                commits
+            });
+            log.next_offset += i64::from(found);
+            if !aborted.is_empty() {
+                history.add(queue.now, Event::Aborted { place, offsets: aborted });
+            }
+        }
+    }
+
+    /// Shows readers what lies before the first open transaction.
+    pub fn reveal(&mut self, place: Place, topic: &Topic, history: &mut History, queue: &Queue) {
+        let Some(log) = self.logs.get_mut(&place) else { return };
+        let stable = log.hidden.iter().position(|(_, owner)| owner.is_some()).unwrap_or(log.hidden.len());
+        if stable == 0 {
+            return;
+        }
+        let shown: Vec<Message> = log.hidden.drain(..stable).map(|(message, _)| message).collect();
+        let logged = |message: &Message| Logged { offset: message.0.offset, order: order(message, topic) };
+        let records = shown.iter().map(logged).collect();
+        history.add(queue.now, Event::Readable { place, records });
+        log.entries.extend(shown);
+    }
+
+    /// Removes all but the last record of each key among the readable ones, except the newest few.
+    pub fn compact(&mut self, place: Place, history: &mut History, queue: &Queue) {
+        let Some(log) = self.logs.get_mut(&place) else { return };
+        let clean = log.entries.len().saturating_sub(5);
+        let newest: BTreeMap<_, _> = log.entries.iter().map(|message| (message.0.key, message.0.offset)).collect();
+        let mut index = 0;
+        let mut removed = Vec::new();
+        log.entries.retain(|message| {
+            index += 1;
+            let stays = index > clean || message.0.key.is_none() || newest[&message.0.key] == message.0.offset;
+            if !stays {
+                removed.push(message.0.offset);
+            }
+            stays
+        });
+        history.add(queue.now, Event::Removed { place, offsets: removed });
+    }
+
+    /// Deletes the records before a random one.
+    pub fn delete(&mut self, place: Place, random: &mut Random, history: &mut History, queue: &Queue) {
+        let Some(log) = self.logs.get_mut(&place) else { return };
+        let count = random.below(log.entries.len() as u64 + 1) as usize;
+        let removed: Vec<i64> = log.entries.drain(..count).map(|message| message.0.offset).collect();
+        let Some(last) = removed.last() else { return };
+        log.start = last + 1;
+        history.add(queue.now, Event::Removed { place, offsets: removed });
+    }
+
+    /// Cuts the end off, from a random readable record on. What the group committed of it is gone, too: a commit beyond
+    /// the end with marks would say of the records to come that they are done.
+    pub fn truncate(&mut self, place: Place, random: &mut Random, history: &mut History, queue: &Queue) {
+        let Some(log) = self.logs.get_mut(&place) else { return };
+        let most = (log.entries.len() as u64).min(40);
+        let keep = log.entries.len() - random.below(most + 1) as usize;
+        let Some(first) = log.entries.get(keep) else { return };
+        let end = first.0.offset;
+        log.entries.truncate(keep);
+        log.hidden.clear();
+        log.next_offset = end;
+        log.epoch += 1;
+        log.cuts.push(end);
+        if let Some((position, metadata)) = &mut log.committed {
+            *position = (*position).min(end);
+            let marks = karafka_engine::metadata::decode(*position, metadata).done;
+            if !marks.is_empty() {
+                metadata.clear();
+            }
+        }
+        history.add(queue.now, Event::Truncated { place, end });
     }
 
     /// Up to `messages` records from `position` on, as long as they take no more than `bytes`, but at least one.

@@ -7,13 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use karafka_engine::CommitFailure;
+use karafka_engine::{CommitFailure, Instant};
 
 use crate::broker::Broker;
-use crate::history::{Event, History, Place};
-use crate::queue::{GroupEvent, Happening, ProcessEvent, Queue};
+use crate::history::{Event, History, Owner, Place};
+use crate::queue::{CommitRequest, GroupEvent, Happening, ProcessEvent, Queue};
 use crate::random::Random;
-use crate::scenario::Scenario;
+use crate::scenario::{Protocol, Scenario};
 
 #[derive(Debug, Default)]
 struct Ownership {
@@ -37,6 +37,8 @@ pub struct Context<'a> {
     pub broker: &'a mut Broker,
     pub history: &'a mut History,
     pub healed: bool,
+    /// Until when no broker answers.
+    pub outage: Instant,
 }
 
 impl Context<'_> {
@@ -52,6 +54,14 @@ impl Context<'_> {
     pub fn ask(&mut self, process: u32, event: GroupEvent) {
         let after = self.latency();
         self.queue.ask(after, process, event);
+    }
+
+    pub fn add(&mut self, event: Event) {
+        self.history.add(self.queue.now, event);
+    }
+
+    pub fn is_outage(&self) -> bool {
+        self.queue.now < self.outage
     }
 }
 
@@ -70,13 +80,11 @@ impl Group {
                 if !self.members.remove(&process) {
                     return;
                 }
-                for (&place, ownership) in &mut self.places {
-                    if ownership.owner == Some(process) {
-                        ownership.owner = None;
-                        ownership.revoking = false;
-                        let generation = ownership.generation;
-                        context.tell(process, ProcessEvent::Lose { place, generation });
-                    }
+                let owned =
+                    |(&place, ownership): (&Place, &Ownership)| (ownership.owner == Some(process)).then_some(place);
+                let places: Vec<Place> = self.places.iter().filter_map(owned).collect();
+                for place in places {
+                    self.take(place, context);
                 }
                 self.rebalance(context);
             }
@@ -87,92 +95,134 @@ impl Group {
                 if ownership.owner == Some(process) && ownership.generation == generation {
                     ownership.owner = None;
                     ownership.revoking = false;
-                    self.give(place, context);
+                    self.give_all(context);
                 }
             }
             GroupEvent::RebalanceTimeout { place, generation } => {
-                let Some(ownership) = self.places.get_mut(&place) else {
-                    return;
-                };
-                if !ownership.revoking || ownership.generation != generation {
-                    return;
+                let awaited = |found: &Ownership| found.revoking && found.generation == generation;
+                if self.places.get(&place).is_some_and(awaited) {
+                    self.take(place, context);
+                    self.give_all(context);
                 }
-                ownership.revoking = false;
-                if let Some(owner) = ownership.owner.take() {
-                    context.tell(owner, ProcessEvent::Lose { place, generation });
-                }
-                self.give(place, context);
             }
-            GroupEvent::Commit { process, place, generation, assignment, id, position, metadata } => {
-                let failure = self.commit(process, place, generation, position, metadata, context);
-                let result = failure.map_or(Ok(()), Err);
-                context.tell(process, ProcessEvent::CommitAnswered { assignment, id, result });
-            }
+            GroupEvent::Commit(request) => self.commit(request, context),
         }
     }
 
     /// Distributes the partitions anew.
     pub fn rebalance(&mut self, context: &mut Context<'_>) {
         let members: Vec<u32> = self.members.iter().copied().collect();
-        let places: Vec<Place> = self.places.keys().copied().collect();
-        for place in places {
+        for (&place, ownership) in &mut self.places {
             let target = (!members.is_empty()).then(|| context.random.pick(&members));
-            let Some(ownership) = self.places.get_mut(&place) else {
-                continue;
-            };
             ownership.target = target;
-            match ownership.owner {
-                None => self.give(place, context),
-                Some(owner) if (Some(owner) != target || context.scenario.eager) && !ownership.revoking => {
-                    ownership.revoking = true;
-                    let generation = ownership.generation;
-                    context.tell(owner, ProcessEvent::Revoke { place, generation });
-                    let timeout = Happening::Group(GroupEvent::RebalanceTimeout { place, generation });
-                    context.queue.plan(context.scenario.rebalance_timeout, timeout);
-                }
-                Some(_) => {}
+            let goes = ownership.owner != target || context.scenario.protocol == Protocol::Eager;
+            if let Some(owner) = ownership.owner.filter(|_| goes && !ownership.revoking) {
+                ownership.revoking = true;
+                let generation = ownership.generation;
+                context.tell(owner, ProcessEvent::Revoke { place, generation });
+                let timeout = Happening::Group(GroupEvent::RebalanceTimeout { place, generation });
+                context.queue.plan(context.scenario.rebalance_timeout, timeout);
             }
         }
+        self.give_all(context);
     }
 
-    fn give(&mut self, place: Place, context: &mut Context<'_>) {
+    /// Somebody sets the group's offset by hand, after its owner was thrown out.
+    pub fn move_offset(&mut self, place: Place, context: &mut Context<'_>) {
+        self.take(place, context);
+        let Some(log) = context.broker.logs.get_mut(&place) else { return };
+        let (position, metadata) = log.committed.clone().unwrap_or((log.start, String::new()));
+        let last = log.last_readable().unwrap_or(log.start);
+        let anywhere = log.start + context.random.below((last - log.start + 20) as u64) as i64;
+        let position = if context.random.chance(60) { anywhere } else { position };
+        let metadata = match context.random.below(6) {
+            0 => String::new(),
+            1 => "karafka/1;damaged;".to_owned(),
+            2 => "karafka/2;AAAA;something".to_owned(),
+            3 => "another program's text".to_owned(),
+            4 => "karafka/".repeat(600),
+            _ => metadata,
+        };
+        log.committed = Some((position, metadata));
+        context.add(Event::Moved { place, position });
+        self.give_all(context);
+    }
+
+    /// Takes a partition from its owner, who hears of it.
+    fn take(&mut self, place: Place, context: &mut Context<'_>) {
         let Some(ownership) = self.places.get_mut(&place) else {
             return;
         };
-        let Some(target) = ownership.target.filter(|target| self.members.contains(target)) else {
-            return;
-        };
-        ownership.owner = Some(target);
-        ownership.generation += 1;
+        ownership.revoking = false;
         let generation = ownership.generation;
-        let committed = context.broker.logs.get(&place).and_then(|log| log.committed.clone());
-        let (start, metadata) = committed.map_or((None, String::new()), |(start, metadata)| (Some(start), metadata));
-        context.tell(target, ProcessEvent::Assign { place, generation, start, metadata });
+        if let Some(process) = ownership.owner.take() {
+            context.add(Event::Taken { place, generation });
+            context.tell(process, ProcessEvent::Lose { place, generation });
+        }
     }
 
-    fn commit(
-        &mut self,
-        process: u32,
-        place: Place,
-        generation: u32,
-        position: i64,
-        metadata: String,
-        context: &mut Context<'_>,
-    ) -> Option<CommitFailure> {
-        let ownership = self.places.get(&place)?;
-        if ownership.owner != Some(process) || ownership.generation != generation {
-            return Some(CommitFailure::NotOwned);
+    /// Gives out what is free. The classic protocols wait until everybody has given up what goes; in the new one each
+    /// partition moves as soon as it can.
+    fn give_all(&mut self, context: &mut Context<'_>) {
+        let waits = self.places.values().any(|ownership| ownership.revoking);
+        if waits && context.scenario.protocol != Protocol::Kip848 {
+            return;
         }
-        let fails = !context.healed && context.random.chance(context.scenario.commit_failures);
-        if fails && context.random.chance(50) {
-            return Some(CommitFailure::Retriable);
+        for (&place, ownership) in &mut self.places {
+            let target = ownership.target.filter(|target| self.members.contains(target));
+            let Some(target) = target.filter(|_| ownership.owner.is_none()) else {
+                continue;
+            };
+            ownership.owner = Some(target);
+            ownership.generation += 1;
+            let generation = ownership.generation;
+            let Some(log) = context.broker.logs.get(&place) else { continue };
+            let (committed, log_epoch) = (log.committed.clone(), log.epoch);
+            context.tell(target, ProcessEvent::Assign { place, generation, committed, log_epoch });
         }
-        let done = karafka_engine::metadata::decode(position, &metadata).done.runs().to_vec();
-        context.history.add(context.queue.now, Event::Committed { place, position, done });
-        if let Some(log) = context.broker.logs.get_mut(&place) {
-            log.committed = Some((position, metadata));
+    }
+
+    fn commit(&mut self, request: CommitRequest, context: &mut Context<'_>) {
+        let CommitRequest { process, place, assignment, id, .. } = request;
+        let unanswered = context.is_outage() || context.chance_of_failure(30);
+        let result = self.apply(request, context);
+        if result.is_err() || unanswered {
+            context.add(Event::Refused { place });
         }
-        // Applied, but the answer may get lost on the way.
-        fails.then_some(CommitFailure::Retriable)
+        if unanswered {
+            // The client gives up waiting, and knows nothing.
+            let after = context.random.duration(Duration::from_millis(300), Duration::from_secs(5));
+            let result = Err(CommitFailure::Retriable);
+            let answer = ProcessEvent::CommitAnswered { assignment, id, result };
+            context.queue.plan(after, Happening::Process(process, answer));
+        } else {
+            context.tell(process, ProcessEvent::CommitAnswered { assignment, id, result });
+        }
+    }
+
+    fn apply(&mut self, request: CommitRequest, context: &mut Context<'_>) -> Result<(), CommitFailure> {
+        let CommitRequest { process, place, generation, log_epoch, assignment, id, position, metadata } = request;
+        let owned = |found: &Ownership| found.owner == Some(process) && found.generation == generation;
+        if !self.places.get(&place).is_some_and(owned) {
+            return Err(CommitFailure::NotOwned);
+        }
+        let rebalancing = self.places.values().any(|ownership| ownership.revoking) && context.chance_of_failure(20);
+        if context.is_outage() || context.chance_of_failure(100) || rebalancing {
+            let fatal = context.random.chance(20);
+            return Err(if fatal { CommitFailure::Fatal } else { CommitFailure::Retriable });
+        }
+        let Some(log) = context.broker.logs.get_mut(&place).filter(|log| log.epoch == log_epoch) else {
+            return Err(CommitFailure::Retriable);
+        };
+        log.committed = Some((position, metadata));
+        context.add(Event::Committed { owner: Owner { process, assignment }, place, id });
+        Ok(())
+    }
+}
+
+impl Context<'_> {
+    /// Whether a commit meets a failure that comes in `percent` of the cases in which this scenario's commits fail.
+    fn chance_of_failure(&mut self, percent: u64) -> bool {
+        !self.healed && self.random.chance(self.scenario.commit_failures) && self.random.chance(percent)
     }
 }

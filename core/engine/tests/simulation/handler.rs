@@ -62,6 +62,11 @@ impl Handler {
         for index in (0..at).filter(|_| marks) {
             self.mark(engine, call, index, extent, context);
         }
+        // It handed some to others, who mark them by and by, perhaps all before the next attempt.
+        let topic = &context.scenario.topics[call.place.topic];
+        if topic.options.manual_offset_management && context.random.chance(topic.late_marks) {
+            self.keep(call, context);
+        }
         Outcome::Failed {}
     }
 
@@ -80,6 +85,7 @@ impl Handler {
             if !context.healed && context.random.chance(50) {
                 self.late.push(late);
             } else if engine.mark_offset(late.assignment, late.offset) {
+                self.handled(context, late.assignment, late.place, late.offset);
                 self.done(context, late.assignment, late.place, late.offset);
             }
         }
@@ -100,6 +106,20 @@ impl Handler {
         }
         let fails = !context.healed && context.random.chance(context.scenario.failures);
         fails.then(|| context.random.below(call.job.messages.len() as u64) as u32)
+    }
+
+    /// Keeps handles of messages of a call that failed.
+    fn keep(&mut self, call: &Call, context: &mut Context<'_>) {
+        let all = context.random.chance(50);
+        for group in &call.job.groups {
+            for message in &call.job.messages[group.start as usize..(group.start + group.len) as usize] {
+                if all || context.random.chance(50) {
+                    let (place, assignment, offset) = (call.place, call.job.assignment, message.0.offset);
+                    let virtual_partition = group.virtual_partition;
+                    self.late.push(Late { place, assignment, virtual_partition, offset });
+                }
+            }
+        }
     }
 
     fn succeed(&mut self, engine: &mut Engine<Message>, call: &Call, context: &mut Context<'_>) {
@@ -166,6 +186,7 @@ impl Handler {
         let (marked, left): (Vec<Late>, Vec<Late>) = std::mem::take(&mut self.late).into_iter().partition(reached);
         self.late = left;
         for late in marked {
+            self.handled(context, late.assignment, late.place, late.offset);
             self.done(context, late.assignment, late.place, late.offset);
         }
     }

@@ -1,9 +1,8 @@
 //! What happened in a run, as far as the oracles care. Written by the world, read afterwards.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
-use karafka_engine::{AssignmentId, Instant};
+use karafka_engine::{AssignmentId, CommitId, Instant, TopicOptions};
 
 /// A partition of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,7 +18,8 @@ pub struct Owner {
     pub assignment: AssignmentId,
 }
 
-/// A record of a log. Records of the same `order` must be handled one after the other; those without may run at any time.
+/// A record that readers may see. Records of the same `order` must be handled one after the other; those without may run
+/// at any time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Logged {
     pub offset: i64,
@@ -33,28 +33,111 @@ pub struct Part {
     pub offsets: Vec<i64>,
 }
 
+/// A job as the engine handed it out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandedOut {
+    pub owner: Owner,
+    pub place: Place,
+    pub pool: usize,
+    pub attempt: u32,
+    pub parts: Vec<Part>,
+}
+
+/// Why an ownership began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The group gave the partition, to be resumed at the committed offset.
+    Group,
+    /// The user moved on or back.
+    Seek,
+    /// The log was cut, or ended before the committed offset.
+    Reset,
+}
+
+/// How an ownership ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Given back in order; `overdue` when the deadline for running calls had passed, or the topic's are not awaited.
+    Released { overdue: bool },
+    /// The group took it, or the process began another one of the same partition.
+    Lost,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    Done,
+    Failed,
+    /// It never began.
+    PutBack,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A partition was given to a process, which resumes at `start` and knows that `done` is done beyond it.
-    Assigned { owner: Owner, place: Place, start: i64, done: Vec<Range<i64>> },
-    /// A handler was called.
-    Started { call: u64, owner: Owner, place: Place, parts: Vec<Part> },
+    /// Records became readable, in offset order: those of open and aborted transactions are not.
+    Readable { place: Place, records: Vec<Logged> },
+    /// Records of a transaction that was aborted: nobody may ever see them.
+    Aborted { place: Place, offsets: Vec<i64> },
+    /// Records were compacted away or deleted; who has read them may still handle them.
+    Removed { place: Place, offsets: Vec<i64> },
+    /// Everything from `end` on is gone; other records will have these offsets.
+    Truncated { place: Place, end: i64 },
+    /// The group's offset was set by hand, or the text beside it.
+    Moved { place: Place, position: i64 },
+    /// The group took a partition from a process that may not know it yet.
+    Taken { place: Place, generation: u32 },
+    /// A process begins an ownership at `start` and knows that `done` is done beyond it.
+    Assigned { owner: Owner, place: Place, generation: u32, origin: Origin, start: i64, done: Vec<Range<i64>> },
+    /// An ownership had read nothing of what was cut off of its log, and goes on.
+    Followed { owner: Owner, place: Place },
+    /// A process is to give a partition up.
+    Revoking { owner: Owner, place: Place },
+    /// A process knows that an ownership is over.
+    Gone { owner: Owner, place: Place, end: End },
+    /// A process died with everything in it.
+    Crashed { process: u32 },
+    /// The engine handed a job out; one for the partitioner has no parts.
+    HandedOut { call: u64, job: HandedOut },
+    /// A seat began it.
+    Started { call: u64 },
     /// A handler is through with a message, so this owner must not get it again.
     Handled { owner: Owner, place: Place, offset: i64 },
     /// The engine accepted a message as done.
     Done { owner: Owner, place: Place, offset: i64 },
-    /// A handler returned or failed.
-    Finished { call: u64 },
-    /// The broker accepted a commit that says that `done` is done beyond `position`.
-    Committed { place: Place, position: i64, done: Vec<Range<i64>> },
+    /// A job was given back to the engine.
+    Finished { call: u64, ending: Ending },
+    /// The engine asked for a commit that says that `done` is done beyond `position`.
+    Asked { owner: Owner, place: Place, id: CommitId, position: i64, done: Vec<Range<i64>>, text: Text },
+    /// The broker applied it.
+    Committed { owner: Owner, place: Place, id: CommitId },
+    /// A commit had another answer than success.
+    Refused { place: Place },
+    /// A process has this many seats in a pool from here on.
+    Seats { process: u32, pool: usize, seats: u32 },
+    /// Nothing can be expected of a process, or of all, for a time: a pause, a freeze, an outage.
+    Hindered { process: Option<u32>, until: Instant },
     /// Something the engine must never let happen was seen while running.
     Defect { process: u32, problem: String },
 }
 
+/// The text beside a commit, and what it was to carry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Text {
+    pub text: String,
+    /// What the user had stored at that moment.
+    pub user: Option<String>,
+}
+
+#[derive(Clone, Debug, Default)]
 pub struct History {
-    pub logs: BTreeMap<Place, Vec<Logged>>,
+    pub topics: Vec<TopicOptions>,
+    /// The pool of each topic.
+    pub pools: Vec<usize>,
+    /// Most bytes of text beside a commit.
+    pub metadata_limit: usize,
     pub events: Vec<(Instant, Event)>,
+    /// The committed offset and the last readable record of each partition at the end.
+    pub ends: Vec<(Place, Option<i64>, Option<i64>)>,
     /// What was still unfinished when the run was over, though all faults had ended long before.
     pub unfinished: Vec<String>,
 }

@@ -1,25 +1,36 @@
 //! One process: the real engine, driven as the runtime drives it, with seats in virtual time.
+//!
+//! The rounds of its poller are in `round`, what must hold after each of them in `look`.
+
+mod look;
+mod round;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use karafka_engine::{
-    Action, AssignmentId, Engine, Extent, Instant, JobId, JobKind, Notice, Outcome, PoolId, Room, Start, TopicId,
-};
+use karafka_engine::{AssignmentId, Engine, Instant, JobId, Outcome, PoolId, Start, TopicId, metadata};
 
 use crate::broker::Message;
 use crate::group::Context;
 use crate::handler::{Call, Handler};
-use crate::history::{Event, Owner, Part, Place};
+use crate::history::{End, Ending, Event, Origin, Owner, Place};
 use crate::queue::{GroupEvent, Happening, ProcessEvent};
+use crate::random::Random;
 use crate::scenario::{Fault, Scenario};
 
 struct Held {
     id: AssignmentId,
     generation: u32,
-    start: i64,
+    log_epoch: u32,
     /// The offset to be fetched next.
     position: i64,
+    start: i64,
+    /// The end of what the commit's metadata says is done.
+    marked_until: i64,
+    /// What the user has stored beside the offset.
+    user: Option<String>,
+    /// Until when running calls are awaited, by the process' clock.
+    deadline: Option<Instant>,
 }
 
 struct Pool {
@@ -38,6 +49,8 @@ pub struct Process {
     calls: BTreeMap<u64, Call>,
     called: u64,
     handler: Handler,
+    /// How far its clock is ahead of the world's.
+    ahead: Duration,
     wakes_at: Option<Instant>,
     assigned: u64,
     pumped: u64,
@@ -47,7 +60,7 @@ pub struct Process {
 }
 
 impl Process {
-    pub fn new(number: u32, scenario: &Scenario) -> Self {
+    pub fn new(number: u32, scenario: &Scenario, random: &mut Random) -> Self {
         let mut engine = Engine::new(scenario.engine);
         let add = |&(seats, lookahead): &(u32, u32)| {
             let id = engine.add_pool(seats, lookahead);
@@ -69,6 +82,7 @@ impl Process {
             calls: BTreeMap::new(),
             called: u64::from(number) << 32,
             handler: Handler::of(number),
+            ahead: Duration::from_secs(random.below(1 << 24)),
             wakes_at: None,
             assigned: 0,
             pumped: 0,
@@ -78,21 +92,21 @@ impl Process {
     }
 
     pub fn handle(&mut self, event: ProcessEvent, context: &mut Context<'_>) {
-        let now = context.queue.now;
+        let now = self.now(context);
         match event {
             ProcessEvent::Wake => self.wakes_at = None,
-            ProcessEvent::Assign { place, generation, start, metadata } => {
-                self.assign(place, generation, start, &metadata, context);
+            ProcessEvent::Assign { place, generation, committed, log_epoch } => {
+                self.take_over(place, generation, committed, log_epoch, context);
             }
             ProcessEvent::Revoke { place, generation } => {
-                if let Some(id) = self.held(place, generation) {
-                    self.revoke(id, context);
+                if self.held(place, generation).is_some() {
+                    self.revoke(place, context);
                 }
             }
             ProcessEvent::Lose { place, generation } => {
                 if let Some(id) = self.held(place, generation) {
                     self.engine.lose(now, id);
-                    self.held.remove(&place);
+                    self.forget(place, End::Lost, context);
                     self.leave_when_empty(context);
                 }
             }
@@ -111,78 +125,92 @@ impl Process {
                 self.engine.committed(now, assignment, id, result);
             }
             ProcessEvent::Resume => self.resume(),
-            ProcessEvent::Heal => self.heal(context),
+            ProcessEvent::StopIsOver => context.ask(self.number, GroupEvent::Leaves { process: self.number }),
+            ProcessEvent::Heal => {
+                for pool in 0..self.pools.len() {
+                    self.resize(pool, context.scenario.pools[pool].0, context);
+                }
+                self.resume();
+            }
         }
         self.pump(context);
     }
 
-    /// A fault that a user or operator may bring about.
+    /// Before anything else: tells the history what this process has.
+    pub fn introduce(&mut self, context: &mut Context<'_>) {
+        for pool in 0..self.pools.len() {
+            self.resize(pool, self.pools[pool].seats, context);
+        }
+    }
+
+    /// A fault that a user, an operator or the machine may bring about.
     pub fn disturb(&mut self, fault: Fault, context: &mut Context<'_>) {
-        let now = context.queue.now;
+        let now = self.now(context);
         let after = context.random.duration(Duration::from_millis(1), Duration::from_secs(3));
-        let places: Vec<AssignmentId> = self.held.values().map(|held| held.id).collect();
+        let places: Vec<Place> = self.held.keys().copied().collect();
         let place = (!places.is_empty()).then(|| context.random.pick(&places));
         match (fault, place) {
-            (Fault::Stop, _) if !self.stopping => {
-                self.stopping = true;
-                self.engine.quiet();
-                for id in places {
-                    self.revoke(id, context);
-                }
-                self.leave_when_empty(context);
-            }
-            (Fault::Pause, Some(id)) => {
+            (Fault::Stop, _) if !self.stopping => self.stop(context),
+            (Fault::Pause, Some(place)) => {
                 let timed = context.random.chance(50);
-                self.engine.pause(id, timed.then(|| now + after));
-                context.queue.plan(after * 2, Happening::Process(self.number, ProcessEvent::Resume));
+                self.engine.pause(self.held[&place].id, timed.then(|| now + after));
+                self.resume_later(after * 2, context);
             }
             (Fault::Quiet, _) => {
                 self.engine.quiet();
-                context.queue.plan(after, Happening::Process(self.number, ProcessEvent::Resume));
+                self.resume_later(after, context);
             }
             (Fault::Resize, _) => {
                 let pool = context.random.below(self.pools.len() as u64) as usize;
-                self.pools[pool].seats = context.random.between(0, 6) as u32;
-                self.engine.resize_pool(self.pools[pool].id, self.pools[pool].seats);
+                let seats = context.random.between(0, 6) as u32;
+                self.resize(pool, seats, context);
             }
-            (Fault::CommitNow, Some(id)) => {
-                self.engine.commit_now(now, id);
+            (Fault::CommitNow, Some(place)) => {
+                self.engine.commit_now(now, self.held[&place].id);
             }
-            (Fault::UserMetadata, Some(id)) => {
+            (Fault::UserMetadata, Some(place)) => {
                 let text = context.random.next().to_string();
-                self.engine.set_offset_metadata(id, context.random.chance(80).then_some(text));
+                let text = context.random.chance(80).then_some(text);
+                let held = self.held.get_mut(&place);
+                if let Some(held) = held.filter(|held| self.engine.set_offset_metadata(held.id, text.clone())) {
+                    held.user = text;
+                }
             }
+            (Fault::Seek, Some(place)) if self.held[&place].deadline.is_none() => {
+                let Some(log) = context.broker.logs.get(&place) else { return };
+                let to =
+                    log.start + context.random.below((self.held[&place].position - log.start).max(1) as u64) as i64;
+                let to = if context.random.chance(25) { self.held[&place].position + 5 } else { to };
+                self.begin_anew(place, Origin::Seek, to, context);
+            }
+            (Fault::ClockLeap, _) => self.ahead += after * context.random.pick(&[1, 60, 1_200]),
             _ => {}
         }
         self.pump(context);
     }
 
-    /// The faults have ended.
-    fn heal(&mut self, context: &Context<'_>) {
-        for (pool, &(seats, _)) in self.pools.iter_mut().zip(&context.scenario.pools) {
-            pool.seats = seats;
-            self.engine.resize_pool(pool.id, seats);
-        }
-        self.resume();
-    }
-
-    /// For the report of a run that did not drain.
-    pub fn describe(&self) -> String {
-        let stopping = if self.stopping { ", stopping" } else { "" };
-        let held: Vec<String> = self
-            .held
-            .iter()
-            .map(|(place, held)| {
-                let (room, queued, running) =
-                    (self.engine.room(held.id), self.engine.queued(held.id), self.engine.running(held.id));
-                format!("{place:?}: next {}, {room:?}, {queued} queued, {running} running", held.position)
-            })
-            .collect();
-        format!("process {}{stopping}: {:?}, {held:#?}", self.number, self.engine.totals())
-    }
-
     pub fn is_stopping(&self) -> bool {
         self.stopping
+    }
+
+    fn now(&self, context: &Context<'_>) -> Instant {
+        context.queue.now + self.ahead
+    }
+
+    fn owner(&self, assignment: AssignmentId) -> Owner {
+        Owner { process: self.number, assignment }
+    }
+
+    fn resize(&mut self, pool: usize, seats: u32, context: &mut Context<'_>) {
+        self.pools[pool].seats = seats;
+        self.engine.resize_pool(self.pools[pool].id, seats);
+        context.add(Event::Seats { process: self.number, pool, seats });
+    }
+
+    fn resume_later(&self, after: Duration, context: &mut Context<'_>) {
+        let until = context.queue.now + after;
+        context.add(Event::Hindered { process: Some(self.number), until });
+        context.queue.plan(after, Happening::Process(self.number, ProcessEvent::Resume));
     }
 
     fn resume(&mut self) {
@@ -194,30 +222,92 @@ impl Process {
         }
     }
 
+    fn stop(&mut self, context: &mut Context<'_>) {
+        self.stopping = true;
+        self.engine.quiet();
+        self.put_back(context, |_| true);
+        let places: Vec<Place> = self.held.keys().copied().collect();
+        for place in places {
+            self.revoke(place, context);
+        }
+        let after = context.scenario.revoke_deadline * 3;
+        context.queue.plan(after, Happening::Process(self.number, ProcessEvent::StopIsOver));
+        self.leave_when_empty(context);
+    }
+
+    fn leave_when_empty(&mut self, context: &mut Context<'_>) {
+        if self.stopping && self.held.is_empty() {
+            context.ask(self.number, GroupEvent::Leaves { process: self.number });
+        }
+    }
+
+    // ---- ownerships
+
     fn held(&self, place: Place, generation: u32) -> Option<AssignmentId> {
         self.held.get(&place).filter(|held| held.generation == generation).map(|held| held.id)
     }
 
-    fn assign(&mut self, place: Place, generation: u32, start: Option<i64>, metadata: &str, context: &mut Context<'_>) {
+    fn take_over(
+        &mut self,
+        place: Place,
+        generation: u32,
+        committed: Option<(i64, String)>,
+        log_epoch: u32,
+        context: &mut Context<'_>,
+    ) {
         if self.stopping {
             context.ask(self.number, GroupEvent::Released { process: self.number, place, generation });
             return;
         }
-        let now = context.queue.now;
-        let resumes = Start { offset: start, metadata: Some(metadata) };
-        let id = self.engine.assign(now, self.topics[place.topic], place.partition, resumes);
+        let Some(log) = context.broker.logs.get(&place) else { return };
+        // The log was cut since the group gave the partition: what was committed of it is read again.
+        let committed = if log.epoch == log_epoch { committed } else { log.committed.clone() };
+        let (log_epoch, log_start) = (log.epoch, log.start);
+        if self.held.contains_key(&place) {
+            self.forget(place, End::Lost, context);
+        }
+        let text = committed.as_ref().map(|(_, text)| text.as_str());
+        let start = Start { offset: committed.as_ref().map(|(offset, _)| *offset), metadata: text };
+        let decoded = committed.as_ref().map(|(offset, text)| metadata::decode(*offset, text)).unwrap_or_default();
+        let id = self.engine.assign(self.now(context), self.topics[place.topic], place.partition, start);
+        let start = start.offset.unwrap_or(log_start);
+        let (owner, done, user) = (self.owner(id), decoded.done.runs().to_vec(), decoded.user);
+        let marked_until = done.last().map_or(0, |run| run.end);
+        let held = Held { id, generation, log_epoch, position: start, start, marked_until, user, deadline: None };
+        self.held.insert(place, held);
         self.assigned += 1;
-        let position = start.unwrap_or(0);
-        self.held.insert(place, Held { id, generation, start: position, position });
-        let done = start.map(|start| karafka_engine::metadata::decode(start, metadata).done.runs().to_vec());
-        let owner = Owner { process: self.number, assignment: id };
-        let event = Event::Assigned { owner, place, start: position, done: done.unwrap_or_default() };
-        context.history.add(now, event);
+        let origin = Origin::Group;
+        context.add(Event::Assigned { owner, place, generation, origin, start, done });
     }
 
-    fn revoke(&mut self, id: AssignmentId, context: &mut Context<'_>) {
-        let now = context.queue.now;
+    /// Ends an ownership and begins another one of the same partition elsewhere: how the runtime seeks, and follows a log
+    /// that was cut.
+    fn begin_anew(&mut self, place: Place, origin: Origin, position: i64, context: &mut Context<'_>) {
+        let Some(log_epoch) = context.broker.logs.get(&place).map(|log| log.epoch) else { return };
+        let Some(held) = self.held.get(&place) else { return };
+        let (old, generation, now) = (held.id, held.generation, self.now(context));
+        self.engine.lose(now, old);
+        self.forget(place, End::Lost, context);
+        let offset = (origin == Origin::Seek).then_some(position);
+        let id = self.engine.assign(now, self.topics[place.topic], place.partition, Start { offset, metadata: None });
+        let (start, marked_until) = (position, 0);
+        let held = Held { id, generation, log_epoch, position, start, marked_until, user: None, deadline: None };
+        self.held.insert(place, held);
+        self.assigned += 1;
+        let owner = self.owner(id);
+        context.add(Event::Assigned { owner, place, generation, origin, start: position, done: Vec::new() });
+    }
+
+    fn revoke(&mut self, place: Place, context: &mut Context<'_>) {
+        let now = self.now(context);
         let deadline = now + context.scenario.revoke_deadline;
+        let Some(held) = self.held.get_mut(&place) else { return };
+        // Once it has passed, nothing is awaited any more.
+        if held.deadline.is_none_or(|before| before > now) {
+            held.deadline = Some(deadline);
+        }
+        let id = held.id;
+        context.add(Event::Revoking { owner: self.owner(id), place });
         self.engine.revoke(now, id, deadline);
         // The runtime may call back what no seat has begun; what it does not is run.
         let waits = |call: &Call| call.job.assignment == id && !call.started;
@@ -229,211 +319,27 @@ impl Process {
         }
     }
 
-    fn return_unstarted(&mut self, call: u64, context: &mut Context<'_>) {
-        let Some(returned) = self.calls.remove(&call) else {
+    /// An ownership is over: what no seat has begun of it is put back.
+    fn forget(&mut self, place: Place, end: End, context: &mut Context<'_>) {
+        let Some(held) = self.held.remove(&place) else { return };
+        context.add(Event::Gone { owner: self.owner(held.id), place, end });
+        self.put_back(context, |call| call.job.assignment == held.id);
+    }
+
+    fn put_back(&mut self, context: &mut Context<'_>, fits: impl Fn(&Call) -> bool) {
+        let fits = |(&number, call): (&u64, &Call)| (!call.started && fits(call)).then_some(number);
+        let waiting: Vec<u64> = self.calls.iter().filter_map(fits).collect();
+        for call in waiting {
+            self.return_unstarted(call, context);
+        }
+    }
+
+    fn return_unstarted(&mut self, number: u64, context: &mut Context<'_>) {
+        let Some(call) = self.calls.remove(&number) else {
             return;
         };
-        self.pools[returned.pool].waiting.retain(|&waiting| waiting != call);
-        self.engine.complete(context.queue.now, returned.job.id, Outcome::NotStarted, returned.job.messages);
-    }
-
-    fn leave_when_empty(&mut self, context: &mut Context<'_>) {
-        if self.stopping && self.held.is_empty() {
-            context.ask(self.number, GroupEvent::Leaves { process: self.number });
-        }
-    }
-
-    /// What the runtime's poller does in a round: timers, actions, fetches, jobs, until nothing moves.
-    pub fn pump(&mut self, context: &mut Context<'_>) {
-        let now = context.queue.now;
-        loop {
-            if self.engine.deadline().is_some_and(|due| due <= now) {
-                self.engine.tick(now);
-            }
-            let acted = self.act(context);
-            let fetched = self.fetch(context);
-            let called = self.call(context);
-            if !(acted || fetched || called) {
-                break;
-            }
-        }
-        self.look(context);
-        if let Some(due) = self.engine.deadline()
-            && self.wakes_at.is_none_or(|wakes_at| due < wakes_at)
-        {
-            let late = context.random.chance(5).then(|| context.latency());
-            let at = due + late.unwrap_or_default();
-            self.wakes_at = Some(at);
-            context.queue.plan_at(at, Happening::Process(self.number, ProcessEvent::Wake));
-        }
-    }
-
-    fn act(&mut self, context: &mut Context<'_>) -> bool {
-        let mut acted = false;
-        while let Some(action) = self.engine.next_action() {
-            acted = true;
-            match action {
-                Action::Commit { assignment, id, position, metadata, .. } => {
-                    let place = self.held.iter().find(|(_, held)| held.id == assignment);
-                    let Some((&place, held)) = place else { continue };
-                    let generation = held.generation;
-                    let process = self.number;
-                    let commit = GroupEvent::Commit { process, place, generation, assignment, id, position, metadata };
-                    context.ask(process, commit);
-                }
-                Action::Release { assignment } => {
-                    let place = self.held.iter().find(|(_, held)| held.id == assignment);
-                    let Some((&place, held)) = place else { continue };
-                    let generation = held.generation;
-                    self.held.remove(&place);
-                    context.ask(self.number, GroupEvent::Released { process: self.number, place, generation });
-                    self.leave_when_empty(context);
-                }
-                Action::Dropped(messages) => self.engine.recycle(messages),
-                Action::Notice(notice @ (Notice::MessagesMissing { .. } | Notice::OffsetRefused { .. })) => {
-                    self.defect(format!("{notice:?}"), context);
-                }
-                Action::Notice(_) => {}
-            }
-        }
-        acted
-    }
-
-    fn fetch(&mut self, context: &mut Context<'_>) -> bool {
-        let mut fetched = false;
-        for (&place, held) in &mut self.held {
-            let Room { messages, bytes } = self.engine.room(held.id);
-            if messages == 0 {
-                continue;
-            }
-            let count = u64::from(messages).min(context.random.between(1, 40));
-            let back = if context.random.chance(context.scenario.repeated_fetches) { 3 } else { 0 };
-            let from = (held.position - back).max(held.start);
-            let batch = context.broker.fetch(place, from, count as usize, bytes);
-            let Some(last) = batch.last() else { continue };
-            let next = last.0.offset + 1;
-            fetched = true;
-            held.position = held.position.max(next);
-            self.engine.deliver(context.queue.now, held.id, batch);
-        }
-        fetched
-    }
-
-    fn call(&mut self, context: &mut Context<'_>) -> bool {
-        let mut called = false;
-        for pool in 0..self.pools.len() {
-            while let Some(job) = self.engine.next_job(context.queue.now, self.pools[pool].id) {
-                called = true;
-                self.called += 1;
-                let topic = self.topics.iter().position(|topic| *topic == job.topic).unwrap_or_default();
-                let place = Place { topic, partition: job.partition };
-                self.calls.insert(self.called, Call { job, place, pool, started: false });
-                self.pools[pool].waiting.push_back(self.called);
-            }
-            while self.pools[pool].busy < self.pools[pool].seats
-                && let Some(call) = self.pools[pool].waiting.pop_front()
-            {
-                called = true;
-                if !context.healed && context.random.chance(1) {
-                    self.return_unstarted(call, context);
-                } else {
-                    self.start_call(call, context);
-                }
-            }
-        }
-        called
-    }
-
-    fn start_call(&mut self, number: u64, context: &mut Context<'_>) {
-        let Some(call) = self.calls.get_mut(&number) else {
-            return;
-        };
-        call.started = true;
-        self.pools[call.pool].busy += 1;
-        let takes = Handler::duration(call, context);
-        context.queue.plan(takes, Happening::Process(self.number, ProcessEvent::CallEnds { call: number }));
-        if call.job.kind == JobKind::Key {
-            return;
-        }
-        let offsets = |start: u32, len: u32| {
-            let messages = &call.job.messages[start as usize..(start + len) as usize];
-            messages.iter().map(|message| message.0.offset).collect()
-        };
-        let part = |group: &karafka_engine::Group| Part {
-            virtual_partition: group.virtual_partition,
-            offsets: offsets(group.start, group.len),
-        };
-        let parts = call.job.groups.iter().map(part).collect();
-        let owner = Owner { process: self.number, assignment: call.job.assignment };
-        context.history.add(context.queue.now, Event::Started { call: number, owner, place: call.place, parts });
-        if context.random.chance(20) {
-            let midway = ProcessEvent::Midway { call: number };
-            context.queue.plan(takes / 2, Happening::Process(self.number, midway));
-        }
-    }
-
-    fn end_call(&mut self, number: u64, context: &mut Context<'_>) {
-        let Some(call) = self.calls.remove(&number) else { return };
-        self.pools[call.pool].busy -= 1;
-        let outcome = match call.job.kind {
-            JobKind::Key => Handler::keys(&call, context),
-            JobKind::Handle => {
-                let outcome = self.handler.finish(&mut self.engine, &call, context);
-                context.history.add(context.queue.now, Event::Finished { call: number });
-                if self.handler.has_late_marks() {
-                    self.plan_late_marks(context);
-                }
-                outcome
-            }
-        };
-        // The messages of a successful job may stay with the worker.
-        let keeps = outcome == Outcome::Done && context.random.chance(50);
-        let messages = if keeps { Vec::new() } else { call.job.messages };
-        self.engine.complete(context.queue.now, call.job.id, outcome, messages);
-        // An answer given twice, or a mark after it, must change nothing.
-        if let Some(id) = self.answered.replace(call.job.id).filter(|_| context.random.chance(10)) {
-            self.engine.complete(context.queue.now, id, Outcome::Done, Vec::new());
-            if self.engine.mark(id, 0, Extent::Prefix) {
-                self.defect("a completed job was marked".to_owned(), context);
-            }
-        }
-    }
-
-    fn plan_late_marks(&self, context: &mut Context<'_>) {
-        let after = context.random.duration(Duration::from_millis(1), Duration::from_secs(2));
-        context.queue.plan(after, Happening::Process(self.number, ProcessEvent::LateMarks));
-    }
-
-    /// What must hold after every round.
-    fn look(&mut self, context: &mut Context<'_>) {
-        for stall in self.engine.stalls(context.queue.now) {
-            self.defect(format!("stall: {stall}"), context);
-        }
-        self.pumped += 1;
-        if self.pumped.is_multiple_of(16)
-            && let Err(problem) = self.engine.check()
-        {
-            self.defect(problem, context);
-        }
-        for (place, held) in &self.held {
-            let window = context.scenario.topics[place.topic].options.window;
-            let log = context.broker.logs.get(place).map_or(&[][..], |log| &log.entries);
-            let beyond = self.engine.position(held.id).map_or(0, |position| {
-                let below = |offset: i64| log.partition_point(|message| message.0.offset < offset);
-                below(held.position) - below(position)
-            });
-            if beyond > window as usize {
-                self.defect(format!("{beyond} messages read beyond the position of {place:?}"), context);
-            }
-        }
-        let held = self.engine.totals().held_messages;
-        let limit = context.scenario.engine.memory_budget_messages + self.assigned;
-        if held > limit {
-            self.defect(format!("{held} messages held, the budget allows {limit}"), context);
-        }
-    }
-
-    fn defect(&self, problem: String, context: &mut Context<'_>) {
-        context.history.add(context.queue.now, Event::Defect { process: self.number, problem });
+        self.pools[call.pool].waiting.retain(|&waiting| waiting != number);
+        context.add(Event::Finished { call: number, ending: Ending::PutBack });
+        self.engine.complete(self.now(context), call.job.id, Outcome::NotStarted, call.job.messages);
     }
 }

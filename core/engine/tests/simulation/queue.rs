@@ -15,6 +15,10 @@ pub enum Happening {
         place: Place,
         records: u32,
     },
+    TransactionEnds {
+        transaction: u64,
+        commits: bool,
+    },
     Process(u32, ProcessEvent),
     Group(GroupEvent),
     /// A frozen process goes on.
@@ -30,8 +34,8 @@ pub enum ProcessEvent {
     Assign {
         place: Place,
         generation: u32,
-        start: Option<i64>,
-        metadata: String,
+        committed: Option<(i64, String)>,
+        log_epoch: u32,
     },
     Revoke {
         place: Place,
@@ -56,6 +60,8 @@ pub enum ProcessEvent {
         result: Result<(), CommitFailure>,
     },
     Resume,
+    /// A stopping process waits no longer.
+    StopIsOver,
     Heal,
 }
 
@@ -80,15 +86,20 @@ pub enum GroupEvent {
         place: Place,
         generation: u32,
     },
-    Commit {
-        process: u32,
-        place: Place,
-        generation: u32,
-        assignment: AssignmentId,
-        id: CommitId,
-        position: i64,
-        metadata: String,
-    },
+    Commit(CommitRequest),
+}
+
+/// A commit on its way to the group.
+#[derive(Clone, Debug)]
+pub struct CommitRequest {
+    pub process: u32,
+    pub place: Place,
+    pub generation: u32,
+    pub log_epoch: u32,
+    pub assignment: AssignmentId,
+    pub id: CommitId,
+    pub position: i64,
+    pub metadata: String,
 }
 
 struct Planned {

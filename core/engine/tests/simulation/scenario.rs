@@ -7,8 +7,6 @@ use karafka_engine::{Backoff, EngineOptions, PoolId, TopicOptions, VirtualPartit
 
 use crate::random::Random;
 
-/// Ten or so seconds in which everything may happen; then the faults end and all has to drain.
-pub const FAULTS_END: Duration = Duration::from_secs(12);
 /// Long enough after the end of the faults for every retry, timeout and rebalance.
 pub const MUST_BE_DRAINED: Duration = Duration::from_secs(1_800);
 
@@ -19,20 +17,34 @@ pub struct Scenario {
     pub topics: Vec<Topic>,
     /// Seats and lookahead of each pool; topic n runs in pool n, or in the last.
     pub pools: Vec<(u32, u32)>,
-    /// A rebalance takes every partition from everybody, and gives them out again.
-    pub eager: bool,
+    pub protocol: Protocol,
+    /// The time in which everything may happen; then the faults end and all has to drain.
+    pub faults_end: Duration,
     pub session_timeout: Duration,
     pub rebalance_timeout: Duration,
     pub revoke_deadline: Duration,
     pub latency: (Duration, Duration),
     pub faults: Vec<Fault>,
     pub fault_interval: Duration,
-    /// Percent of the commits that fail for a time, half of them after they were applied.
+    /// Percent of the commits that fail for a time, some of them after they were applied.
     pub commit_failures: u64,
     /// Percent of fetches that begin before the position.
     pub repeated_fetches: u64,
     /// Percent of the handlers' calls that fail without a reason, until the faults end.
     pub failures: u64,
+    /// Percent of the batches of records that are written in transactions.
+    pub transactions: u64,
+}
+
+/// How the group moves partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// Everybody gives up everything, then all partitions are given out.
+    Eager,
+    /// What moves is given up, and given out when all of it is.
+    Cooperative,
+    /// Each partition moves by itself (KIP-848).
+    Kip848,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,9 +59,22 @@ pub enum Fault {
     Resize,
     CommitNow,
     UserMetadata,
+    /// The user moves a partition on or back.
+    Seek,
+    /// A process' clock leaps forward, as after the sleep of a machine.
+    ClockLeap,
+    /// No broker answers for a time.
+    Outage,
+    Compact,
+    /// The log's start moves on: retention, or `DeleteRecords`.
+    Delete,
+    /// The log's end is lost in an unclean election.
+    Truncate,
+    /// The committed offset or its metadata is set by hand.
+    MoveOffset,
 }
 
-const FAULTS: [Fault; 10] = [
+const FAULTS: [Fault; 17] = [
     Fault::Crash,
     Fault::Stop,
     Fault::Freeze,
@@ -60,7 +85,25 @@ const FAULTS: [Fault; 10] = [
     Fault::Resize,
     Fault::CommitNow,
     Fault::UserMetadata,
+    Fault::Seek,
+    Fault::ClockLeap,
+    Fault::Outage,
+    Fault::Compact,
+    Fault::Delete,
+    Fault::Truncate,
+    Fault::MoveOffset,
 ];
+
+impl Fault {
+    /// The share of the scenarios it is there in, in percent: what makes oracles look away is rare.
+    fn share(self) -> u64 {
+        match self {
+            Self::Seek | Self::Truncate | Self::MoveOffset => 12,
+            Self::Outage | Self::Compact | Self::Delete => 25,
+            _ => 50,
+        }
+    }
+}
 
 #[derive(Debug)]
 pub struct Topic {
@@ -96,19 +139,22 @@ impl Scenario {
                 commit_interval: random.duration(5 * MILLISECOND, 2_000 * MILLISECOND),
                 metadata_limit: random.pick(&[0, 60, 4096, 4096]),
                 hash_seed: random.next(),
+                ..EngineOptions::default()
             },
             topics: (0..random.between(1, 2)).map(|_| Topic::any(random)).collect(),
             pools: (0..random.between(1, 2)).map(|_| (random.between(1, 6) as u32, random.below(4) as u32)).collect(),
-            eager: random.chance(40),
+            protocol: random.pick(&[Protocol::Eager, Protocol::Cooperative, Protocol::Kip848]),
+            faults_end: Duration::from_secs(random.pick(&[12, 12, 12, 12, 12, 12, 12, 12, 12, 90])),
             session_timeout: random.duration(500 * MILLISECOND, 4_000 * MILLISECOND),
             rebalance_timeout: random.duration(200 * MILLISECOND, 6_000 * MILLISECOND),
             revoke_deadline: random.duration(20 * MILLISECOND, 3_000 * MILLISECOND),
             latency: (MILLISECOND / 10, random.duration(MILLISECOND, 200 * MILLISECOND)),
-            faults: FAULTS.into_iter().filter(|_| random.chance(50)).collect(),
+            faults: FAULTS.into_iter().filter(|fault| random.chance(fault.share())).collect(),
             fault_interval: random.duration(100 * MILLISECOND, 3_000 * MILLISECOND),
             commit_failures: random.pick(&[0, 0, 10, 50]),
             repeated_fetches: random.pick(&[0, 0, 20]),
             failures: random.pick(&[0, 0, 5, 40]),
+            transactions: random.pick(&[0, 0, 0, 50]),
         }
     }
 

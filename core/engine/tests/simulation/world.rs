@@ -1,5 +1,7 @@
 //! The world of one run: broker, group, processes and faults, in virtual time, on one thread.
 
+mod trouble;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -7,17 +9,14 @@ use karafka_engine::Instant;
 
 use crate::broker::Broker;
 use crate::group::{Context, Group};
-use crate::history::{History, Place};
+use crate::history::{Event, History, Place};
 use crate::process::Process;
 use crate::queue::{GroupEvent, Happening, ProcessEvent, Queue};
 use crate::random::Random;
-use crate::scenario::{FAULTS_END, Fault, MUST_BE_DRAINED, Scenario};
+use crate::scenario::{MUST_BE_DRAINED, Scenario};
 
 /// More events than any run needs: beyond this, something runs in circles.
 const MOST_EVENTS: u64 = 1_000_000;
-
-/// Never more processes than this at once.
-const MOST_PROCESSES: usize = 5;
 
 struct World {
     scenario: Scenario,
@@ -33,11 +32,13 @@ struct World {
     starting: BTreeMap<u32, Instant>,
     history: History,
     healed: bool,
+    /// Until when no broker answers.
+    outage: Instant,
 }
 
-/// Lives through the run that `seed` stands for.
-pub fn run(seed: u64) -> History {
-    let mut world = World::new(seed);
+/// Lives through the run of a scenario; everything that happens follows from it and the seed.
+pub fn run(seed: u64, scenario: Scenario) -> History {
+    let mut world = World::new(seed, scenario);
     let mut events = 0;
     while !world.is_drained() {
         let Some(happening) = world.queue.next() else { break };
@@ -47,14 +48,14 @@ pub fn run(seed: u64) -> History {
         }
         world.happen(happening);
     }
-    world.report_unfinished();
+    world.finish();
     world.history
 }
 
 impl World {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, scenario: Scenario) -> Self {
         let mut world = Self {
-            scenario: Scenario::of(seed),
+            scenario,
             random: Random::new(seed ^ 0x5eed),
             queue: Queue::default(),
             broker: Broker::default(),
@@ -65,13 +66,16 @@ impl World {
             starting: BTreeMap::new(),
             history: History::default(),
             healed: false,
+            outage: Instant::START,
         };
+        world.history.metadata_limit = world.scenario.engine.metadata_limit;
         for topic in 0..world.scenario.topics.len() {
+            world.history.topics.push(world.scenario.topics[topic].options);
+            world.history.pools.push(world.scenario.pool_of(topic));
             for partition in 0..world.scenario.topics[topic].partitions {
                 let place = Place { topic, partition };
                 world.broker.create(place, &mut world.random);
                 world.group.create(place);
-                world.history.logs.insert(place, Vec::new());
                 world.plan_records(place);
             }
         }
@@ -80,17 +84,18 @@ impl World {
             world.plan_start(after);
         }
         world.queue.plan(world.scenario.fault_interval, Happening::Fault);
-        world.queue.plan(FAULTS_END, Happening::Heal);
+        world.queue.plan(world.scenario.faults_end, Happening::Heal);
         world
     }
 
     /// Some records are there from the beginning, the others come while faults happen.
     fn plan_records(&mut self, place: Place) {
         let mut left = self.scenario.topics[place.topic].records;
+        let latest = self.scenario.faults_end.as_millis() as u64 * 4 / 5;
         while left > 0 {
             let records = left.min(self.random.between(1, 60) as u32);
             left -= records;
-            let after = Duration::from_millis(if self.random.chance(40) { 0 } else { self.random.below(10_000) });
+            let after = Duration::from_millis(if self.random.chance(40) { 0 } else { self.random.below(latest) });
             self.queue.plan(after, Happening::Produce { place, records });
         }
     }
@@ -103,13 +108,11 @@ impl World {
 
     fn happen(&mut self, happening: Happening) {
         match happening {
-            Happening::Produce { place, records } => {
-                for _ in 0..records {
-                    let topic = &self.scenario.topics[place.topic];
-                    self.broker.append(place, topic, &mut self.random, &mut self.history);
-                }
-                for &process in self.processes.keys() {
-                    self.queue.plan(Duration::ZERO, Happening::Process(process, ProcessEvent::Wake));
+            Happening::Produce { place, records } => self.produce(place, records),
+            Happening::TransactionEnds { transaction, commits } => {
+                self.broker.end(transaction, commits, &mut self.history, &self.queue);
+                for place in self.places() {
+                    self.reveal(place);
                 }
             }
             Happening::Process(number, event) => self.tell(number, event),
@@ -126,6 +129,29 @@ impl World {
         }
     }
 
+    fn places(&self) -> Vec<Place> {
+        self.broker.logs.keys().copied().collect()
+    }
+
+    fn produce(&mut self, place: Place, records: u32) {
+        let topic = &self.scenario.topics[place.topic];
+        let transaction = self.random.chance(self.scenario.transactions).then(|| self.broker.begin());
+        self.broker.append(place, records, transaction, topic, &mut self.random);
+        if let Some(transaction) = transaction {
+            let after = self.random.duration(Duration::from_millis(1), Duration::from_secs(2));
+            let commits = self.random.chance(60);
+            self.queue.plan(after, Happening::TransactionEnds { transaction, commits });
+        }
+        self.reveal(place);
+    }
+
+    fn reveal(&mut self, place: Place) {
+        self.broker.reveal(place, &self.scenario.topics[place.topic], &mut self.history, &self.queue);
+        for &process in self.processes.keys() {
+            self.queue.plan(Duration::ZERO, Happening::Process(process, ProcessEvent::Wake));
+        }
+    }
+
     fn tell(&mut self, number: u32, event: ProcessEvent) {
         if let Some(unheard) = self.frozen.get_mut(&number) {
             unheard.push(event);
@@ -135,19 +161,24 @@ impl World {
     }
 
     fn group_event(&mut self, event: GroupEvent) {
+        // A coordinator that is away hears nothing, and counts no time; commits get lost.
+        if self.queue.now < self.outage && !matches!(event, GroupEvent::Commit(_)) {
+            self.queue.plan_at(self.outage, Happening::Group(event));
+            return;
+        }
         match event {
             GroupEvent::Joins { process } => {
                 if self.starting.remove(&process).is_some() {
-                    self.processes.insert(process, Process::new(process, &self.scenario));
+                    let born = Process::new(process, &self.scenario, &mut self.random);
+                    self.processes.insert(process, born);
+                    self.with_process(process, Process::introduce);
                 }
                 if !self.processes.contains_key(&process) {
                     return;
                 }
             }
             // Handlers still running end with their process.
-            GroupEvent::Leaves { process } => {
-                self.processes.remove(&process);
-            }
+            GroupEvent::Leaves { process } => self.end(process),
             // A freeze that ended in time kept the session.
             GroupEvent::SessionEnds { process }
                 if self.processes.contains_key(&process) && !self.frozen.contains_key(&process) =>
@@ -160,74 +191,20 @@ impl World {
         group.handle(event, &mut context);
     }
 
-    fn fault(&mut self) {
-        if self.healed {
-            return;
-        }
-        let interval = self.scenario.fault_interval;
-        let after = self.random.duration(interval / 10, interval * 2);
-        self.queue.plan(after, Happening::Fault);
-        if self.scenario.faults.is_empty() {
-            return;
-        }
-        let fault = self.random.pick(&self.scenario.faults);
-        let numbers: Vec<u32> = self.processes.keys().copied().collect();
-        let victim = (!numbers.is_empty()).then(|| self.random.pick(&numbers));
-        let after = self.random.duration(Duration::from_millis(50), Duration::from_secs(4));
-        match (fault, victim) {
-            (Fault::Crash, Some(victim)) => {
-                self.processes.remove(&victim);
-                self.frozen.remove(&victim);
-                let ends = Happening::Group(GroupEvent::SessionEnds { process: victim });
-                self.queue.plan(self.scenario.session_timeout, ends);
-                self.plan_start(after);
-            }
-            (Fault::Freeze, Some(victim)) if !self.frozen.contains_key(&victim) => {
-                self.frozen.insert(victim, Vec::new());
-                let ends = Happening::Group(GroupEvent::SessionEnds { process: victim });
-                self.queue.plan(self.scenario.session_timeout, ends);
-                self.queue.plan(after, Happening::Thaw(victim));
-            }
-            (Fault::Join, _) if self.processes.len() + self.starting.len() < MOST_PROCESSES => self.plan_start(after),
-            (Fault::Rebalance, _) => {
-                let (group, mut context) = self.split();
-                group.rebalance(&mut context);
-            }
-            (Fault::Crash | Fault::Freeze | Fault::Join, _) | (_, None) => {}
-            (fault, Some(victim)) if !self.frozen.contains_key(&victim) => {
-                if fault == Fault::Stop && !self.processes[&victim].is_stopping() {
-                    self.plan_start(after);
-                }
-                self.with_process(victim, |process, context| process.disturb(fault, context));
-            }
-            _ => {}
-        }
-    }
-
-    fn heal(&mut self) {
-        self.healed = true;
-        if self.processes.is_empty() && self.starting.is_empty() {
-            self.plan_start(Duration::ZERO);
-        }
-        let numbers: Vec<u32> = self.processes.keys().copied().collect();
-        for number in numbers {
-            self.tell(number, ProcessEvent::Heal);
+    fn end(&mut self, process: u32) {
+        if self.processes.remove(&process).is_some() {
+            self.frozen.remove(&process);
+            self.history.add(self.queue.now, Event::Crashed { process });
         }
     }
 
     fn with_process(&mut self, number: u32, act: impl FnOnce(&mut Process, &mut Context<'_>)) {
-        let Some(process) = self.processes.get_mut(&number) else {
+        let Some(mut process) = self.processes.remove(&number) else {
             return;
         };
-        let mut context = Context {
-            scenario: &self.scenario,
-            random: &mut self.random,
-            queue: &mut self.queue,
-            broker: &mut self.broker,
-            history: &mut self.history,
-            healed: self.healed,
-        };
-        act(process, &mut context);
+        let (_, mut context) = self.split();
+        act(&mut process, &mut context);
+        self.processes.insert(number, process);
     }
 
     fn split(&mut self) -> (&mut Group, Context<'_>) {
@@ -238,6 +215,7 @@ impl World {
             broker: &mut self.broker,
             history: &mut self.history,
             healed: self.healed,
+            outage: self.outage,
         };
         (&mut self.group, context)
     }
@@ -249,13 +227,17 @@ impl World {
 
     fn unfinished(&self) -> impl Iterator<Item = String> + '_ {
         self.broker.logs.iter().filter_map(|(place, log)| {
-            let last = log.entries.last()?.0.offset;
+            let last = log.last_readable()?;
             let committed = log.committed.as_ref().map(|(position, _)| *position);
             (committed <= Some(last)).then(|| format!("{place:?}: committed {committed:?}, last record {last}"))
         })
     }
 
-    fn report_unfinished(&mut self) {
+    fn finish(&mut self) {
+        let end = |(place, log): (&Place, &crate::broker::Log)| {
+            (*place, log.committed.as_ref().map(|(position, _)| *position), log.last_readable())
+        };
+        self.history.ends = self.broker.logs.iter().map(end).collect();
         self.history.unfinished = self.unfinished().collect();
         if !self.history.unfinished.is_empty() {
             self.history.unfinished.push(format!("at {:?}, {:?}", self.queue.now, self.group));

@@ -1,103 +1,113 @@
-//! Order: an owner gets the records of one order one after the other from where it resumed, none twice unless it failed,
-//! none that was done before.
+//! C3, order: an owner gets the records of one order one after the other from where it resumed, none twice unless it
+//! failed, none that was done before.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 
-use crate::history::{Event, History, Logged, Owner, Place};
+use super::Violation;
+use super::view::{Known, View};
+use crate::history::{Event, History, Owner, Place};
 
-/// What one owner was given and is through with.
-struct Owned<'a> {
-    log: &'a [Logged],
-    start: i64,
-    done: &'a [Range<i64>],
+/// What one owner is through with.
+#[derive(Default)]
+struct Through {
     handled: BTreeSet<i64>,
-    /// For each order, the records before this index of the log need no more looking at.
-    settled: BTreeMap<u64, usize>,
+    /// For each order, the records before this offset need no more looking at.
+    settled: BTreeMap<u64, i64>,
 }
 
-impl Owned<'_> {
-    fn is_through(&self, offset: i64) -> bool {
-        offset < self.start || self.done.iter().any(|run| run.contains(&offset)) || self.handled.contains(&offset)
+impl Through {
+    fn has(&self, view: &View<'_>, owner: Owner, place: Place, offset: i64) -> bool {
+        self.handled.contains(&offset) || view.owned(owner, place).is_some_and(|owned| owned.knew(offset))
     }
 
-    /// The first record of `order` that comes after `after` and is not through.
-    fn next(&mut self, order: u64, after: Option<i64>) -> Option<i64> {
+    /// The next record of `order` after `after` that the owner is not through with. One that was removed may be missed: the
+    /// offset that came decides.
+    fn next(
+        &mut self,
+        view: &View<'_>,
+        owner: Owner,
+        place: Place,
+        order: u64,
+        after: Option<i64>,
+        came: i64,
+    ) -> Option<i64> {
         let from = match after {
-            Some(after) => self.log.partition_point(|record| record.offset <= after),
-            None => self.settled.get(&order).copied().unwrap_or_default(),
+            Some(after) => after + 1,
+            None => self.settled.get(&order).copied().unwrap_or(i64::MIN),
         };
-        let waits = |record: &Logged| record.order == Some(order) && !self.is_through(record.offset);
-        let index = from + self.log.get(from..)?.iter().position(waits)?;
-        if after.is_none() {
-            self.settled.insert(order, index);
+        let waits = |known: &Known| {
+            known.order == Some(order)
+                && (!known.removed || known.offset == came)
+                && !self.has(view, owner, place, known.offset)
+        };
+        let next = view.records(place, from..i64::MAX).find(waits)?.offset;
+        if after.is_none() && !view.records(place, from..next).any(|known| known.removed) {
+            self.settled.insert(order, next);
         }
-        Some(self.log[index].offset)
+        Some(next)
     }
 }
 
-pub fn judge(history: &History) -> Vec<String> {
-    let mut problems = Vec::new();
-    let mut owned: BTreeMap<(Owner, Place), Owned<'_>> = BTreeMap::new();
-    for (now, event) in &history.events {
+pub fn judge(history: &History) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    let mut view = View::default();
+    let mut through: BTreeMap<(Owner, Place), Through> = BTreeMap::new();
+    for (index, (_, event)) in history.events.iter().enumerate() {
+        view.follow(event);
         match event {
-            Event::Assigned { owner, place, start, done } => {
-                let log = history.logs.get(place).map_or(&[][..], Vec::as_slice);
-                let (handled, settled) = (BTreeSet::new(), BTreeMap::new());
-                owned.insert((*owner, *place), Owned { log, start: *start, done, handled, settled });
-            }
             Event::Handled { owner, place, offset } => {
-                if let Some(owned) = owned.get_mut(&(*owner, *place)) {
-                    owned.handled.insert(*offset);
-                }
+                through.entry((*owner, *place)).or_default().handled.insert(*offset);
             }
-            Event::Started { call, owner, place, parts } => {
-                let Some(owned) = owned.get_mut(&(*owner, *place)) else {
-                    problems.push(format!("order: {now:?} call {call} in {place:?} without an owner"));
-                    continue;
+            Event::HandedOut { call, job } => {
+                let (owner, place) = (job.owner, job.place);
+                let mut violate = |what: String| {
+                    violations.push(Violation::new(index, format!("{place:?}: call {call} {what}")));
                 };
+                match view.owned(owner, place).map(|found| found.cut) {
+                    None => {
+                        violate("has no owner".to_owned());
+                        continue;
+                    }
+                    Some(Some(_)) => continue,
+                    Some(None) => {}
+                }
+                let through = through.entry((owner, place)).or_default();
                 let mut latest: BTreeMap<u64, i64> = BTreeMap::new();
-                for &offset in parts.iter().flat_map(|part| &part.offsets) {
-                    let record = owned.log.binary_search_by_key(&offset, |record| record.offset);
-                    let Some(record) = record.ok().map(|index| owned.log[index]) else {
-                        problems.push(format!("order: {now:?} offset {offset} is not in the log of {place:?}"));
+                for &offset in job.parts.iter().flat_map(|part| &part.offsets) {
+                    let Some(record) = view.record(place, offset) else {
+                        violate(format!("gets offset {offset}, which is not in the log"));
                         continue;
                     };
-                    if owned.is_through(offset) {
-                        problems.push(format!("order: {now:?} call {call} in {place:?} repeats offset {offset}"));
+                    if through.has(&view, owner, place, offset) {
+                        violate(format!("repeats offset {offset}"));
                     } else if let Some(order) = record.order {
-                        let expected = owned.next(order, latest.get(&order).copied());
+                        let after = latest.insert(order, offset);
+                        let expected = through.next(&view, owner, place, order, after, offset);
                         if expected != Some(offset) {
-                            let what = format!("got offset {offset} before {expected:?}");
-                            problems.push(format!("order: {now:?} call {call} in {place:?} of order {order} {what}"));
+                            violate(format!("of order {order} gets offset {offset} before {expected:?}"));
                         }
-                        latest.insert(order, offset);
                     }
                 }
             }
             _ => {}
         }
     }
-    problems
+    violations
 }
 
 #[test]
 fn records_out_of_order_skipped_or_repeated_are_red() {
-    use crate::oracles::example;
-    let honest = example::honest();
-    assert_eq!(judge(&example::history(honest.clone())), [""; 0]);
-    let with = |index: usize, event: Event| {
-        let mut events = honest.clone();
-        events[index] = event;
-        judge(&example::history(events)).len()
-    };
-    assert!(with(1, example::started(1, 1, 11, &[2, 0])) > 0, "out of order in a call");
-    assert!(with(1, example::started(1, 1, 11, &[0, 5])) > 0, "one skipped");
-    assert!(with(2, example::started(2, 1, 12, &[7])) > 0, "not in the log");
-    assert!(with(0, example::assigned(1, 2)) > 0, "below the start");
-    let last = honest.len() - 1;
-    assert!(with(last, example::started(4, 1, 11, &[5])) > 0, "handled before");
-    let known = std::iter::once(2..3).collect();
-    let done = Event::Assigned { owner: example::owner(1), place: example::PLACE, start: 0, done: known };
-    assert!(with(0, done) > 0, "done in an earlier life");
+    use super::example::{assigned, at, falsified, handed_out, who_speaks};
+    let job = handed_out(1, 1, 11, &[0, 2]);
+    let instead = |offsets: &[i64]| falsified(|events| events[at(&job)] = handed_out(1, 1, 11, offsets));
+    for (offsets, what) in [(&[2, 0][..], "out of order"), (&[0, 5], "one skipped"), (&[0, 7], "not in the log")] {
+        assert!(who_speaks(&instead(offsets)).contains(&"C3 order"), "{what}");
+    }
+    assert_eq!(who_speaks(&instead(&[2, 0])), ["C3 order"]);
+    let resumed = |event: Event| falsified(|events| events[at(&assigned(1, 1, 0))] = event);
+    assert!(!judge(&resumed(assigned(1, 1, 2))).is_empty(), "below the start");
+    let known = vec![std::ops::Range { start: 2, end: 3 }];
+    let Event::Assigned { owner, place, generation, origin, start, .. } = assigned(1, 1, 0) else { return };
+    let done = Event::Assigned { owner, place, generation, origin, start, done: known };
+    assert!(!judge(&resumed(done)).is_empty(), "done in an earlier life");
 }

@@ -1,8 +1,10 @@
-//! No overlap: inside a process no two calls work on the same virtual partition, or on records of the same order, at the
+//! C3, overlap: inside a process no two calls work on the same virtual partition, or on records of the same order, at the
 //! same time; neither over two ownerships of the partition.
 
 use std::collections::BTreeMap;
 
+use super::Violation;
+use super::view::View;
 use crate::history::{Event, History, Place};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -11,45 +13,45 @@ enum Alone {
     Order(u64),
 }
 
-pub fn judge(history: &History) -> Vec<String> {
-    let mut problems = Vec::new();
+pub fn judge(history: &History) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    let mut view = View::default();
     let mut running: BTreeMap<(u32, Place, Alone), u64> = BTreeMap::new();
-    for (now, event) in &history.events {
+    for (index, (_, event)) in history.events.iter().enumerate() {
+        view.follow(event);
         match event {
-            Event::Started { call, owner, place, parts } => {
-                let log = history.logs.get(place).map_or(&[][..], Vec::as_slice);
-                let order = |offset: &i64| {
-                    let index = log.binary_search_by_key(offset, |record| record.offset).ok()?;
-                    log[index].order.map(Alone::Order)
-                };
-                let virtual_partitions = parts.iter().map(|part| Alone::VirtualPartition(part.virtual_partition));
-                let orders = parts.iter().flat_map(|part| part.offsets.iter().filter_map(order));
+            Event::Started { call } => {
+                let Some(job) = view.job(*call) else { continue };
+                // Of a log that was cut, the offsets mean other records by now.
+                let owned = view.owned(job.owner, job.place).filter(|owned| owned.cut.is_none());
+                let order = |offset: &i64| owned.and(view.record(job.place, *offset))?.order.map(Alone::Order);
+                let virtual_partitions = job.parts.iter().map(|part| Alone::VirtualPartition(part.virtual_partition));
+                let orders = job.parts.iter().flat_map(|part| part.offsets.iter().filter_map(order));
                 for alone in virtual_partitions.chain(orders) {
-                    if let Some(other) = running.insert((owner.process, *place, alone), *call)
-                        && other != *call
-                    {
-                        problems.push(format!("overlap: {now:?} calls {other} and {call} in {place:?} of {alone:?}"));
+                    let before = running.insert((job.owner.process, job.place, alone), *call);
+                    if let Some(other) = before.filter(|other| other != call) {
+                        let problem = format!("{:?}: calls {other} and {call} of {alone:?} at once", job.place);
+                        violations.push(Violation::new(index, problem));
                     }
                 }
             }
-            Event::Finished { call } => running.retain(|_, running| running != call),
+            Event::Finished { call, .. } => running.retain(|_, running| running != call),
+            Event::Crashed { process } => running.retain(|(of, ..), _| of != process),
             _ => {}
         }
     }
-    problems
+    violations
 }
 
 #[test]
 fn two_calls_of_a_virtual_partition_at_once_are_red() {
-    use crate::oracles::example;
-    let honest = example::honest();
-    assert_eq!(judge(&example::history(honest.clone())), [""; 0]);
-    let overlapping = |call, virtual_partition, offset| {
-        let mut events = honest.clone();
-        events.insert(3, example::started(call, 1, virtual_partition, &[offset]));
-        judge(&example::history(events)).len()
+    use super::example::{at, falsified, handed_out, who_speaks};
+    let ends = Event::Finished { call: 2, ending: crate::history::Ending::Done };
+    let overlapping = |virtual_partition, offset| {
+        let others = [handed_out(9, 1, virtual_partition, &[offset]), Event::Started { call: 9 }];
+        falsified(|events| drop(events.splice(at(&ends)..at(&ends), others)))
     };
-    assert!(overlapping(9, 12, 7) > 0, "same virtual partition");
-    assert!(overlapping(9, 13, 5) > 0, "same order under another name");
-    assert_eq!(overlapping(9, 13, 7), 0, "neither");
+    assert!(who_speaks(&overlapping(12, 9)).contains(&"C3 overlap"), "same virtual partition");
+    assert!(who_speaks(&overlapping(13, 3)).contains(&"C3 overlap"), "same order under another name");
+    assert_eq!(judge(&overlapping(13, 9)), [], "neither");
 }

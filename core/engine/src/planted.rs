@@ -1,0 +1,131 @@
+//! Defects on purpose, so that the simulator can show that it would find them. Compiled for its tests only (feature
+//! `planted`), and without effect until one is chosen in [`EngineOptions`](crate::EngineOptions).
+//!
+//! Each is a defect that a library of this kind had, or might have: see docs/simulation.md. The hooks are a line or two
+//! where the defect would sit; what they have to remember is kept here, on the engine's thread.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::assignment::{Assignment, AssignmentId, Assignments, TopicId};
+use crate::job::{Jobs, RunningJob};
+use crate::metadata;
+
+/// A defect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Planted {
+    /// A message counts as done when it is delivered, not when its handler is through.
+    CommitAtDelivery,
+    /// A mark of a job whose partition was lost counts for the present owner.
+    LateMarkAccepted,
+    /// How often a virtual partition failed is remembered beyond the ownership.
+    RetryCounterKept,
+    /// An offset that is missing in the log is waited for.
+    GapTakenAsMissing,
+    /// The messages of a failed job are not put back.
+    MailboxDropped,
+    /// The offset of a commit is of another moment than its marks.
+    TornCommit,
+    /// A message that still runs for an earlier ownership hides the fresh one.
+    OldEntryHidesRecord,
+    /// Metadata that is too long is cut.
+    MetadataCut,
+    /// A partition is given up while its jobs run.
+    RevokeAnsweredEarly,
+}
+
+impl Planted {
+    /// Every one of them.
+    pub const ALL: [Self; 9] = [
+        Self::CommitAtDelivery,
+        Self::LateMarkAccepted,
+        Self::RetryCounterKept,
+        Self::GapTakenAsMissing,
+        Self::MailboxDropped,
+        Self::TornCommit,
+        Self::OldEntryHidesRecord,
+        Self::MetadataCut,
+        Self::RevokeAnsweredEarly,
+    ];
+}
+
+/// What the chosen defect remembers.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    pub(crate) chosen: Option<Planted>,
+    failures: HashMap<(TopicId, i32, u64), u32>,
+    entries: HashSet<(TopicId, i32, i64)>,
+}
+
+impl Memory {
+    pub(crate) fn of(chosen: Option<Planted>) -> Self {
+        Self { chosen, ..Self::default() }
+    }
+
+    pub(crate) fn is(&self, defect: Planted) -> bool {
+        self.chosen == Some(defect)
+    }
+
+    /// Whose message a mark of a job counts for.
+    pub(crate) fn owner<M>(&self, assignments: &Assignments<M>, job: &RunningJob) -> AssignmentId {
+        let present = assignments.owner(job.topic, job.partition);
+        present.filter(|_| self.is(Planted::LateMarkAccepted)).unwrap_or(job.assignment)
+    }
+
+    pub(crate) fn count_failure<M>(&mut self, assignment: &Assignment<M>, name: u64) {
+        *self.failures.entry((assignment.topic, assignment.partition, name)).or_default() += 1;
+    }
+
+    /// The attempt that a first message of a virtual partition is said to be at.
+    pub(crate) fn attempt<M>(&self, assignment: &Assignment<M>, name: u64, attempt: u32) -> u32 {
+        let kept = self.failures.get(&(assignment.topic, assignment.partition, name));
+        let kept = kept.filter(|_| self.is(Planted::RetryCounterKept));
+        attempt.max(kept.map_or(1, |failures| failures + 1))
+    }
+
+    /// Remembers what still runs of a partition that is lost.
+    pub(crate) fn keep_entries<M>(&mut self, jobs: &Jobs, id: AssignmentId, assignment: &Assignment<M>) {
+        let sequences = jobs.iter().filter(|job| job.assignment == id).flat_map(|job| &job.sequences);
+        let offsets = sequences.filter_map(|sequence| assignment.ledger.offset(*sequence));
+        self.entries.extend(offsets.map(|offset| (assignment.topic, assignment.partition, offset)));
+    }
+
+    /// Whether a message is taken for the one that still runs.
+    pub(crate) fn hides<M>(&mut self, assignment: &Assignment<M>, offset: i64) -> bool {
+        self.is(Planted::OldEntryHidesRecord) && self.entries.remove(&(assignment.topic, assignment.partition, offset))
+    }
+}
+
+/// What the chosen defect remembers of the commits of an assignment.
+#[derive(Debug, Default)]
+pub(crate) struct Commits {
+    pub(crate) chosen: Option<Planted>,
+    /// The offset as it was at the last commit.
+    earlier: Option<i64>,
+}
+
+impl<M> Assignment<M> {
+    /// The offset and the text of a commit, as the chosen defect makes them.
+    pub(crate) fn falsify(&mut self, position: i64, text: String, limit: usize) -> (i64, String) {
+        match self.commits.planted.chosen {
+            Some(Planted::MetadataCut) => (position, cut(self.text(position, usize::MAX).unwrap_or(text), limit)),
+            Some(Planted::TornCommit) => {
+                let earlier = self.commits.planted.earlier.replace(position).unwrap_or(position);
+                (earlier, self.text(earlier, limit).unwrap_or(text))
+            }
+            _ => (position, text),
+        }
+    }
+
+    fn text(&self, position: i64, limit: usize) -> Option<String> {
+        let encoded = metadata::encode(position, self.ledger.done_runs(), self.commits.user_metadata(), limit);
+        encoded.ok().map(|encoded| encoded.text)
+    }
+}
+
+/// The longest beginning of a text that fits.
+fn cut(mut text: String, limit: usize) -> String {
+    while text.len() > limit {
+        text.pop();
+    }
+    text
+}

@@ -1,0 +1,194 @@
+//! What the runtime's poller does in a round: timers, actions, fetches, jobs, until nothing moves.
+
+use std::time::Duration;
+
+use karafka_engine::{Action, Extent, Group, Instant, JobKind, Notice, Outcome, Room, metadata};
+
+use super::Process;
+use crate::group::Context;
+use crate::handler::{Call, Handler};
+use crate::history::{End, Ending, Event, HandedOut, Origin, Owner, Part, Place, Text};
+use crate::queue::{CommitRequest, GroupEvent, Happening, ProcessEvent};
+
+impl Process {
+    pub fn pump(&mut self, context: &mut Context<'_>) {
+        let now = self.now(context);
+        loop {
+            if self.engine.deadline().is_some_and(|due| due <= now) {
+                self.engine.tick(now);
+            }
+            let acted = self.act(context);
+            let fetched = self.fetch(context);
+            let called = self.call(context);
+            // Where all that waited turned out to be done, there is room although there is no job.
+            let dropped = self.act(context);
+            if !(acted || fetched || called || dropped) {
+                break;
+            }
+        }
+        self.look(context);
+        let due = self.engine.deadline().map(|due| Instant::from_nanos(0) + due.since(Instant::START + self.ahead));
+        if let Some(due) = due.filter(|due| self.wakes_at.is_none_or(|wakes_at| *due < wakes_at)) {
+            let late = context.random.chance(5).then(|| context.latency());
+            let at = due + late.unwrap_or_default();
+            self.wakes_at = Some(at);
+            context.queue.plan_at(at, Happening::Process(self.number, ProcessEvent::Wake));
+        }
+    }
+
+    fn act(&mut self, context: &mut Context<'_>) -> bool {
+        let mut acted = false;
+        while let Some(action) = self.engine.next_action() {
+            acted = true;
+            match action {
+                Action::Commit { assignment, id, position, metadata, .. } => {
+                    let place = self.held.iter().find(|(_, held)| held.id == assignment);
+                    let Some((&place, held)) = place else { continue };
+                    let (process, generation, log_epoch) = (self.number, held.generation, held.log_epoch);
+                    let done = metadata::decode(position, &metadata).done.runs().to_vec();
+                    let text = Text { text: metadata.clone(), user: held.user.clone() };
+                    context.add(Event::Asked { owner: self.owner(assignment), place, id, position, done, text });
+                    let request =
+                        CommitRequest { process, place, generation, log_epoch, assignment, id, position, metadata };
+                    context.ask(process, GroupEvent::Commit(request));
+                }
+                Action::Release { assignment } => {
+                    let place = self.held.iter().find(|(_, held)| held.id == assignment);
+                    let Some((&place, held)) = place else { continue };
+                    let (process, generation) = (self.number, held.generation);
+                    let is_long = context.scenario.topics[place.topic].options.long_running_job;
+                    let overdue = is_long || held.deadline.is_some_and(|deadline| deadline <= self.now(context));
+                    self.forget(place, End::Released { overdue }, context);
+                    context.ask(process, GroupEvent::Released { process, place, generation });
+                    self.leave_when_empty(context);
+                }
+                Action::Dropped(messages) => self.engine.recycle(messages),
+                Action::Notice(notice @ (Notice::MessagesMissing { .. } | Notice::OffsetRefused { .. })) => {
+                    self.defect(format!("{notice:?}"), context);
+                }
+                Action::Notice(_) => {}
+            }
+        }
+        acted
+    }
+
+    fn fetch(&mut self, context: &mut Context<'_>) -> bool {
+        let mut fetched = false;
+        let places: Vec<Place> = if context.is_outage() { Vec::new() } else { self.held.keys().copied().collect() };
+        for place in places {
+            let Some(log) = context.broker.logs.get(&place) else { continue };
+            let Some(held) = self.held.get_mut(&place) else { continue };
+            let Room { messages, bytes } = self.engine.room(held.id);
+            if messages == 0 {
+                continue;
+            }
+            let reset = log.reset(held.position.max(held.marked_until), held.position, held.log_epoch);
+            if reset.is_none() && held.log_epoch != log.epoch {
+                held.log_epoch = log.epoch;
+                let owner = Owner { process: self.number, assignment: held.id };
+                context.history.add(context.queue.now, Event::Followed { owner, place });
+            }
+            let count = u64::from(messages).min(context.random.between(1, 40));
+            let back = if context.random.chance(context.scenario.repeated_fetches) { 3 } else { 0 };
+            let first = reset.unwrap_or_else(|| (held.position - back).max(held.start));
+            let batch = context.broker.fetch(place, first, count as usize, bytes);
+            let Some((first, last)) = batch.first().zip(batch.last()) else { continue };
+            let (first, next) = (first.0.offset, last.0.offset + 1);
+            fetched = true;
+            if reset.is_some() {
+                self.begin_anew(place, Origin::Reset, first, context);
+            }
+            let now = self.now(context);
+            if let Some(held) = self.held.get_mut(&place) {
+                held.position = held.position.max(next);
+                self.engine.deliver(now, held.id, batch);
+            }
+        }
+        fetched
+    }
+
+    fn call(&mut self, context: &mut Context<'_>) -> bool {
+        let mut called = false;
+        for pool in 0..self.pools.len() {
+            while let Some(job) = self.engine.next_job(self.now(context), self.pools[pool].id) {
+                called = true;
+                self.called += 1;
+                let topic = self.topics.iter().position(|topic| *topic == job.topic).unwrap_or_default();
+                let place = Place { topic, partition: job.partition };
+                let part = |group: &Group| {
+                    let messages = &job.messages[group.start as usize..(group.start + group.len) as usize];
+                    let offsets = messages.iter().map(|message| message.0.offset).collect();
+                    Part { virtual_partition: group.virtual_partition, offsets }
+                };
+                let parts = job.groups.iter().map(part).collect();
+                let (owner, attempt) = (self.owner(job.assignment), job.attempt);
+                let handed_out = HandedOut { owner, place, pool, attempt, parts };
+                context.add(Event::HandedOut { call: self.called, job: handed_out });
+                self.look_at_job(&job, context);
+                self.calls.insert(self.called, Call { job, place, pool, started: false });
+                self.pools[pool].waiting.push_back(self.called);
+            }
+            while self.pools[pool].busy < self.pools[pool].seats
+                && let Some(call) = self.pools[pool].waiting.pop_front()
+            {
+                called = true;
+                if !context.healed && context.random.chance(1) {
+                    self.return_unstarted(call, context);
+                } else {
+                    self.start_call(call, context);
+                }
+            }
+        }
+        called
+    }
+
+    fn start_call(&mut self, number: u64, context: &mut Context<'_>) {
+        let Some(call) = self.calls.get_mut(&number) else {
+            return;
+        };
+        call.started = true;
+        self.pools[call.pool].busy += 1;
+        let takes = Handler::duration(call, context);
+        context.queue.plan(takes, Happening::Process(self.number, ProcessEvent::CallEnds { call: number }));
+        let kind = call.job.kind;
+        context.add(Event::Started { call: number });
+        if kind == JobKind::Handle && context.random.chance(20) {
+            let midway = ProcessEvent::Midway { call: number };
+            context.queue.plan(takes / 2, Happening::Process(self.number, midway));
+        }
+    }
+
+    pub(super) fn end_call(&mut self, number: u64, context: &mut Context<'_>) {
+        let Some(call) = self.calls.remove(&number) else { return };
+        self.pools[call.pool].busy -= 1;
+        let outcome = match call.job.kind {
+            JobKind::Key => Handler::keys(&call, context),
+            JobKind::Handle => {
+                let outcome = self.handler.finish(&mut self.engine, &call, context);
+                if self.handler.has_late_marks() {
+                    self.plan_late_marks(context);
+                }
+                outcome
+            }
+        };
+        let ending = if outcome == (Outcome::Failed {}) { Ending::Failed } else { Ending::Done };
+        context.add(Event::Finished { call: number, ending });
+        // The messages of a successful job may stay with the worker.
+        let keeps = outcome == Outcome::Done && context.random.chance(50);
+        let messages = if keeps { Vec::new() } else { call.job.messages };
+        let now = self.now(context);
+        self.engine.complete(now, call.job.id, outcome, messages);
+        // An answer given twice, or a mark after it, must change nothing.
+        if let Some(id) = self.answered.replace(call.job.id).filter(|_| context.random.chance(10)) {
+            self.engine.complete(now, id, Outcome::Done, Vec::new());
+            if self.engine.mark(id, 0, Extent::Prefix) {
+                self.defect("a completed job was marked".to_owned(), context);
+            }
+        }
+    }
+
+    pub(super) fn plan_late_marks(&self, context: &mut Context<'_>) {
+        let after = context.random.duration(Duration::from_millis(1), Duration::from_secs(2));
+        context.queue.plan(after, Happening::Process(self.number, ProcessEvent::LateMarks));
+    }
+}
