@@ -12,6 +12,7 @@
 
 use std::time::Duration;
 
+use crate::instant::Instant;
 use crate::options::{TopicOptions, VirtualPartitions};
 
 /// Messages that make a call worth its cost, of one virtual partition.
@@ -22,6 +23,14 @@ const FULL_JOBS: u64 = 4;
 const MOST_MESSAGES: u64 = 16_384;
 /// The same in bytes, by the mean size of what is held: about what a core's share of the last cache holds.
 const MOST_BYTES: u64 = 8 << 20;
+
+/// How long what is read ahead should last when messages are handled fast: the poller comes round many times in it.
+const HORIZON: Duration = Duration::from_millis(20);
+/// Over how long the pace is taken.
+const SPAN: Duration = Duration::from_millis(5);
+/// Messages handled in [`HORIZON`] from which on the pace counts. Slower handlers are kept busy by far fewer messages, and what
+/// is held costs memory.
+const FAST: u64 = 1_000;
 
 /// A partition whose jobs take longer than this is read on for virtual partitions that are in none of them.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
@@ -35,6 +44,32 @@ pub(crate) struct Useful {
     pub(crate) running: u64,
     /// Virtual partitions that wait for a seat.
     pub(crate) jobs: u64,
+}
+
+/// How fast a pool handles messages. Where a message takes a microsecond, a call with one message costs more than the
+/// message: so fast handlers are read further ahead, which makes their calls larger.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pace {
+    since: Instant,
+    handled: u64,
+    /// Messages in [`HORIZON`], in the last span.
+    rate: u64,
+}
+
+impl Pace {
+    pub(crate) fn count(&mut self, now: Instant, messages: u64) {
+        self.handled += messages;
+        let elapsed = now.since(self.since);
+        if elapsed >= SPAN {
+            let rate = u128::from(self.handled) * HORIZON.as_nanos() / elapsed.as_nanos().max(1);
+            *self = Self { since: now, handled: 0, rate: u64::try_from(rate).unwrap_or(u64::MAX) };
+        }
+    }
+
+    /// Messages that last for [`HORIZON`]; 0 for handlers that are not fast.
+    pub(crate) fn ahead(&self) -> u64 {
+        if self.rate >= FAST { self.rate } else { 0 }
+    }
 }
 
 /// What keeps an assignment from giving jobs.
@@ -58,6 +93,8 @@ pub(crate) struct Demand {
     pub(crate) out: u64,
     pub(crate) assignments: u64,
     pub(crate) useful: Useful,
+    /// Messages that a fast pool handles before the poller has come round some times.
+    pub(crate) pace: u64,
 }
 
 /// Most messages of one virtual partition that count as useful.
@@ -83,7 +120,7 @@ impl Demand {
     /// Useful messages that are enough for `jobs` more jobs.
     fn enough(&self, jobs: u64, depth: u64, mean_bytes: u64) -> u64 {
         let full = self.jobs().min(FULL_JOBS) * depth;
-        (jobs * depth.min(WORTHWHILE) + full).min(most(mean_bytes)).max(jobs)
+        (jobs * depth.min(WORTHWHILE) + full).max(self.pace).min(most(mean_bytes)).max(jobs)
     }
 
     /// How many messages an assignment should read that has virtual partitions and these useful messages. One that is
@@ -120,7 +157,7 @@ impl Demand {
         let share = (most(mean_bytes) / assignments).max(1);
         // A call that lingers waits until it is full.
         let full = if options.linger.is_zero() { full.min(share) } else { full };
-        let enough = (self.jobs() / assignments).clamp(1, 2) * full;
+        let enough = ((self.jobs() / assignments).clamp(1, 2) * full).max((self.pace / assignments).min(share));
         match enough.saturating_sub(queued) {
             missing if missing > enough / 4 || queued == 0 => missing,
             _ => 0,
@@ -146,7 +183,31 @@ mod tests {
     }
 
     fn demand(seats: u64, out: u64, useful: Useful) -> Demand {
-        Demand { seats, lookahead: seats, out, assignments: 5, useful }
+        Demand { seats, lookahead: seats, out, assignments: 5, useful, pace: 0 }
+    }
+
+    #[test]
+    fn only_a_fast_pool_reads_by_its_pace() {
+        let mut pace = Pace::default();
+        let mut now = Instant::START;
+        for _ in 0..10 {
+            now = now + Duration::from_millis(1);
+            pace.count(now, 40);
+        }
+        assert_eq!(pace.ahead(), 0, "40,000 a second");
+        for _ in 0..10 {
+            now = now + Duration::from_millis(1);
+            pace.count(now, 400);
+        }
+        assert_eq!(pace.ahead(), 8_000);
+        pace.count(now + Duration::from_secs(1), 1);
+        assert_eq!(pace.ahead(), 0, "it stood still");
+        let many = options(100, 1);
+        let wanted = |pace| {
+            Demand { pace, ..demand(5, 0, Useful::default()) }.of_many(&many, Useful::default(), Place::Free, 300)
+        };
+        assert_eq!((wanted(0) < 300, wanted(8_000)), (true, 4_000), "half of what is missing");
+        assert_eq!(wanted(1_000_000), MOST_MESSAGES / 2);
     }
 
     #[test]

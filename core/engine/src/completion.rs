@@ -76,7 +76,8 @@ impl<M: Record> Engine<M> {
     pub fn complete(&mut self, now: Instant, id: JobId, outcome: Outcome, mut messages: Vec<M>) {
         self.observe(now);
         if let Some(job) = self.jobs.finish(id) {
-            self.scheduler.job_ended(job.pool);
+            let handled = if outcome == Outcome::Done { job.sequences.len() as u64 } else { 0 };
+            self.scheduler.job_ended(job.pool, now, handled);
             if self.assignments.get(job.assignment).is_some() {
                 match job.kind {
                     JobKind::Handle => self.settle(now, id, &job, &outcome, &mut messages),

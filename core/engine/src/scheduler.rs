@@ -6,8 +6,9 @@
 
 use std::collections::VecDeque;
 
-use crate::ahead::{Demand, Useful};
+use crate::ahead::{Demand, Pace, Useful};
 use crate::assignment::AssignmentId;
+use crate::instant::Instant;
 
 /// Names a pool of seats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,6 +22,7 @@ struct Pool {
     ring: VecDeque<AssignmentId>,
     assignments: u32,
     counted: Counted,
+    pace: Pace,
 }
 
 /// What an assignment tells its pool, and the sum of it over a pool.
@@ -45,6 +47,7 @@ impl Scheduler {
             ring: VecDeque::new(),
             assignments: 0,
             counted: Counted::default(),
+            pace: Pace::default(),
         });
         PoolId((self.pools.len() - 1) as u32)
     }
@@ -82,9 +85,10 @@ impl Scheduler {
         }
     }
 
-    pub(crate) fn job_ended(&mut self, pool: PoolId) {
+    pub(crate) fn job_ended(&mut self, pool: PoolId, now: Instant, messages: u64) {
         if let Some(pool) = self.pool_mut(pool) {
             pool.out = pool.out.saturating_sub(1);
+            pool.pace.count(now, messages);
         }
     }
 
@@ -123,6 +127,7 @@ impl Scheduler {
             out: u64::from(pool.out),
             assignments: u64::from(pool.assignments),
             useful: pool.counted.useful,
+            pace: pool.pace.ahead(),
         })
     }
 
@@ -166,7 +171,7 @@ mod tests {
             scheduler.job_started(pool);
         }
         assert!(scheduler.next(pool).is_none());
-        scheduler.job_ended(pool);
+        scheduler.job_ended(pool, Instant::START, 1);
         assert!(scheduler.next(pool).is_some());
         scheduler.resize(pool, 0);
         assert!(scheduler.next(pool).is_none());

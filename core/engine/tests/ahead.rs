@@ -235,7 +235,7 @@ fn calls_of_many_keys_are_full_and_read_ahead_by_a_few() {
     });
     let seen = run.run(Duration::from_millis(20));
     println!("{seen:?}");
-    assert!(seen.busy >= 0.98 && seen.most_held <= 16_000, "{seen:?}");
+    assert!(seen.busy >= 0.98 && seen.most_held <= 30_000 && seen.most_bytes <= 9 << 20, "{seen:?}");
 }
 
 #[test]
