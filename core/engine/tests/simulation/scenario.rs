@@ -139,7 +139,8 @@ impl Scenario {
                 commit_interval: random.duration(5 * MILLISECOND, 2_000 * MILLISECOND),
                 metadata_limit: random.pick(&[0, 60, 4096, 4096]),
                 hash_seed: random.next(),
-                ..EngineOptions::default()
+                #[cfg(feature = "planted")]
+                planted: None,
             },
             topics: (0..random.between(1, 2)).map(|_| Topic::any(random)).collect(),
             pools: (0..random.between(1, 2)).map(|_| (random.between(1, 6) as u32, random.below(4) as u32)).collect(),
