@@ -151,11 +151,13 @@ impl Poller {
             let may_begin = self.renewal.begin_round(now);
             self.take_reports(now);
             self.take_events(now);
-            let more = self.read_partitions(now);
+            let mut more = self.read_partitions(now);
             self.engine.tick(self.at(now));
             self.act(now);
             if may_begin {
                 self.dispatch(now);
+                // What was marked during its back-off is dropped when its turn comes, and makes room to read.
+                more |= self.act(now);
             }
             if self.advance_shutdown(now) {
                 return;
@@ -306,9 +308,12 @@ impl Poller {
 
     // ---- what the engine decided
 
-    fn act(&mut self, now: Instant) {
+    /// Does what the engine asks for; whether it asked for anything.
+    fn act(&mut self, now: Instant) -> bool {
         let mut commits = Vec::new();
+        let mut acted = false;
         while let Some(action) = self.engine.next_action() {
+            acted = true;
             match action {
                 Action::Commit { assignment, id, position, metadata, last: _ } => {
                     commits.push((assignment, id, position, metadata));
@@ -324,6 +329,7 @@ impl Poller {
         if !commits.is_empty() {
             self.send_commits(now, commits);
         }
+        acted
     }
 
     fn check_stalls(&mut self, now: Instant) {
