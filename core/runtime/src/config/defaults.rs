@@ -37,7 +37,7 @@ pub(super) const CONSUMER: [Given; 6] = [
     },
     Given {
         name: "fetch.message.max.bytes",
-        value: "262144",
+        value: "524288",
         reason: "Smaller fetches stay in the processor's cache and take half the memory of librdkafka's 1 MiB. A \
                  larger message still arrives. Less where many partitions share `memory_budget_bytes`.",
     },

@@ -247,7 +247,7 @@ options! {
     /// Memory for messages of the whole process: fetched ahead, waiting and running. It is divided over the assigned
     /// partitions. When it is used up, partitions are not read until handlers finish; nothing is thrown away or fetched
     /// twice. A single message that is larger is handled all the same.
-    memory_budget_bytes: u64 = 16 << 20, Kind::Bytes { min: 1 << 20, max: 1 << 40 },
+    memory_budget_bytes: u64 = 32 << 20, Kind::Bytes { min: 1 << 20, max: 1 << 40 },
         for "queued.max.messages.kbytes" "queued.min.messages", also "memory_budget" "memory_limit" "max_memory";
 
     /// librdkafka's own settings, under their own names, for consumers of this app: security, fetching, timeouts. They

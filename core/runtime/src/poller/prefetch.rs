@@ -14,7 +14,7 @@ pub(super) const SHARE: u64 = 2;
 /// Below this a fetch costs more than what it brings.
 const LEAST_FETCH: u64 = 16 << 10;
 /// Larger fetches leave the processor's cache before they are read.
-const MOST_FETCH: u64 = 256 << 10;
+const MOST_FETCH: u64 = 512 << 10;
 const LEAST_QUEUED: u64 = 16 << 10;
 const MOST_QUEUED: u64 = 4 << 20;
 /// What librdkafka needs to hold a queued message, in bytes: small messages cost more than their size.
@@ -68,9 +68,9 @@ mod tests {
     #[test]
     fn all_partitions_together_keep_to_their_part_of_the_budget() {
         for partitions in 1..=256 {
-            let prefetch = Prefetch::new(16 << 20, partitions);
+            let prefetch = Prefetch::new(32 << 20, partitions);
             let most = prefetch.fetch_bytes + (prefetch.queued_kbytes << 10);
-            assert!(partitions * most <= 8 << 20, "{partitions} partitions: {prefetch:?}");
+            assert!(partitions * most <= 16 << 20, "{partitions} partitions: {prefetch:?}");
         }
     }
 
