@@ -2,8 +2,8 @@
 # run.sh [metadata] [configuration] [abi]: feeds each target with arbitrary bytes for FUZZ_SECONDS (60), guided by coverage.
 #
 # Starts from tests/fuzz/corpus and what earlier runs found (target/fuzz/corpus). An input that fails is kept in
-# target/fuzz/found, and FUZZ_INPUT=that cargo test -p libkarafka-fuzz NAME replays it on any compiler. MINIMIZE=1 writes what
-# reaches something new back to tests/fuzz/corpus, each input as small as it was found. `make fuzz` runs it.
+# target/fuzz/found, and FUZZ_INPUT=that cargo test -p libkarafka-fuzz NAME replays it on any compiler. MINIMIZE=1 adds the
+# fewest inputs that reach what the corpus does not to tests/fuzz/corpus. `make fuzz` runs it.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD
@@ -43,10 +43,9 @@ for target in "${targets[@]}"; do
         grep -E 'panicked at|ERROR: |SUMMARY|Test unit written' "$out/$target.log" | head -n 5
     fi
     if [ -n "${MINIMIZE:-}" ]; then
-        rm -rf "$out/merged"
-        mkdir -p "$out/merged"
-        ASAN_OPTIONS=detect_leaks=0 "$program" -merge=1 -max_len=1024 -close_fd_mask=3 "$out/merged" "$corpus" "$out/corpus/$target"
-        find "$out/merged" -type f -size -300c -exec cp -n {} "$corpus/" \;
+        # By what code is reached and not how often, or hundreds would be kept.
+        ASAN_OPTIONS=detect_leaks=0 "$program" -set_cover_merge=1 -use_counters=0 -max_len=300 -close_fd_mask=3 "$corpus" \
+            "$out/corpus/$target" >"$out/$target-merge.log" 2>&1 || { status=1 && echo "FAILED  $target: the corpus was not merged"; }
     fi
 done
 exit $status
