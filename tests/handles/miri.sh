@@ -15,9 +15,9 @@ for seed in ${MIRI_SEEDS:-0 1 2}; do
     MIRIFLAGS="$MIRIFLAGS -Zmiri-seed=$seed" "${miri[@]}" -p libkarafka-handles
 done
 echo '==== the engine'
-# Not the simulator, nor what counts to a hundred thousand: hours here, and they run the same lines as the others.
+# Not the simulator, nor what counts to thousands: minutes to hours here, and they run the same lines as the others.
 slow=(what_was_marked_by_other_means_is_forgotten a_message_in_flight_takes_at_most_16_bytes_and_passed_ones_none)
-slow+=(consecutive_messages_take_less_than_a_byte_each)
+slow+=(consecutive_messages_take_less_than_a_byte_each partitions_take_turns)
 skipped=()
 for name in "${slow[@]}"; do skipped+=(--skip "$name"); done
 for part in --lib '--test commits' '--test dispatch' '--test ledger' '--test life' '--test metadata' '--test retry'; do

@@ -115,12 +115,11 @@ sanitize() {
     # What an interpreter keeps until its end is no leak of ours. Ruby gives its threads stacks for signals, and AddressSanitizer
     # would unmap them as its own.
     export ASAN_OPTIONS="detect_leaks=0:use_sigaltstack=0:symbolize=0" CARGO_FLAGS="--target $machine ${std[*]} ${cargo_flags[*]}"
-    local options
     if wants ruby runtime c python; then
         "${build[@]}" -p libkarafka || exit 1
         mkdir -p "$built/ruby"
         ln -sf "$built/liblibkarafka.so" "$built/ruby/libkarafka.so"
-        options=(-v)
+        local options=(-v)
         # In a fork's child, ThreadSanitizer still counts the parent's threads, and ends it when one of its own is at the same
         # address ("dup thread with used id"). AddressSanitizer runs this test.
         [ "$name" = thread ] && options+=(--exclude test_handles_of_the_parent_refuse_to_work_and_new_ones_work)
@@ -135,11 +134,8 @@ sanitize() {
         mkdir -p "$built/python"
         cp -r bindings/python/libkarafka "$built/python/libkarafka"
         cp "$built/lib_native.so" "$built/python/libkarafka/_native.abi3.so"
-        options=(-v)
-        # The same in Python.
-        [ "$name" = thread ] && options+=(--deselect bindings/python/tests/test_endings.py::test_os_fork_leaves_a_child_that_makes_its_own)
         suite "$name python" env LD_PRELOAD="$runtime" PYTHONPATH="$built/python" PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
-            "$root/.deps/venv/bin/python" -m pytest -c bindings/python/tests/pytest.ini "${options[@]}" bindings/python/tests
+            "$root/.deps/venv/bin/python" -m pytest -c bindings/python/tests/pytest.ini -v bindings/python/tests
     fi
 }
 
