@@ -181,6 +181,9 @@ impl Process {
                 let to =
                     log.start + context.random.below((self.held[&place].position - log.start).max(1) as u64) as i64;
                 let to = if context.random.chance(25) { self.held[&place].position + 5 } else { to };
+                // Who seeks beyond the end has skipped the rest, of which nothing is committed until a record follows.
+                let Some(last) = log.last_readable() else { return };
+                let to = to.min(last);
                 self.begin_anew(place, Origin::Seek, to, context);
             }
             (Fault::ClockLeap, _) => self.ahead += after * context.random.pick(&[1, 60, 1_200]),
