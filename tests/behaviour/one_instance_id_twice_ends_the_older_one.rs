@@ -1,8 +1,13 @@
 //! Two processes with one `group.instance.id`: the older one ends with an error that says so, and nothing is lost.
+//!
+//! Kafka gives the partitions to the newer one at once, and the older one learns of it with its next heartbeat or commit. Until
+//! then both handle, so that overlaps are judged within each process, and all else over both.
 
 use crate::support::{PATIENCE, produce_keyed};
 use libkarafka_tests::fleet::Fleet;
-use libkarafka_tests::{broker, topics};
+use libkarafka_tests::record::Span;
+use libkarafka_tests::{broker, oracle, topics};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 #[test]
@@ -32,5 +37,16 @@ fn the_older_one_ends_with_a_clear_error() {
     assert_eq!(code, Some(2), "an app that was fenced ends with its error");
     fleet.wait_handled(2_000, PATIENCE);
     fleet.leave_all(PATIENCE);
-    fleet.judge(&produced);
+    let (spans, commits) = (fleet.spans(), fleet.commits());
+    oracle::nothing_lost(&produced, &spans);
+    oracle::order_per_key(&produced, &spans);
+    oracle::commits_claim_only_what_is_done(&produced, &spans, &commits);
+    oracle::marks_claim_only_what_is_done(&produced, &spans, &commits);
+    oracle::commits_never_go_back(&commits);
+    let processes: BTreeSet<u32> = spans.iter().map(|span| span.process).collect();
+    assert_eq!(processes.len(), 2);
+    for process in processes {
+        let own: Vec<Span> = spans.iter().filter(|span| span.process == process).cloned().collect();
+        oracle::no_overlap_per_key(&own);
+    }
 }
