@@ -39,9 +39,19 @@ impl<M: Record> Engine<M> {
         self.advance_life(now, id);
     }
 
-    /// Ends an ownership that is gone already: no waiting, no commit, no [`Action::Release`].
+    /// Ends an ownership that is gone already: no waiting, no commit, no [`Action::Release`], also none that was decided
+    /// and not taken yet.
     pub fn lose(&mut self, now: Instant, id: AssignmentId) {
         self.observe(now);
+        self.actions.retain(|action| match action {
+            Action::Commit { assignment, .. } | Action::Release { assignment } => *assignment != id,
+            Action::Dropped(_) | Action::Notice(_) => true,
+        });
+        self.forget(id);
+    }
+
+    /// Lets go of an assignment with all that waits in it.
+    fn forget(&mut self, id: AssignmentId) {
         let Some(mut assignment) = self.assignments.remove(id) else {
             return;
         };
@@ -77,10 +87,10 @@ impl<M: Record> Engine<M> {
         };
         let waits = assignment.commits.is_on_its_way();
         if !waits && !assignment.is_dirty() {
-            self.release(now, id);
+            self.release(id);
         } else if now >= deadline {
             self.notice(Notice::LastCommitUnconfirmed { assignment: id });
-            self.release(now, id);
+            self.release(id);
         } else if !waits && assignment.commits.retry_at <= now {
             assignment.send_commit(id, self.options.metadata_limit, true, &mut self.actions);
         }
@@ -94,7 +104,7 @@ impl<M: Record> Engine<M> {
         match (assignment.stage, result) {
             (Stage::LastCommit { .. }, Err(CommitFailure::NotOwned | CommitFailure::Fatal)) => {
                 self.notice(Notice::LastCommitUnconfirmed { assignment: id });
-                self.release(now, id);
+                self.release(id);
                 return;
             }
             (Stage::LastCommit { .. }, Err(CommitFailure::Retriable)) => {
@@ -106,9 +116,9 @@ impl<M: Record> Engine<M> {
         self.advance_life(now, id);
     }
 
-    fn release(&mut self, now: Instant, id: AssignmentId) {
+    fn release(&mut self, id: AssignmentId) {
         self.actions.push_back(Action::Release { assignment: id });
-        self.lose(now, id);
+        self.forget(id);
     }
 }
 

@@ -48,6 +48,23 @@ fn running_jobs_are_awaited_and_committed_before_the_release() {
 }
 
 #[test]
+fn what_was_decided_of_a_lost_partition_is_not_done_any_more() {
+    let mut driver = by_key();
+    let (committing, released) = (driver.assign(0), driver.assign(1));
+    driver.deliver(committing, [message(0, "a")]);
+    let job = driver.next().unwrap();
+    let (now, job_id) = (driver.now, job.id);
+    // Not acted upon yet, as when several events are read in one go.
+    driver.engine.complete(now, job_id, Outcome::Done, Vec::new());
+    driver.engine.commit_now(now, committing);
+    driver.engine.revoke(now, released, now + SECOND);
+    driver.engine.lose(now, committing);
+    driver.engine.lose(now, released);
+    assert!(driver.next().is_none());
+    assert!(driver.commits.is_empty() && driver.released.is_empty());
+}
+
+#[test]
 fn long_running_jobs_are_not_awaited() {
     let mut driver = Driver::new(|topic| {
         topic.virtual_partitions = VirtualPartitions::ByKey;

@@ -13,6 +13,7 @@
 
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering, Parker, Unparker};
 use crate::wake::Waker;
+use std::cell::Cell;
 use std::collections::VecDeque;
 
 /// What a seat gets.
@@ -188,7 +189,7 @@ impl<J> Pool<J> {
             interrupted: AtomicBool::new(false),
             waits: AtomicBool::new(false),
         });
-        Place { pool: Arc::clone(pool), parker, sleeper }
+        Place { pool: Arc::clone(pool), parker, sleeper, counted: Cell::new(true) }
     }
 }
 
@@ -197,6 +198,8 @@ pub(crate) struct Place<J> {
     pool: Arc<Pool<J>>,
     parker: Parker,
     sleeper: Arc<Sleeper>,
+    /// Whether it is among the pool's seats still.
+    counted: Cell<bool>,
 }
 
 impl<J> Place<J> {
@@ -237,6 +240,9 @@ impl<J> Place<J> {
         }
         if state.leaving > 0 {
             state.leaving -= 1;
+            // No seat from here on, not only when its thread is gone: whoever resizes meanwhile must miss it.
+            state.seats = state.seats.saturating_sub(1);
+            self.counted.set(false);
             return Some(Taken::Closed);
         }
         if state.running >= state.capacity {
@@ -273,7 +279,9 @@ impl Sleeper {
 impl<J> Drop for Place<J> {
     fn drop(&mut self) {
         // It does not wait: only a call of `take` does, which is over.
-        let mut state = self.pool.state.lock();
-        state.seats = state.seats.saturating_sub(1);
+        if self.counted.get() {
+            let mut state = self.pool.state.lock();
+            state.seats = state.seats.saturating_sub(1);
+        }
     }
 }

@@ -308,6 +308,21 @@ fn a_seat_that_leaves_passes_its_wake_up_on() {
 }
 
 #[test]
+fn a_seat_that_leaves_is_missing_at_once() {
+    every_interleaving(|| {
+        let (pool, _parker) = pool(1);
+        let mut workers = vec![work(&pool, 1)];
+        assert_eq!(pool.resize(0), 0, "nobody is missing when there are fewer");
+        for _ in 0..pool.resize(1) {
+            workers.push(work(&pool, 1));
+        }
+        pool.push([1].into_iter());
+        let taken: Vec<_> = workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect();
+        assert_eq!(taken, [1], "who left is replaced");
+    });
+}
+
+#[test]
 fn more_seats_take_what_waited() {
     every_interleaving(|| {
         let (pool, _parker) = pool(1);

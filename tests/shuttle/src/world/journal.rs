@@ -35,7 +35,8 @@ struct Pages {
     ownerships: BTreeMap<AssignmentId, (i32, Ownership)>,
     jobs: BTreeMap<JobId, Run>,
     handled: BTreeSet<(i32, i64)>,
-    committed: BTreeMap<i32, i64>,
+    /// What the broker holds of each partition: position and metadata.
+    committed: BTreeMap<i32, (i64, String)>,
     closed: bool,
 }
 
@@ -126,18 +127,23 @@ impl Journal {
     }
 
     /// The broker took a commit. Returns whether the member owns the partition; one that does not commits nothing.
-    pub(crate) fn committed(&self, id: AssignmentId, position: i64) -> Option<i32> {
+    pub(crate) fn committed(&self, id: AssignmentId, position: i64, metadata: String) -> Option<i32> {
         let mut pages = self.open();
         let (partition, ownership) = pages.ownerships[&id];
         if ownership != Ownership::Active {
             return None;
         }
-        let before = pages.committed.insert(partition, position).unwrap_or(0);
+        let before = pages.committed.insert(partition, (position, metadata)).map_or(0, |(before, _)| before);
         assert!(before <= position, "the commit of {partition} goes back from {before} to {position}");
         for offset in 0..position {
             assert!(pages.handled.contains(&(partition, offset)), "{position} is committed and {offset} not done");
         }
         Some(partition)
+    }
+
+    /// Where a new owner of the partition starts.
+    pub(crate) fn start(&self, partition: i32) -> Option<(i64, String)> {
+        self.open().committed.get(&partition).cloned()
     }
 
     /// The app has ended: nothing starts any more.

@@ -42,9 +42,6 @@ pub(super) struct Poller {
     draining: BTreeMap<AssignmentId, Vec<Sender<()>>>,
     commits_out: usize,
     commit_waiters: BTreeMap<AssignmentId, Vec<(CommitId, Sender<bool>)>>,
-    /// What the broker holds: position and metadata.
-    committed: BTreeMap<i32, (i64, String)>,
-    sent: BTreeMap<(AssignmentId, CommitId), (i32, i64, String)>,
     stopping: bool,
     giving_up: bool,
 }
@@ -73,8 +70,6 @@ impl Poller {
             draining: BTreeMap::new(),
             commits_out: 0,
             commit_waiters: BTreeMap::new(),
-            committed: BTreeMap::new(),
-            sent: BTreeMap::new(),
             stopping: false,
             giving_up: false,
         }
@@ -211,10 +206,10 @@ impl Poller {
     fn open(&mut self, partition: i32) {
         let token = self.next_token;
         self.next_token += 1;
-        let committed = self.committed.get(&partition);
+        let committed = self.shared.journal.start(partition);
         let start = Start {
-            offset: committed.map(|(position, _)| *position),
-            metadata: committed.map(|(_, metadata)| metadata.as_str()),
+            offset: committed.as_ref().map(|(position, _)| *position),
+            metadata: committed.as_ref().map(|(_, metadata)| metadata.as_str()),
         };
         let id = self.engine.assign(self.now, self.topic, partition, start);
         let from = start.offset.unwrap_or(0);
@@ -262,10 +257,9 @@ impl Poller {
         while let Some(action) = self.engine.next_action() {
             match action {
                 Action::Commit { assignment, id, position, metadata, .. } => {
-                    let Some(partition) = self.partitions.get(&assignment) else { continue };
+                    assert!((0..=LOG).contains(&position), "{position} is no offset of the log");
                     self.commits_out += 1;
-                    self.sent.insert((assignment, id), (partition.number, position, metadata));
-                    self.shared.broker.ask(Commit { assignment, id, position });
+                    self.shared.broker.ask(Commit { assignment, id, position, metadata });
                 }
                 Action::Release { assignment } => {
                     if self.slip != Slip::AnsweredAtOnce {
@@ -281,11 +275,6 @@ impl Poller {
 
     fn commit_answered(&mut self, assignment: AssignmentId, id: CommitId, result: Result<(), CommitFailure>) {
         self.commits_out -= 1;
-        let Some((partition, position, metadata)) = self.sent.remove(&(assignment, id)) else { return };
-        if result.is_ok() {
-            assert!((0..=LOG).contains(&position), "{position} is no offset of the log");
-            self.committed.insert(partition, (position, metadata));
-        }
         self.engine.committed(self.now, assignment, id, result);
         match result {
             Ok(()) => self.answer_waiters(assignment, Some(id), true),

@@ -80,16 +80,17 @@ pub(super) struct Commit {
     pub(super) assignment: AssignmentId,
     pub(super) id: CommitId,
     pub(super) position: i64,
+    pub(super) metadata: String,
 }
 
 /// Takes commits of owned partitions, most of them at the first time; says when there is nothing left to commit.
 pub(super) fn answer_commits(shared: &Shared, finished: &Sender<()>) {
     let mut committed = BTreeMap::new();
-    while let Some(Commit { assignment, id, position }) = shared.broker.next() {
+    while let Some(Commit { assignment, id, position, metadata }) = shared.broker.next() {
         let result = if thread_rng().gen_bool(0.2) {
             Err(CommitFailure::Retriable)
         } else {
-            match shared.journal.committed(assignment, position) {
+            match shared.journal.committed(assignment, position, metadata) {
                 Some(partition) => {
                     committed.insert(partition, position);
                     Ok(())
