@@ -11,13 +11,16 @@
 //! Nothing here waits for a broker, runs user code or decides about a message; the engine decides.
 
 mod boot;
+mod commits;
+mod errors;
 mod member;
 mod notice;
 mod prefetch;
 mod reader;
+mod rebalance;
 mod shutdown;
 
-pub(crate) use member::log;
+pub(crate) use errors::log;
 
 use crate::app::{SeatKind, TopicEntry, Work};
 use crate::batch::{Batch, BatchInner, Group};

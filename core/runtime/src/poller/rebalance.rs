@@ -1,0 +1,223 @@
+//! A member's part in rebalances.
+//!
+//! Called by the poller, on its thread, with what the group says. Coming: the group's committed offsets and metadata are
+//! fetched first (the answer is an event), then the partitions are opened and taken over. Going: the engine drains each
+//! partition (queued work dropped, running work awaited, last commit answered), and only when the last of them is released
+//! is the rebalance answered; polling goes on meanwhile. Lost: all at once, nothing is committed.
+
+use super::Poller;
+use crate::event::Event;
+use crate::native::{Consumer, PartitionOffset, RebalanceKind, code, describe, kind_of};
+use crate::{Error, ErrorKind, Result};
+use karafka_engine::AssignmentId;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long an answer on the group's offsets is awaited before they are asked for once more; twice as long each time.
+const OFFSETS_WAIT: Duration = Duration::from_secs(5);
+const OFFSETS_WAIT_MOST: Duration = Duration::from_secs(60);
+const OFFSETS_RETRY: Duration = Duration::from_millis(250);
+
+/// The rebalance under way.
+pub(super) enum Change {
+    None,
+    /// Waiting for the group's offsets of partitions that come; `ticket` 0 after a failure.
+    Fetching {
+        ticket: u64,
+        partitions: Vec<PartitionOffset>,
+        retry_at: Instant,
+        wait: Duration,
+    },
+    /// Waiting for partitions that go.
+    Draining {
+        partitions: Vec<PartitionOffset>,
+        pending: HashSet<AssignmentId>,
+    },
+}
+
+impl Poller {
+    pub(super) fn begin_assign(&mut self, now: Instant, member: usize, partitions: Vec<PartitionOffset>) {
+        if partitions.is_empty() || self.shutdown.is_some() {
+            // An app that ends takes nothing over any more.
+            self.answer(member, RebalanceKind::Assign, &[]);
+            return;
+        }
+        self.members[member].change = Change::Fetching { ticket: 0, partitions, retry_at: now, wait: OFFSETS_WAIT };
+        self.fetch_offsets(now, member);
+    }
+
+    pub(super) fn fetch_offsets(&mut self, now: Instant, member: usize) {
+        let fresh = self.members[member].ticket();
+        let owner = &mut self.members[member];
+        let Change::Fetching { ticket, partitions, retry_at, wait } = &mut owner.change else { return };
+        *ticket = fresh;
+        *retry_at = now + *wait;
+        *wait = OFFSETS_WAIT_MOST.min(*wait * 2);
+        let Some(consumer) = &owner.consumer else { return };
+        if let Err(error) = consumer.fetch_offsets(fresh, partitions) {
+            (*ticket, *retry_at) = (0, now + OFFSETS_RETRY);
+            self.publish_error(error, true);
+        }
+    }
+
+    pub(super) fn offsets_failed(&mut self, now: Instant, member: usize, number: i32, text: String) {
+        if self.members[member].is_news("fetch committed offsets", number, "", now) {
+            let group = Arc::clone(&self.members[member].group);
+            let error = Error::new(kind_of(number), "fetch committed offsets", text).kafka_code(number);
+            self.publish_error(error.with("group", group).retriable(), true);
+        }
+    }
+
+    pub(super) fn finish_assign(
+        &mut self,
+        now: Instant,
+        member: usize,
+        answered: u64,
+        result: Result<Vec<PartitionOffset>, (i32, String)>,
+    ) {
+        let Change::Fetching { ticket, partitions, retry_at, .. } = &mut self.members[member].change else { return };
+        if *ticket != answered {
+            return;
+        }
+        let failure = match &result {
+            Err(failure) => Some(failure.clone()),
+            Ok(offsets) => offsets
+                .iter()
+                .find(|entry| entry.code != code::NO_ERROR)
+                .map(|entry| (entry.code, describe(entry.code))),
+        };
+        if let Some((number, text)) = failure {
+            (*ticket, *retry_at) = (0, now + OFFSETS_RETRY);
+            self.offsets_failed(now, member, number, text);
+            return;
+        }
+        let partitions = if self.shutdown.is_some() { Vec::new() } else { std::mem::take(partitions) };
+        self.members[member].change = Change::None;
+        let offsets: HashMap<_, _> = result
+            .unwrap_or_default()
+            .into_iter()
+            .map(|entry| ((entry.topic.clone(), entry.partition), entry))
+            .collect();
+        let mut taken = Vec::with_capacity(partitions.len());
+        for partition in partitions {
+            let mut start = PartitionOffset::new(&partition.topic, partition.partition);
+            if let Some(known) = offsets.get(&(partition.topic.clone(), partition.partition)) {
+                start.offset = known.offset;
+                start.metadata.clone_from(&known.metadata);
+            }
+            let Some(route) = self.route(member, &start.topic) else {
+                let message = "a partition of a topic without handler was assigned";
+                self.publish_error(
+                    Error::new(ErrorKind::Internal, "assign", message).with("topic", &start.topic),
+                    true,
+                );
+                continue;
+            };
+            match self.open(now, member, route, &start) {
+                Ok(()) => {
+                    // The metadata is ours; librdkafka must not carry it into its own state.
+                    start.metadata = None;
+                    taken.push(start);
+                }
+                Err(error) => self.publish_error(error, true),
+            }
+        }
+        self.answer(member, RebalanceKind::Assign, &taken);
+        let group = Arc::clone(&self.members[member].group);
+        self.shared.publisher.publish(&Event::PartitionsAssigned { group, partitions: names(&taken) });
+    }
+
+    fn route(&self, member: usize, topic: &str) -> Option<usize> {
+        self.members[member].topics.get(topic).copied()
+    }
+
+    // ---- partitions that go
+
+    pub(super) fn begin_revoke(&mut self, now: Instant, member: usize, partitions: Vec<PartitionOffset>) {
+        let lost = self.members[member].consumer.as_ref().is_some_and(Consumer::assignment_lost);
+        // An offsets answer that is still under way belongs to partitions that will not come.
+        let before = std::mem::replace(&mut self.members[member].change, Change::None);
+        let mut pending: HashSet<AssignmentId> = HashSet::new();
+        if let Change::Draining { pending: still, .. } = before {
+            pending = still;
+        }
+        for partition in &partitions {
+            let key = (partition.topic.clone(), partition.partition);
+            if let Some((id, _)) = self.members[member].assigned.get(&key) {
+                pending.insert(*id);
+            }
+        }
+        if lost {
+            for id in pending.drain() {
+                self.engine.lose(self.at(now), id);
+                self.put_back(|job| job.context.assignment.id == id);
+                self.close(id);
+            }
+            self.finish_revoke(member, &partitions, true);
+            return;
+        }
+        // The drain is known before it begins: a partition without running work is released in the midst of it.
+        self.members[member].change = Change::Draining { partitions, pending: pending.clone() };
+        self.give_up(now, &pending, now + self.config.revoke_timeout);
+        self.act(now);
+        self.finish_revoke_if_drained(member);
+    }
+
+    /// Lets the engine drain these partitions.
+    pub(super) fn give_up(&mut self, now: Instant, assignments: &HashSet<AssignmentId>, deadline: Instant) {
+        for pool in &self.pools {
+            pool.set_attentive(true);
+        }
+        for id in assignments {
+            self.engine.revoke(self.at(now), *id, self.at(deadline));
+        }
+        self.put_back(|job| assignments.contains(&job.context.assignment.id));
+        self.take_reports(now);
+    }
+
+    /// The engine has nothing to do with a partition any more.
+    pub(super) fn release(&mut self, assignment: AssignmentId) {
+        let member = self.partitions.get(&assignment).map(|partition| partition.member);
+        self.close(assignment);
+        let Some(member) = member else { return };
+        if let Change::Draining { pending, .. } = &mut self.members[member].change {
+            pending.remove(&assignment);
+        }
+        self.finish_revoke_if_drained(member);
+    }
+
+    fn finish_revoke_if_drained(&mut self, member: usize) {
+        let Change::Draining { partitions, pending } = &mut self.members[member].change else { return };
+        if !pending.is_empty() {
+            return;
+        }
+        let partitions = std::mem::take(partitions);
+        self.members[member].change = Change::None;
+        self.finish_revoke(member, &partitions, false);
+    }
+
+    fn finish_revoke(&mut self, member: usize, partitions: &[PartitionOffset], lost: bool) {
+        self.answer(member, RebalanceKind::Revoke, partitions);
+        if self.shutdown.is_none()
+            && self.members.iter().all(|member| !matches!(member.change, Change::Draining { .. }))
+        {
+            for pool in &self.pools {
+                pool.set_attentive(false);
+            }
+        }
+        let group = Arc::clone(&self.members[member].group);
+        self.shared.publisher.publish(&Event::PartitionsRevoked { group, partitions: names(partitions), lost });
+    }
+
+    fn answer(&mut self, member: usize, kind: RebalanceKind, partitions: &[PartitionOffset]) {
+        let answered = self.members[member].consumer().and_then(|consumer| consumer.answer(kind, partitions));
+        if let Err(error) = answered {
+            self.publish_error(error, true);
+        }
+    }
+}
+
+fn names(partitions: &[PartitionOffset]) -> Vec<(String, i32)> {
+    partitions.iter().map(|entry| (entry.topic.clone(), entry.partition)).collect()
+}
