@@ -31,6 +31,7 @@ mod app;
 mod choice;
 mod defaults;
 mod field;
+mod group;
 mod kafka;
 mod kafka_names;
 mod names;

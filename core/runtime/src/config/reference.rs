@@ -24,6 +24,8 @@ Values are written like this:
   Decimal numbers without a unit are refused, since nobody can tell whether they are meant as seconds.
 - A *size* is an integer of bytes, or text with a unit: `65536`, `\"64KiB\"`, `\"1.5MB\"`.
 - Integers, numbers and booleans are values of these types, not text: `\"10\"` is no integer.
+- Options whose names begin alike may be given as one map, where the language has maps: `retry: {backoff: \"1s\",
+  backoff_max: \"30s\"}` is `retry_backoff` and `retry_backoff_max`.
 
 All problems of a configuration are reported together, in one error of kind `Config`: each names the option, what was
 given, what is allowed, and for a name that does not exist the nearest one that does. Nothing is started then. Values of

@@ -14,6 +14,7 @@ use crate::error::Result;
 
 use super::choice::{GroupProtocol, InitialOffset, VirtualPartitions, Words};
 use super::field::Field;
+use super::group;
 use super::names;
 use super::option::{Kind, OptionSpec, Scope};
 use super::problem::Problems;
@@ -118,7 +119,8 @@ macro_rules! options {
                 entries
             }
 
-            /// Makes a configuration out of options by name; those not given have their defaults.
+            /// Makes a configuration out of options by name; those not given have their defaults. A map under the common
+            /// beginning of several names gives each of them: `retry: {backoff: ..., backoff_max: ...}`.
             ///
             /// # Errors
             /// Kind `Config`, with every problem on a line of its own: unknown names with the nearest known one, values
@@ -128,7 +130,8 @@ macro_rules! options {
                 let mut config = Self::default();
                 let mut problems = Problems::new($scope);
                 let mut seen = HashSet::new();
-                for (name, value) in settings {
+                let settings = group::spread(Self::specs(), settings);
+                for (name, value) in &settings {
                     if seen.insert(name.as_str()) {
                         config.read(name, value, &mut problems);
                     } else {
@@ -146,7 +149,9 @@ macro_rules! options {
             pub fn set(&mut self, name: &str, value: &Value) -> Result<()> {
                 let mut changed = self.clone();
                 let mut problems = Problems::new($scope);
-                changed.read(name, value, &mut problems);
+                for (name, value) in group::spread(Self::specs(), &[(name.to_owned(), value.clone())]) {
+                    changed.read(&name, &value, &mut problems);
+                }
                 problems.into_result()?;
                 *self = changed;
                 Ok(())

@@ -88,6 +88,25 @@ fn values_of_every_type_are_read() {
 }
 
 #[test]
+fn a_map_under_the_beginning_of_names_is_spread_over_them() {
+    let group = |entries: &[(&str, Value)]| Value::Map(settings(entries));
+    let given = settings(&[("retry", group(&[("backoff", "2s".into()), ("backoff_max", "3s".into())]))]);
+    let topic = TopicConfig::from_settings(&given).unwrap();
+    assert_eq!((topic.retry_backoff, topic.retry_backoff_max), (Duration::from_secs(2), Duration::from_secs(3)));
+    let mut same = TopicConfig::default();
+    same.set("retry", &given[0].1).unwrap();
+    assert_eq!(same, topic);
+
+    let unknown = refusal(Scope::Topic, &[("retry", group(&[("backof", "2s".into())]))]);
+    assert!(unknown.contains("retry_backof") && unknown.contains("did you mean `retry_backoff`?"), "{unknown}");
+    let twice = [("retry", group(&[("backoff", "2s".into())])), ("retry_backoff", "2s".into())];
+    assert!(refusal(Scope::Topic, &twice).contains("is given twice"));
+    // An option's own name begins no group.
+    let text = refusal(Scope::App, &[("group", group(&[("protocol", "consumer".into())]))]);
+    assert!(text.contains("group"), "{text}");
+}
+
+#[test]
 fn virtual_partitions_are_a_word_a_number_or_a_boolean() {
     let cases: [(Value, VirtualPartitions); 8] = [
         ("off".into(), VirtualPartitions::Off),

@@ -1,0 +1,27 @@
+//! Groups of options: a map given under the common beginning of several names is spread over them.
+//!
+//! `retry: {backoff: "1s", backoff_max: "30s"}` is `retry_backoff` and `retry_backoff_max`. Called before options are read, by
+//! every language alike.
+
+use super::option::OptionSpec;
+use super::value::{Settings, Value};
+
+/// The settings with every group replaced by its options, in the same order. What is an option itself, or begins none, stays as
+/// it is.
+pub(super) fn spread(specs: &[OptionSpec], settings: &[(String, Value)]) -> Settings {
+    let mut flat = Vec::with_capacity(settings.len());
+    for (name, value) in settings {
+        match value {
+            Value::Map(entries) if is_group(specs, name) => {
+                flat.extend(entries.iter().map(|(member, value)| (format!("{name}_{member}"), value.clone())));
+            }
+            _ => flat.push((name.clone(), value.clone())),
+        }
+    }
+    flat
+}
+
+fn is_group(specs: &[OptionSpec], name: &str) -> bool {
+    let belongs = |spec: &OptionSpec| spec.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('_'));
+    !name.is_empty() && specs.iter().all(|spec| spec.name != name) && specs.iter().any(belongs)
+}
