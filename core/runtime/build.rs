@@ -2,10 +2,34 @@
 //! debugged, because valgrind and the sanitizers only see errors in memory that libc's allocator gave.
 //!
 //! `KARAFKA_ALLOCATOR=libc` or `mimalloc` chooses for any profile.
+//!
+//! And lists the pages of docs/options, whose Rust examples are doctests.
 
-use std::env;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
 
-fn main() {
+fn main() -> io::Result<()> {
+    list_examples()?;
+    compile_allocator();
+    Ok(())
+}
+
+/// A crate taken from a registry has no pages, and needs none.
+fn list_examples() -> io::Result<()> {
+    let pages = PathBuf::from(env::var("CARGO_MANIFEST_DIR").unwrap_or_default()).join("../../docs/options");
+    println!("cargo:rerun-if-changed={}", pages.display());
+    let mut paths: Vec<_> = fs::read_dir(&pages).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    paths.sort();
+    let mut list = String::new();
+    for (number, path) in paths.iter().enumerate() {
+        let _ = writeln!(list, "#[doc = include_str!(r#\"{}\"#)]\nstruct Page{number};", path.display());
+    }
+    fs::write(Path::new(&env::var("OUT_DIR").unwrap_or_default()).join("examples.rs"), list)
+}
+
+fn compile_allocator() {
     println!("cargo:rerun-if-changed=allocator/allocator.c");
     println!("cargo:rerun-if-env-changed=KARAFKA_ALLOCATOR");
     println!("cargo:rustc-check-cfg=cfg(karafka_mimalloc)");

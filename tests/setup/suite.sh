@@ -81,6 +81,7 @@ step c 'C, on the embedded broker' ffi/tests/run.sh
 step ruby 'Ruby, on the embedded broker' bindings/ruby/test/run.sh
 step python 'Python, on the embedded broker' bindings/python/tests/run.sh
 step parity 'one scenario table in every language' tests/parity/run.sh
+step docs 'every example of the documentation' tests/docs/run.sh
 # Most behaviours wait most of the time, for sessions to run out, say: side by side they take minutes, not half an hour.
 step behaviour 'behaviour on a real Apache Kafka' \
     cargo run --locked --quiet -p libkarafka-tests --bin with-broker "${cargo_flags[@]}" -- \

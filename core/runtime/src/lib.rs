@@ -57,6 +57,12 @@ mod shared;
 mod sync;
 mod wake;
 
+/// The Rust examples of docs/options.
+#[cfg(doctest)]
+mod examples {
+    include!(concat!(env!("OUT_DIR"), "/examples.rs"));
+}
+
 pub use admin::Admin;
 #[doc(hidden)]
 pub use allocator::Allocator;
