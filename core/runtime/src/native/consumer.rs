@@ -16,6 +16,8 @@ use std::sync::Arc;
 /// The longest that librdkafka takes. A request that times out while its coordinator is away leaves a freed object behind,
 /// on which the process aborts when the coordinator is back (librdkafka's issues 3663 and 4605).
 const OFFSETS_TIMEOUT_MS: i32 = 3_600_000;
+/// librdkafka's `RD_KAFKA_OFFSET_SPEC_LATEST`.
+const OFFSET_SPEC_LATEST: i64 = -1;
 
 pub(crate) struct Consumer {
     client: NonNull<sys::rd_kafka_t>,
@@ -168,6 +170,33 @@ impl Consumer {
             let mut requests = [request];
             sys::rd_kafka_ListConsumerGroupOffsets(client, requests.as_mut_ptr(), 1, options, queue.as_ptr());
             sys::rd_kafka_ListConsumerGroupOffsets_destroy(request);
+            sys::rd_kafka_AdminOptions_destroy(options);
+        }
+        Ok(())
+    }
+
+    /// Wakes the threads that fetch these partitions. librdkafka's answer to a rebalance resumes the partitions that stay, but
+    /// tells nobody: the thread of an otherwise silent broker notices by its next wake-up, up to a second later. A small request
+    /// to each leader is the wake-up; nobody waits for its answer, which is freed when it comes.
+    pub(crate) fn wake_fetchers(&self, partitions: impl Iterator<Item = (String, i32)>) -> Result<()> {
+        let latest = |(topic, partition): (String, i32)| PartitionOffset {
+            offset: Some(OFFSET_SPEC_LATEST),
+            ..PartitionOffset::new(&topic, partition)
+        };
+        let entries: Vec<_> = partitions.map(latest).collect();
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let list = list(&entries, "wake fetchers")?;
+        let client = self.client.as_ptr();
+        // SAFETY: client and list are valid and librdkafka copies the list; options and queue are ours and given back once. An
+        // answer to a queue that was given back is freed by librdkafka.
+        unsafe {
+            let options =
+                sys::rd_kafka_AdminOptions_new(client, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS);
+            let queue = sys::rd_kafka_queue_new(client);
+            sys::rd_kafka_ListOffsets(client, list.as_ptr(), options, queue);
+            sys::rd_kafka_queue_destroy(queue);
             sys::rd_kafka_AdminOptions_destroy(options);
         }
         Ok(())

@@ -73,6 +73,10 @@ impl Member {
         self.consumer.take()
     }
 
+    pub(super) fn owned_partitions(&self) -> impl Iterator<Item = (String, i32)> {
+        self.assigned.keys().cloned()
+    }
+
     pub(super) fn assignments(&self) -> Vec<AssignmentId> {
         self.assigned.values().map(|(id, _)| *id).collect()
     }

@@ -211,7 +211,14 @@ impl Poller {
     }
 
     fn answer(&mut self, member: usize, kind: RebalanceKind, partitions: &[PartitionOffset]) {
-        let answered = self.members[member].consumer().and_then(|consumer| consumer.answer(kind, partitions));
+        let owner = &self.members[member];
+        let stay = owner.owned_partitions().filter(|(topic, number)| {
+            partitions.iter().all(|entry| entry.partition != *number || entry.topic != *topic)
+        });
+        let answered = owner.consumer().and_then(|consumer| {
+            consumer.answer(kind, partitions)?;
+            consumer.wake_fetchers(stay)
+        });
         if let Err(error) = answered {
             self.publish_error(error, true);
         }
