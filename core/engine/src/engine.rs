@@ -212,6 +212,13 @@ impl<M: Record> Engine<M> {
                 self.dropped.push(message);
                 continue;
             }
+            if let Some(segment) = assignment.options.segment
+                && !segment.holds(&message)
+            {
+                assignment.ledger.mark(sequence);
+                self.dropped.push(message);
+                continue;
+            }
             let bytes = message.bytes();
             taken += 1;
             taken_bytes += u64::from(bytes);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::retry::Backoff;
 use crate::scheduler::PoolId;
+use crate::segment::Segment;
 
 /// Values for the whole process.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +60,8 @@ pub struct TopicOptions {
     pub retry: Backoff,
     /// A rebalance does not wait for running jobs.
     pub long_running_job: bool,
+    /// The part of the records that is handled; all others are done when they arrive. `None`: all are handled.
+    pub segment: Option<Segment>,
     /// Most messages read beyond the commit position of a partition.
     pub window: u32,
     /// Most bytes of one partition's messages waiting or running.
@@ -77,6 +80,7 @@ impl TopicOptions {
             manual_offset_management: false,
             retry: Backoff::default(),
             long_running_job: false,
+            segment: None,
             window: 16_384,
             partition_budget_bytes: 16 * 1024 * 1024,
         }

@@ -102,6 +102,8 @@ pub enum Event {
     Started { call: u64 },
     /// A handler is through with a message, so this owner must not get it again.
     Handled { owner: Owner, place: Place, offset: i64 },
+    /// An option says that no handler gets this message; the engine counts it as done.
+    Passed { owner: Owner, place: Place, offset: i64 },
     /// The engine accepted a message as done.
     Done { owner: Owner, place: Place, offset: i64 },
     /// A job was given back to the engine.

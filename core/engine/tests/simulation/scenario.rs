@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use karafka_engine::{Backoff, EngineOptions, PoolId, TopicOptions, VirtualPartitions};
+use karafka_engine::{Backoff, EngineOptions, PoolId, Segment, TopicOptions, VirtualPartitions};
 
 use crate::random::Random;
 
@@ -181,6 +181,7 @@ impl Topic {
         options.linger = random.pick(&[Duration::ZERO, Duration::ZERO, 3 * MILLISECOND, 200 * MILLISECOND]);
         options.manual_offset_management = random.chance(40);
         options.long_running_job = random.chance(25);
+        options.segment = random.chance(20).then(|| Segment::new(random.below(3) as u32, 3));
         options.window = random.pick(&[1, 3, 10, 100, 16_384]);
         options.partition_budget_bytes = if random.chance(25) { random.between(1, 1_000) } else { 1 << 20 };
         options.retry = Backoff {

@@ -1,5 +1,5 @@
 //! C8: what an owner commits it was given without a gap: each record from where it began to the offset was handed to a
-//! handler of this very ownership, or was known to be done when it began. Offsets that are missing in the log are none.
+//! handler of this very ownership, passed over because an option says so, or known to be done when it began. Offsets that are missing in the log are none.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,6 +25,9 @@ pub fn judge(history: &History) -> Vec<Violation> {
                 let Some(job) = view.job(*call) else { continue };
                 let offsets = job.parts.iter().flat_map(|part| part.offsets.iter().copied());
                 given.entry((job.owner, job.place)).or_default().offsets.extend(offsets);
+            }
+            Event::Passed { owner, place, offset } => {
+                given.entry((*owner, *place)).or_default().offsets.insert(*offset);
             }
             Event::Asked { owner, place, position, .. } => {
                 let Some(owned) = view.owned(*owner, *place).filter(|owned| owned.cut.is_none()) else { continue };

@@ -55,7 +55,7 @@ pub fn judge(history: &History) -> Vec<Violation> {
     for (index, (_, event)) in history.events.iter().enumerate() {
         view.follow(event);
         match event {
-            Event::Handled { owner, place, offset } => {
+            Event::Handled { owner, place, offset } | Event::Passed { owner, place, offset } => {
                 through.entry((*owner, *place)).or_default().handled.insert(*offset);
             }
             Event::HandedOut { call, job } => {

@@ -60,6 +60,15 @@ impl Process {
         }
     }
 
+    /// Nothing of another segment is handed out.
+    pub(super) fn look_at_segment(&self, topic: usize, job: &Job<Message>, context: &mut Context<'_>) {
+        let Some(segment) = context.scenario.topics[topic].options.segment else { return };
+        let foreign = job.messages.iter().filter(|message| !segment.holds(*message)).count();
+        if foreign > 0 {
+            self.defect(format!("a job holds {foreign} messages of another segment than {segment:?}"), context);
+        }
+    }
+
     pub(super) fn defect(&self, problem: String, context: &mut Context<'_>) {
         context.add(Event::Defect { process: self.number, problem });
     }

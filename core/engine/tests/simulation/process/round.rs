@@ -5,6 +5,7 @@ use std::time::Duration;
 use karafka_engine::{Action, Extent, Group, Instant, JobKind, Notice, Outcome, Room, metadata};
 
 use super::Process;
+use crate::broker::Message;
 use crate::group::Context;
 use crate::handler::{Call, Handler};
 use crate::history::{End, Ending, Event, HandedOut, Origin, Owner, Part, Place, Text};
@@ -101,7 +102,15 @@ impl Process {
             let now = self.now(context);
             if let Some(held) = self.held.get_mut(&place) {
                 held.position = held.position.max(next);
+                let owner = Owner { process: self.number, assignment: held.id };
+                let segment = context.scenario.topics[place.topic].options.segment;
+                let is_elsewhere = |message: &&Message| segment.is_some_and(|segment| !segment.holds(*message));
+                let elsewhere: Vec<i64> = batch.iter().filter(is_elsewhere).map(|message| message.0.offset).collect();
                 self.engine.deliver(now, held.id, batch);
+                for offset in elsewhere {
+                    context.add(Event::Passed { owner, place, offset });
+                    context.add(Event::Done { owner, place, offset });
+                }
             }
         }
         fetched
@@ -125,6 +134,7 @@ impl Process {
                 let handed_out = HandedOut { owner, place, pool, attempt, parts };
                 context.add(Event::HandedOut { call: self.called, job: handed_out });
                 self.look_at_job(&job, context);
+                self.look_at_segment(topic, &job, context);
                 self.calls.insert(self.called, Call { job, place, pool, started: false });
                 self.pools[pool].waiting.push_back(self.called);
             }
