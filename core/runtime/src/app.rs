@@ -45,6 +45,18 @@ pub(crate) struct TopicEntry {
     pub(crate) seats: SeatKind,
 }
 
+impl TopicEntry {
+    /// The consumer group that reads the topic.
+    pub(crate) fn group<'entry>(&'entry self, app: &'entry AppConfig) -> &'entry str {
+        self.config.group.as_ref().unwrap_or(&app.group)
+    }
+
+    /// The brokers of its cluster.
+    pub(crate) fn brokers<'entry>(&'entry self, app: &'entry AppConfig) -> &'entry str {
+        self.config.bootstrap_servers.as_ref().unwrap_or(&app.bootstrap_servers)
+    }
+}
+
 /// A worker's stack, as large as the system gives programs: interpreters judge by that how deep their C code may nest. Only
 /// what is used takes memory.
 const WORKER_STACK: usize = 8 << 20;
@@ -121,15 +133,16 @@ impl App {
             return Err(Error::new(ErrorKind::Stopped, "add a topic", message).with("topic", name));
         }
         let mut topics = self.0.topics.lock();
-        let group = config.group.as_ref().unwrap_or(&self.0.config.group);
-        let taken = |entry: &&TopicEntry| {
-            entry.name == name && entry.config.group.as_ref().unwrap_or(&self.0.config.group) == group
-        };
-        if topics.iter().any(|entry| taken(&entry)) {
+        let entry = TopicEntry { name: name.to_owned(), config, work, seats };
+        let app = &self.0.config;
+        let (group, brokers) = (entry.group(app), entry.brokers(app));
+        let taken =
+            |other: &TopicEntry| other.name == name && other.group(app) == group && other.brokers(app) == brokers;
+        if topics.iter().any(taken) {
             let message = "the group has a handler for this topic already; give one of them another group";
             return Err(Error::new(ErrorKind::Config, "add a topic", message).with("topic", name).with("group", group));
         }
-        topics.push(TopicEntry { name: name.to_owned(), config, work, seats });
+        topics.push(entry);
         Ok(topics.len() - 1)
     }
 

@@ -109,6 +109,15 @@ pub enum Event {
         /// Whether the group took them away without asking: what was not committed will be handled again elsewhere.
         lost: bool,
     },
+    /// A connection to a consumer group came or left, where `multiplexing` lets their number change.
+    Connection {
+        /// The consumer group.
+        group: Arc<str>,
+        /// How many there are now.
+        connections: usize,
+        /// Whether one came.
+        came: bool,
+    },
     /// Something unusual that costs nothing but redelivery or time.
     Warning {
         /// What happened, on what, and what it costs.
@@ -128,6 +137,8 @@ impl Event {
             Self::HandlerFailed { .. } => "consumer.consume.error",
             Self::PartitionsAssigned { .. } => "rebalance.partitions_assigned",
             Self::PartitionsRevoked { .. } => "rebalance.partitions_revoked",
+            Self::Connection { came: true, .. } => "connection.listener.running",
+            Self::Connection { came: false, .. } => "connection.listener.stopped",
             Self::Warning { .. } => "warning.occurred",
             Self::Phase(Phase::Initialized) => "app.initialized",
             Self::Phase(Phase::Running) => "app.running",
@@ -165,6 +176,9 @@ impl Event {
             }
             Self::PartitionsRevoked { group, partitions, lost } => {
                 vec![("group", group.to_string()), ("partitions", list(partitions)), ("lost", lost.to_string())]
+            }
+            Self::Connection { group, connections, .. } => {
+                vec![("group", group.to_string()), ("connections", connections.to_string())]
             }
             Self::Warning { message } => vec![("message", message.clone())],
             Self::Phase(_) => Vec::new(),

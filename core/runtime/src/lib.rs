@@ -48,6 +48,7 @@ mod job;
 mod lease;
 mod message;
 mod native;
+mod pattern;
 mod poller;
 mod pool;
 mod producer;

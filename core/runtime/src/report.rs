@@ -3,17 +3,36 @@
 //! One queue, many writers, read by the poller only. What one thread sends arrives in its order: a job's marks come before
 //! its end.
 
+use crate::Result;
 use crate::job::Failure;
 use crate::message::MessageInner;
+use crate::poller::View;
 use crossbeam::channel::Sender;
 use karafka_engine::{AssignmentId, Extent, JobId, Outcome};
 use std::time::Duration;
 
 pub(crate) enum Report {
-    Ended { job: JobId, outcome: Outcome, messages: Vec<MessageInner>, failure: Option<Failure> },
-    Marked { job: JobId, index: u32, extent: Extent },
-    Commit { assignment: AssignmentId, done: Sender<bool> },
+    Ended {
+        job: JobId,
+        outcome: Outcome,
+        messages: Vec<MessageInner>,
+        failure: Option<Failure>,
+    },
+    Marked {
+        job: JobId,
+        index: u32,
+        extent: Extent,
+    },
+    Commit {
+        assignment: AssignmentId,
+        done: Sender<bool>,
+    },
     Control(Control),
+    /// The topics of a subscription's cluster.
+    Looked {
+        subscription: usize,
+        view: Result<View>,
+    },
 }
 
 /// What a caller of the app wants of the poller.

@@ -4,6 +4,7 @@
 //! such as routing; the others are rules of the table's text options and say what a value must be.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::pattern::Pattern;
 
 use super::value::excerpt;
 
@@ -17,6 +18,14 @@ const LONGEST_NAME: usize = 249;
 /// letters, digits, `.`, `_` and `-`.
 pub fn validate_topic_name(name: &str) -> Result<()> {
     topic(name).map_err(|rule| refuse("name a topic", name, rule))
+}
+
+/// Checks the name of a topic that is to be read, or the pattern of such names: text that begins with `^`.
+///
+/// # Errors
+/// Kind `Config`: as [`validate_topic_name`], and for a pattern that is no regular expression.
+pub fn validate_topic_or_pattern(name: &str) -> Result<()> {
+    if Pattern::is_one(name) { Pattern::new(name).map(|_| ()) } else { validate_topic_name(name) }
 }
 
 /// Checks the name of a consumer group.
@@ -42,6 +51,9 @@ pub(super) const BOOTSTRAP: &str =
     "one or more \"host:port\" separated by commas, each port from 1 to 65535, or \"embedded://\"";
 pub(super) const ASSIGNMENT: &str =
     "\"cooperative-sticky\", \"range\", \"roundrobin\", or \"range,roundrobin\" (eager and cooperative do not mix)";
+
+pub(super) const ASSIGN: &str = "\"off\", \"all\", or partitions such as \"0,3,8-11\"";
+pub(super) const SEGMENTS: &str = "\"all\", or segments such as \"0,2\" or \"0-3\"";
 
 fn met(condition: bool, rule: &'static str) -> Rule {
     if condition { Ok(()) } else { Err(rule) }
@@ -107,4 +119,12 @@ fn is_host(host: &str) -> bool {
 pub(super) fn assignment(strategies: &str) -> Rule {
     let eager = |name: &str| matches!(name.trim(), "range" | "roundrobin");
     met(strategies == "cooperative-sticky" || strategies.split(',').all(eager), ASSIGNMENT)
+}
+
+pub(super) fn assign(partitions: &str) -> Rule {
+    met(matches!(partitions, "off" | "all") || super::numbers::parse(partitions).is_some(), ASSIGN)
+}
+
+pub(super) fn segments(segments: &str) -> Rule {
+    met(segments == "all" || super::numbers::parse(segments).is_some(), SEGMENTS)
 }

@@ -268,6 +268,43 @@ options! {
     group: Option<String> = None, text(names::GROUP, names::group), for "group.id",
         also "group_id" "consumer_group";
 
+    /// The brokers of the cluster that this topic is read from; without it, the app's `bootstrap_servers`. Topics of
+    /// several clusters share one process and one polling thread; each cluster has connections and consumer groups of
+    /// its own. See [clusters](options/clusters.md).
+    bootstrap_servers: Option<String> = None, text(names::BOOTSTRAP, names::bootstrap),
+        for "bootstrap.servers" "metadata.broker.list", also "brokers" "servers" "cluster";
+
+    /// Partitions that this process reads without asking the group: `all`, or numbers such as `0,3,8-11`. No other
+    /// process is told and none takes over; offsets are committed for the topic's group all the same. `off`: the group
+    /// shares the partitions out. See [direct assignment](options/direct-assignment.md).
+    assign: String = "off".to_owned(), text(names::ASSIGN, names::assign),
+        also "assignments" "direct_assignment" "partitions";
+
+    /// The fewest connections that this process has to the topic's group. Every connection is a member of the group
+    /// with its own client. 0 stands for as many as `multiplexing_max`: their number never changes. See
+    /// [multiplexing](options/multiplexing.md).
+    multiplexing_min: u32 = 0, count(0, 64);
+
+    /// The most connections that this process has to the topic's group. They belong to the group: topics that share
+    /// one and say something else than the default have to say the same.
+    multiplexing_max: u32 = 1, count(1, 64), also "connections" "consumers";
+
+    /// The connections that the app starts with, where their number changes. 0 stands for half of `multiplexing_max`,
+    /// and at least `multiplexing_min`.
+    multiplexing_boot: u32 = 0, count(0, 64);
+
+    /// How long a group has to stand still before a connection comes or goes, where their number changes. One comes
+    /// while one of them has several partitions, and one without any leaves.
+    multiplexing_scale_delay: Duration = Duration::from_secs(60), time(0, DAY), also "scale_delay";
+
+    /// In how many segments the topic is read, each by a consumer group of its own, which reads everything and handles
+    /// only the records whose key belongs to the segment. 1 is without segments. See [parallel
+    /// segments](options/parallel-segments.md).
+    parallel_segments_count: u32 = 1, count(1, 64), also "segments";
+
+    /// The segments that this process handles: `all`, or numbers such as `0,2` or `0-3`.
+    parallel_segments_only: String = "all".to_owned(), text(names::SEGMENTS, names::segments), also "segment_id";
+
     /// How one partition is split into parts that run in parallel, each part in order.
     ///
     /// - `off`: not split; the partition's messages run in order, one call at a time.

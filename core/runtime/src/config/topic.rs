@@ -6,7 +6,9 @@ use crate::error::Result;
 
 use super::app::relate_consumer;
 use super::field::milliseconds;
-use super::names::validate_topic_name;
+use super::kafka;
+use super::names::validate_topic_or_pattern;
+use super::numbers;
 use super::option::Scope;
 use super::problem::Problems;
 use super::quantity::show_time;
@@ -25,6 +27,41 @@ impl TopicConfig {
                 self.max_messages, self.window
             )
         });
+        self.relate_connections(problems);
+    }
+
+    /// Whether the group does not decide which partitions are read.
+    pub(crate) fn is_direct(&self) -> bool {
+        self.assign != "off"
+    }
+
+    /// The segments that are handled, in order.
+    pub(crate) fn segments(&self) -> Vec<u32> {
+        match numbers::parse(&self.parallel_segments_only) {
+            Some(some) => some.into_iter().filter_map(|number| u32::try_from(number).ok()).collect(),
+            None => (0..self.parallel_segments_count).collect(),
+        }
+    }
+
+    /// What holds between the options that decide about connections.
+    fn relate_connections(&self, problems: &mut Problems) {
+        let (min, max, boot) = (self.multiplexing_min, self.multiplexing_max, self.multiplexing_boot);
+        problems.unless(min <= max, &["multiplexing_min", "multiplexing_max"], || {
+            format!("{min} must not be more than multiplexing_max, which is {max}")
+        });
+        problems.unless(boot == 0 || (min.max(1)..=max).contains(&boot), &["multiplexing_boot"], || {
+            format!("{boot} must lie between multiplexing_min and multiplexing_max")
+        });
+        problems.unless(!self.is_direct() || max == 1, &["assign", "multiplexing_max"], || {
+            "partitions that are assigned directly have one connection: leave multiplexing out".to_owned()
+        });
+        let count = self.parallel_segments_count;
+        let only = self.segments();
+        problems.unless(
+            only.last().is_none_or(|last| *last < count),
+            &["parallel_segments_only", "parallel_segments_count"],
+            || format!("segments are numbered from 0, and there are {count}"),
+        );
     }
 
     /// Checks the topic's name, its options, and what holds between them and the app's.
@@ -32,7 +69,7 @@ impl TopicConfig {
     /// # Errors
     /// Kind `Config`, with every problem of the options on a line of its own, and the topic's name.
     pub fn validate_for(&self, topic: &str, app: &AppConfig) -> Result<()> {
-        validate_topic_name(topic)?;
+        validate_topic_or_pattern(topic)?;
         self.validate().and_then(|()| self.relate_to(app)).map_err(|error| error.with("topic", topic))
     }
 
@@ -50,6 +87,17 @@ impl TopicConfig {
         let mut raw = app.kafka.clone();
         raw.extend(self.kafka.clone());
         relate_consumer(app, &raw, &mut problems);
+        let is_dynamic = (1..self.multiplexing_max).contains(&self.multiplexing_min);
+        let is_static_member = kafka::get(&raw, "group.instance.id").is_some();
+        problems.unless(
+            !(is_dynamic && is_static_member),
+            &["multiplexing_min", "kafka[\"group.instance.id\"]"],
+            || {
+                "the brokers expect a static member to come back, so the number of connections must not change: leave \
+                 multiplexing_min out"
+                    .to_owned()
+            },
+        );
         problems.into_result()
     }
 }

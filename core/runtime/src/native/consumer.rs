@@ -9,6 +9,7 @@ use super::queue::{PartitionQueue, Queue};
 use super::{c_string, configuration, error, sys, taken, text_of};
 use crate::wake::Ready;
 use crate::{Error, ErrorKind, Result};
+use std::collections::BTreeMap;
 use std::ffi::{CString, c_char, c_void};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -20,14 +21,66 @@ const OFFSETS_TIMEOUT_MS: i32 = 3_600_000;
 const OFFSET_SPEC_LATEST: i64 = -1;
 
 pub(crate) struct Consumer {
-    client: NonNull<sys::rd_kafka_t>,
+    client: Arc<Client>,
     // Dropped before the client: `Drop` takes it out first.
     queue: Option<Queue>,
     group: CString,
 }
 
-// SAFETY: librdkafka's clients may be used from any thread.
-unsafe impl Send for Consumer {}
+/// The client itself, destroyed with the last of those who hold it.
+struct Client(NonNull<sys::rd_kafka_t>);
+
+// SAFETY: librdkafka's clients may be used from any thread, and from several at once.
+unsafe impl Send for Client {}
+// SAFETY: as above.
+unsafe impl Sync for Client {}
+
+impl Client {
+    fn as_ptr(&self) -> *mut sys::rd_kafka_t {
+        self.0.as_ptr()
+    }
+}
+
+impl Drop for Client {
+    /// Destroys the client without leaving the group (closing did, or nobody may wait for it). May wait for librdkafka's
+    /// threads to end: drop the last holder where that is allowed.
+    fn drop(&mut self) {
+        let flags = sys::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE;
+        // SAFETY: the client is ours; its queues were given back.
+        unsafe { sys::rd_kafka_destroy_flags(self.as_ptr(), flags) };
+    }
+}
+
+/// The cluster of a consumer, to be looked at from another thread than the poller's. Keeps the client.
+pub(crate) struct Cluster(Arc<Client>);
+
+impl Cluster {
+    /// All topics and their numbers of partitions, asked from a broker. Waits at most `timeout_ms`.
+    pub(crate) fn topics(&self, timeout_ms: i32) -> Result<BTreeMap<String, i32>> {
+        let mut metadata: *const sys::rd_kafka_metadata_t = std::ptr::null();
+        // SAFETY: the client is valid; the metadata is read inside of its bounds and destroyed once.
+        unsafe {
+            let code = sys::rd_kafka_metadata(
+                self.0.as_ptr(),
+                1,
+                std::ptr::null_mut(),
+                (&raw mut metadata).cast(),
+                timeout_ms,
+            ) as i32;
+            if metadata.is_null() {
+                return Err(error(code, "look for topics"));
+            }
+            let count = usize::try_from((*metadata).topic_cnt).unwrap_or(0);
+            let mut topics = BTreeMap::new();
+            for position in 0..count {
+                let topic = (*metadata).topics.add(position);
+                topics.insert(text_of((*topic).topic), (*topic).partition_cnt);
+            }
+            sys::rd_kafka_metadata_destroy(metadata);
+            Ok(topics)
+        }
+    }
+}
 
 impl Consumer {
     /// Creates the client; nothing is connected or joined before [`Self::subscribe`].
@@ -64,7 +117,7 @@ impl Consumer {
             sys::rd_kafka_set_log_queue(client.as_ptr(), queue.as_ptr());
             Queue::from_raw(queue, ready)
         };
-        Ok(Self { client, queue: Some(queue), group })
+        Ok(Self { client: Arc::new(Client(client)), queue: Some(queue), group })
     }
 
     pub(crate) fn ready(&self) -> Option<&Ready> {
@@ -77,6 +130,24 @@ impl Consumer {
         let list = list(&entries, "subscribe")?;
         // SAFETY: client and list are valid; librdkafka copies the list.
         check(unsafe { sys::rd_kafka_subscribe(self.client.as_ptr(), list.as_ptr()) } as i32, "subscribe")
+    }
+
+    /// Is a member of the group for no topics.
+    pub(crate) fn unsubscribe(&self) -> Result<()> {
+        // SAFETY: the client is valid.
+        check(unsafe { sys::rd_kafka_unsubscribe(self.client.as_ptr()) } as i32, "unsubscribe")
+    }
+
+    /// The cluster, for a look from another thread.
+    pub(crate) fn cluster(&self) -> Cluster {
+        Cluster(Arc::clone(&self.client))
+    }
+
+    /// Reads partitions beside those that are read already, without asking the group.
+    pub(crate) fn take_over(&self, partitions: &[PartitionOffset]) -> Result<()> {
+        let list = list(partitions, "take over partitions")?;
+        // SAFETY: client and list are valid; librdkafka copies the list.
+        taken(unsafe { sys::rd_kafka_incremental_assign(self.client.as_ptr(), list.as_ptr()) }, "take over partitions")
     }
 
     /// The next event that is there, without waiting. Also tells librdkafka that the application is alive.
@@ -265,13 +336,9 @@ impl Consumer {
 }
 
 impl Drop for Consumer {
-    /// Destroys the client without leaving the group (closing did, or nobody may wait for it). May wait for librdkafka's
-    /// threads to end: drop consumers where that is allowed.
+    /// Gives the queue back, then the client, unless somebody still looks at its cluster.
     fn drop(&mut self) {
         self.queue = None;
-        let flags = sys::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE;
-        // SAFETY: the client is ours; its queues were given back.
-        unsafe { sys::rd_kafka_destroy_flags(self.client.as_ptr(), flags) };
     }
 }
 

@@ -1,21 +1,26 @@
-//! How a poller comes to be: routes from topics, members from groups, client settings from the configuration.
+//! How a poller comes to be: routes from topics, subscriptions and their members from groups, client settings from the
+//! configuration.
 
+use super::direct::{Direct, Wanted};
 use super::member::Member;
 use super::prefetch::{self, Prefetch};
-use super::{Poller, Route, Source};
+use super::scaling::Limits;
+use super::subscription::{Subscription, Target};
+use super::{Poller, Route, Source, View};
 use crate::app::TopicEntry;
-use crate::config::{self, AppConfig, InitialOffset};
+use crate::config::{self, AppConfig, InitialOffset, TopicConfig};
 use crate::embedded;
 use crate::job::Job;
 use crate::lease::Renewal;
 use crate::native::Consumer;
+use crate::pattern::Pattern;
 use crate::pool::Pool;
 use crate::shared::Shared;
 use crate::wake::Ready;
 use crate::{Error, ErrorKind, Result};
 use crossbeam::sync::Parker;
-use karafka_engine::{Backoff, Engine, EngineOptions, TopicOptions};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use karafka_engine::{Backoff, Engine, EngineOptions, Segment, TopicOptions};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -51,18 +56,11 @@ pub(super) fn poller(
     };
     let pool_ids = [threads, slots];
 
-    let mut groups: Vec<(String, Vec<usize>)> = Vec::new();
+    let mut drafts: Vec<Draft> = Vec::new();
     let mut routes = Vec::new();
     for (number, entry) in topics.iter().enumerate() {
-        let group = entry.config.group.clone().unwrap_or_else(|| config.group.clone());
-        let known = groups.iter().position(|(name, _)| *name == group);
-        let member = known.unwrap_or_else(|| {
-            groups.push((group, Vec::new()));
-            groups.len() - 1
-        });
-        groups[member].1.push(number);
         let pool = Poller::pool_of(entry.seats);
-        let topic = engine.add_topic(TopicOptions {
+        let options = TopicOptions {
             virtual_partitions: spread(entry.config.virtual_partitions),
             virtual_partitions_per_job: entry.config.virtual_partitions_per_job,
             max_messages: entry.config.max_messages,
@@ -76,9 +74,15 @@ pub(super) fn poller(
             long_running_job: entry.config.long_running_job,
             window: entry.config.window,
             ..TopicOptions::new(pool_ids[pool])
-        });
-        routes.push(Route { topic, work: entry.work.clone(), pool });
+        };
+        for (group, segment) in segments(entry.group(config), &entry.config) {
+            let draft = Draft::of(&mut drafts, group, config, entry);
+            draft.topics.push((number, routes.len()));
+            let options = TopicOptions { segment, ..options };
+            routes.push(Route { registration: number, options, spare: Vec::new(), work: entry.work.clone(), pool });
+        }
     }
+    refuse_both_ways(&drafts)?;
 
     let mut poller = Poller {
         config: config.clone(),
@@ -88,7 +92,12 @@ pub(super) fn poller(
         pool_ids,
         engine,
         routes,
+        subscriptions: Vec::new(),
         members: Vec::new(),
+        dead_letter_topics: dead_letter_topics(topics),
+        is_joined: false,
+        is_scaling: false,
+        next_scale: None,
         partitions: HashMap::new(),
         sources: HashMap::new(),
         next_token: 0,
@@ -102,36 +111,141 @@ pub(super) fn poller(
         fetched: Vec::new(),
         ready_jobs: Vec::new(),
         last_stall_check: Instant::now(),
-        unjoined: Vec::new(),
         renewal: Renewal::new(),
     };
-    let prefetch = Prefetch::new(config.memory_budget_bytes, prefetch::ASSUMED.max(groups.len() as u64));
+    let prefetch = Prefetch::new(config.memory_budget_bytes, prefetch::ASSUMED.max(drafts.len() as u64));
     // Clients are made here, on the caller's thread, so that a refused setting is the caller's error.
-    for (number, (group, members_topics)) in groups.iter().enumerate() {
-        let settings = settings(config, topics, members_topics, group, prefetch)?;
-        poller.add_member(number, group, members_topics, topics, settings)?;
+    for draft in &drafts {
+        poller.add_subscription(draft, topics, prefetch)?;
     }
     Ok(poller)
 }
 
+/// A subscription that is being made: what topics have to have in common to share connections.
+struct Draft {
+    group: String,
+    brokers: String,
+    is_direct: bool,
+    /// The number under which each topic was registered, and its route.
+    topics: Vec<(usize, usize)>,
+}
+
+impl Draft {
+    /// The one that a topic belongs to.
+    fn of<'draft>(
+        drafts: &'draft mut Vec<Self>,
+        group: String,
+        config: &AppConfig,
+        entry: &TopicEntry,
+    ) -> &'draft mut Self {
+        let brokers = entry.brokers(config).to_owned();
+        let is_direct = entry.config.is_direct();
+        let is_it = |draft: &Self| draft.group == group && draft.brokers == brokers && draft.is_direct == is_direct;
+        let known = drafts.iter().position(is_it).unwrap_or(drafts.len());
+        if known == drafts.len() {
+            drafts.push(Self { group, brokers, is_direct, topics: Vec::new() });
+        }
+        &mut drafts[known]
+    }
+}
+
+/// The groups that read a topic, each with the segment that it handles.
+fn segments(group: &str, config: &TopicConfig) -> Vec<(String, Option<Segment>)> {
+    let count = config.parallel_segments_count;
+    if count <= 1 {
+        return vec![(group.to_owned(), None)];
+    }
+    let handled = config.segments().into_iter();
+    handled.map(|index| (format!("{group}-parallel-{index}"), Some(Segment::new(index, count)))).collect()
+}
+
+/// Whoever commits for a group without being its member is refused while it has members.
+fn refuse_both_ways(drafts: &[Draft]) -> Result<()> {
+    let both = drafts.iter().find(|draft| {
+        let is_other = |other: &&Draft| other.group == draft.group && other.brokers == draft.brokers;
+        draft.is_direct && drafts.iter().filter(is_other).count() > 1
+    });
+    let Some(draft) = both else { return Ok(()) };
+    let message = "a group has topics with `assign` and topics without; give one of them another group";
+    Err(Error::new(ErrorKind::Config, "start", message).with("group", &draft.group))
+}
+
+/// The topics to which failures go.
+fn dead_letter_topics(topics: &[TopicEntry]) -> BTreeSet<String> {
+    let target = |entry: &TopicEntry| {
+        let known = entry.config.entries().into_iter();
+        known.filter(|(name, _)| *name == "dead_letter_queue_topic").map(|(_, topic)| topic).collect::<Vec<_>>()
+    };
+    topics.iter().flat_map(target).collect()
+}
+
+/// Between how many connections the group of these topics has: what one of them says counts for all.
+fn limits(group: &str, configs: &[&TopicConfig]) -> Result<Limits> {
+    let default = TopicConfig::default();
+    let said = |of: fn(&TopicConfig) -> u64| {
+        let mut said = configs.iter().map(|config| of(config)).filter(|value| *value != of(&default));
+        let first = said.next().unwrap_or_else(|| of(&default));
+        if said.all(|other| other == first) {
+            return Ok(first);
+        }
+        let message = "topics of one group say different things about `multiplexing`; give one of them another group";
+        Err(Error::new(ErrorKind::Config, "start", message).with("group", group))
+    };
+    let min = said(|config| config.multiplexing_min.into())?;
+    let max = said(|config| config.multiplexing_max.into())?;
+    let boot = said(|config| config.multiplexing_boot.into())?;
+    let delay = said(|config| u64::try_from(config.multiplexing_scale_delay.as_millis()).unwrap_or(u64::MAX))?;
+    let small = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
+    Ok(Limits::new(small(min), small(max), small(boot), Duration::from_millis(delay)))
+}
+
 impl Poller {
-    fn add_member(
-        &mut self,
-        number: usize,
-        group: &str,
-        numbers: &[usize],
-        topics: &[TopicEntry],
-        settings: BTreeMap<String, String>,
-    ) -> Result<()> {
+    fn add_subscription(&mut self, draft: &Draft, topics: &[TopicEntry], prefetch: Prefetch) -> Result<()> {
+        let entries: Vec<_> =
+            draft.topics.iter().filter_map(|(number, route)| Some((topics.get(*number)?, *route))).collect();
+        let configs: Vec<_> = entries.iter().map(|(entry, _)| &entry.config).collect();
+        let limits = if draft.is_direct { Limits::ONE } else { limits(&draft.group, &configs)? };
+        let settings = settings(&self.config, &entries, draft, prefetch)?;
+        let mut subscription =
+            Subscription::new(&draft.group, &draft.brokers, settings, draft.is_direct.then(Direct::default), limits);
+        for (entry, route) in entries {
+            if Pattern::is_one(&entry.name) {
+                subscription.patterns.push((Pattern::new(&entry.name)?, route));
+                continue;
+            }
+            let topic = self.engine.add_topic(self.routes[route].options);
+            subscription.add_name(&entry.name, Target { route, topic });
+            if let Some(direct) = &mut subscription.direct {
+                direct.add(&entry.name, Wanted::new(&entry.config.assign));
+            }
+        }
+        let boot = subscription.limits.boot;
+        self.is_scaling |= subscription.limits.is_dynamic();
+        self.subscriptions.push(subscription);
+        for position in 0..boot {
+            self.add_connection(self.subscriptions.len() - 1, position)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a client for one more member of a group, at this position among the group's. Returns the member's place.
+    pub(super) fn add_connection(&mut self, number: usize, position: usize) -> Result<usize> {
         let token = self.next_token;
         self.next_token += 1;
-        let consumer = self.client(token, group, &settings)?;
-        let poll_every = poll_interval(&settings);
-        let names = numbers.iter().map(|topic| (topics[*topic].name.clone(), *topic)).collect();
-        self.sources.insert(token, Source::Member(number));
-        self.members.push(Member::new(Arc::from(group), consumer, names, poll_every));
-        self.unjoined.push((token, settings));
-        Ok(())
+        let subscription = &self.subscriptions[number];
+        let (group, settings) = (Arc::clone(&subscription.group), subscription.settings_at(position));
+        let consumer = self.client(token, &group, &settings)?;
+        let member = Member::new(group, number, token, consumer, poll_interval(&settings));
+        let members = &mut self.subscriptions[number].members;
+        let place = members.get(position).copied().unwrap_or(self.members.len());
+        if place < self.members.len() {
+            self.members[place] = member;
+        } else {
+            members.push(place);
+            self.members.push(member);
+        }
+        self.sources.insert(token, Source::Member(place));
+        Ok(place)
     }
 
     fn client(&self, token: u64, group: &str, settings: &BTreeMap<String, String>) -> Result<Consumer> {
@@ -144,65 +258,103 @@ impl Poller {
     pub(super) fn connect(&mut self) {
         let deadline = Instant::now() + FIRST_LOOK;
         let mut partitions = 0;
-        for member in 0..self.members.len() {
-            for name in self.members[member].names() {
-                match self.look_at(member, &name, deadline) {
-                    Ok(count) => partitions += count as u64,
+        let mut views = Vec::new();
+        for number in 0..self.subscriptions.len() {
+            let subscription = &self.subscriptions[number];
+            let Some(&member) = subscription.members.first() else { continue };
+            let names = subscription.names();
+            let mut view = View::new();
+            for name in &names {
+                match self.ask(deadline, || self.members[member].consumer()?.partition_count(name, LOOK_SLICE_MS)) {
+                    Ok(count) => {
+                        let count = count.unwrap_or_default();
+                        partitions += count as u64;
+                        view.insert(name.clone(), i32::try_from(count).unwrap_or(i32::MAX));
+                    }
                     Err(error) => {
                         // What librdkafka has told meanwhile may hold the cause.
                         self.serve_member(Instant::now(), member);
-                        self.first_look_failed(member, &error, &name);
+                        self.first_look_failed(member, &error, name);
                         break;
                     }
                 }
             }
+            if !self.subscriptions[number].patterns.is_empty() {
+                match self.ask(deadline, || self.members[member].consumer()?.cluster().topics(LOOK_SLICE_MS)) {
+                    Ok(all) => view = all.unwrap_or_default(),
+                    Err(error) => {
+                        self.serve_member(Instant::now(), member);
+                        self.first_look_failed(member, &error, "a pattern");
+                    }
+                }
+                partitions += self.take_view(Instant::now(), number, &view);
+            }
+            views.push((number, view));
         }
         self.divide_prefetch(partitions);
-        for member in 0..self.members.len() {
-            let names = self.members[member].names();
-            let joined = self.members[member].consumer().and_then(|consumer| consumer.subscribe(&names));
-            if let Err(error) = joined {
-                self.publish_error(error, true);
-            }
+        self.is_joined = true;
+        for (number, view) in views {
+            self.join(number, &view);
+        }
+    }
+
+    /// Joins a group with all connections, or takes over what is assigned directly.
+    fn join(&mut self, number: usize, view: &View) {
+        let now = Instant::now();
+        let subscription = &mut self.subscriptions[number];
+        let looks = match &subscription.direct {
+            Some(direct) => direct.needs_view(),
+            None => !subscription.patterns.is_empty(),
+        };
+        if looks {
+            subscription.lookout.looked(now, !view.is_empty());
+        }
+        if subscription.direct.is_some() {
+            self.take_view(now, number, view);
+        } else {
+            let chosen: Vec<_> = subscription.chosen.keys().cloned().collect();
+            subscription.want(chosen.iter());
+            self.subscribe_anew(number);
         }
     }
 
     /// Where there are more partitions than were reckoned with, the clients, which joined nothing yet, are made anew with
     /// less for each.
     fn divide_prefetch(&mut self, partitions: u64) {
-        for (member, (token, mut settings)) in std::mem::take(&mut self.unjoined).into_iter().enumerate() {
-            if partitions <= prefetch::ASSUMED {
-                continue;
-            }
-            Prefetch::new(self.config.memory_budget_bytes, partitions).lower(&mut settings);
-            let group = Arc::clone(self.members[member].group());
-            match self.client(token, &group, &settings) {
-                // Its predecessor is connected to a broker that answers, so that it goes at once.
-                Ok(client) => drop(self.members[member].replace_consumer(client)),
-                Err(error) => self.publish_error(error, true),
+        if partitions <= prefetch::ASSUMED {
+            return;
+        }
+        let prefetch = Prefetch::new(self.config.memory_budget_bytes, partitions);
+        for number in 0..self.subscriptions.len() {
+            prefetch.lower(&mut self.subscriptions[number].settings);
+            for (position, place) in self.subscriptions[number].members.clone().into_iter().enumerate() {
+                let settings = self.subscriptions[number].settings_at(position);
+                let (token, group) = (self.members[place].token, Arc::clone(self.members[place].group()));
+                match self.client(token, &group, &settings) {
+                    // Its predecessor is connected to a broker that answers, so that it goes at once.
+                    Ok(client) => drop(self.members[place].replace_consumer(client)),
+                    Err(error) => self.publish_error(error, true),
+                }
             }
         }
     }
 
-    /// Asks for a topic in slices, so that a stop is never late by more than one of them. Answers how many partitions it
-    /// has; 0 for a pattern, and when nothing is known yet.
-    fn look_at(&self, member: usize, name: &str, deadline: Instant) -> Result<usize> {
+    /// Asks the cluster in slices, so that a stop is never late by more than one of them; `None` when one is asked for.
+    fn ask<T>(&self, deadline: Instant, question: impl Fn() -> Result<T>) -> Result<Option<T>> {
         loop {
-            let looked =
-                self.members[member].consumer().and_then(|consumer| consumer.partition_count(name, LOOK_SLICE_MS));
-            match looked {
+            match question() {
                 Err(error) if error.kafka().is_some_and(|number| number < 0) && Instant::now() < deadline => {
                     if self.shared.is_stop_asked() {
-                        return Ok(0);
+                        return Ok(None);
                     }
                 }
-                other => return other,
+                other => return other.map(Some),
             }
         }
     }
 
     fn first_look_failed(&self, member: usize, error: &Error, topic: &str) {
-        let brokers = &self.config.bootstrap_servers;
+        let brokers = self.brokers(member);
         let message = if error.kafka().is_some_and(|number| number < 0) {
             let cause = self.members[member].last_failure().unwrap_or_else(|| error.message().to_owned());
             format!("no broker answered within {FIRST_LOOK:?}: {cause}; tried {brokers}, trying on")
@@ -222,21 +374,21 @@ impl Poller {
 /// The client settings of one group's member, ours and the user's; the user's win where they may.
 fn settings(
     config: &AppConfig,
-    topics: &[TopicEntry],
-    numbers: &[usize],
-    group: &str,
+    entries: &[(&TopicEntry, usize)],
+    draft: &Draft,
     prefetch: Prefetch,
 ) -> Result<BTreeMap<String, String>> {
+    let group = &draft.group;
     let mut settings = config.client_settings(group);
-    let embedded = embedded::is_embedded(&config.bootstrap_servers);
-    if embedded && !config.kafka.keys().any(|name| CLASSIC.contains(&name.as_str())) {
+    let embedded = embedded::is_embedded(&draft.brokers);
+    if embedded && !draft.is_direct && !config.kafka.keys().any(|name| CLASSIC.contains(&name.as_str())) {
         // The embedded broker's classic groups take nearly a session to rebalance; those of KIP-848 do not.
         settings.insert("group.protocol".to_owned(), "consumer".to_owned());
         settings.remove("partition.assignment.strategy");
     }
-    settings.insert("bootstrap.servers".to_owned(), embedded::resolve(&config.bootstrap_servers)?);
+    settings.insert("bootstrap.servers".to_owned(), embedded::resolve(&draft.brokers)?);
     prefetch.apply(&mut settings, config.kafka.contains_key("fetch.message.max.bytes"));
-    let configs = || numbers.iter().filter_map(|number| topics.get(*number)).map(|entry| (&entry.name, &entry.config));
+    let configs = || entries.iter().map(|(entry, _)| (&entry.name, &entry.config));
     let earliest = configs().all(|(_, topic)| topic.initial_offset == InitialOffset::Earliest);
     if !earliest && configs().any(|(_, topic)| topic.initial_offset == InitialOffset::Earliest) {
         let message = "topics of one group start at different initial offsets; give one of them another group";
@@ -255,6 +407,12 @@ fn settings(
         settings.insert(name.clone(), value.clone());
     }
     settings.insert("log.queue".to_owned(), "true".to_owned());
+    if draft.is_direct {
+        // Nobody's member: what concerns members would only be in the way.
+        for name in ["group.protocol", "group.instance.id", "group.remote.assignor"] {
+            settings.remove(name);
+        }
+    }
     Ok(settings)
 }
 

@@ -58,6 +58,12 @@ impl Poller {
         }
     }
 
+    /// The brokers of a member, as the user wrote them.
+    pub(super) fn brokers(&self, member: usize) -> &str {
+        let subscription = self.members.get(member).and_then(|member| self.subscriptions.get(member.subscription));
+        subscription.map_or("", |subscription| subscription.brokers.as_str())
+    }
+
     pub(super) fn member_error(&mut self, now: Instant, member: usize, number: i32, fatal: bool, text: String) {
         // Of topics that are gone or closed to us, each is told; texts of other errors vary from one time to the next.
         let about = if is_about_a_topic(number) { text.as_str() } else { "" };
@@ -77,7 +83,7 @@ impl Poller {
         let error = Error::new(kind_of(number), "poll", text)
             .kafka_code(number)
             .with("group", &group)
-            .with("brokers", &self.config.bootstrap_servers);
+            .with("brokers", self.brokers(member));
         if fatal {
             let end =
                 Error::new(error.kind(), "poll", error.message()).kafka_code(number).with("group", &group).fatal();

@@ -4,7 +4,9 @@
 //! share, and how a client's events reach them. Nothing here waits.
 
 use super::Poller;
+use super::multiplexing::LEAVING_LOOK;
 use super::rebalance::Change;
+use super::subscription::Assigned;
 use crate::native::{Consumer, ConsumerEvent, RebalanceKind, code, describe};
 use crate::{Error, ErrorKind, Result};
 use karafka_engine::{AssignmentId, CommitId};
@@ -15,9 +17,15 @@ use std::time::{Duration, Instant};
 pub(super) struct Member {
     pub(super) group: Arc<str>,
     pub(super) consumer: Option<Consumer>,
-    /// Topic names to route numbers; patterns are kept apart.
-    pub(super) topics: HashMap<String, usize>,
-    pub(super) assigned: HashMap<(String, i32), (AssignmentId, u64)>,
+    /// What it reads, by its place among the poller's.
+    pub(super) subscription: usize,
+    /// Of its client's queue.
+    pub(super) token: u64,
+    /// Since when it has this client.
+    pub(super) since: Instant,
+    /// It takes nothing over any more, and is gone once it has left the group.
+    pub(super) is_leaving: bool,
+    pub(super) assigned: Assigned,
     pub(super) change: Change,
     pub(super) commits: HashMap<u64, Vec<(AssignmentId, CommitId, String, i32)>>,
     next_ticket: u64,
@@ -32,14 +40,18 @@ pub(super) struct Member {
 impl Member {
     pub(super) fn new(
         group: Arc<str>,
+        subscription: usize,
+        token: u64,
         consumer: Consumer,
-        topics: HashMap<String, usize>,
         poll_every: Duration,
     ) -> Self {
         Self {
             group,
             consumer: Some(consumer),
-            topics,
+            subscription,
+            token,
+            since: Instant::now(),
+            is_leaving: false,
             assigned: HashMap::new(),
             change: Change::None,
             commits: HashMap::new(),
@@ -57,11 +69,6 @@ impl Member {
 
     pub(super) fn consumer(&self) -> Result<&Consumer> {
         self.consumer.as_ref().ok_or_else(|| Error::new(ErrorKind::Stopped, "poll", "the consumer is closed"))
-    }
-
-    /// The names of its topics, patterns among them.
-    pub(super) fn names(&self) -> Vec<String> {
-        self.topics.keys().cloned().collect()
     }
 
     /// Puts another client in the place of one that joined nothing yet; gives that one back.
@@ -96,12 +103,20 @@ impl Member {
         self.assigned.remove(key).map(|(_, token)| token)
     }
 
-    pub(super) fn next_wake(&self, now: Instant) -> Instant {
-        let mut wake = self.polled + self.poll_every;
+    /// `None` for the place of a connection that is gone.
+    pub(super) fn next_wake(&self, now: Instant) -> Option<Instant> {
+        self.consumer.as_ref()?;
+        let mut wake = self.polled + if self.is_leaving { LEAVING_LOOK } else { self.poll_every };
         if let Change::Fetching { retry_at, .. } = &self.change {
             wake = wake.min(*retry_at);
         }
-        wake.max(now)
+        Some(wake.max(now))
+    }
+
+    /// Whether half of the time is over after which it has to be polled: it is polled with the first that is due, so that many
+    /// clients do not wake the poller one by one.
+    fn is_soon_due(&self, now: Instant) -> bool {
+        self.consumer.is_some() && now.saturating_duration_since(self.polled) >= self.poll_every / 2
     }
 
     pub(super) fn is_giving_up(&self, assignment: AssignmentId) -> bool {
@@ -117,17 +132,21 @@ impl Member {
 impl Poller {
     /// Polls members that were silent, so that their group knows the application lives.
     pub(super) fn serve_due_members(&mut self, now: Instant) {
+        let is_due = |member: &Member| member.next_wake(now).is_some_and(|wake| wake <= now);
+        if !self.members.iter().any(is_due) {
+            return;
+        }
         for member in 0..self.members.len() {
-            if self.members[member].next_wake(now) <= now {
-                if let Change::Fetching { ticket, retry_at, .. } = &self.members[member].change
-                    && *retry_at <= now
-                {
-                    if *ticket != 0 {
-                        let text = "no answer yet, asking again".to_owned();
-                        self.offsets_failed(now, member, code::TIMED_OUT, text);
-                    }
-                    self.fetch_offsets(now, member);
+            if let Change::Fetching { ticket, retry_at, .. } = &self.members[member].change
+                && *retry_at <= now
+            {
+                if *ticket != 0 {
+                    let text = "no answer yet, asking again".to_owned();
+                    self.offsets_failed(now, member, code::TIMED_OUT, text);
                 }
+                self.fetch_offsets(now, member);
+            }
+            if is_due(&self.members[member]) || self.members[member].is_soon_due(now) {
                 self.serve_member(now, member);
             }
         }

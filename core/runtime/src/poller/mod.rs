@@ -12,15 +12,21 @@
 
 mod boot;
 mod commits;
+mod direct;
 mod errors;
+mod lookout;
 mod member;
+mod multiplexing;
 mod notice;
 mod prefetch;
 mod reader;
 mod rebalance;
+mod scaling;
 mod shutdown;
+mod subscription;
 
 pub(crate) use errors::log;
+pub(crate) use lookout::View;
 
 use crate::app::{SeatKind, TopicEntry, Work};
 use crate::batch::{Batch, BatchInner, Group};
@@ -38,13 +44,14 @@ use crate::wake::Ready;
 use crate::{Error, ErrorKind, Result};
 use crossbeam::channel::Sender;
 use crossbeam::sync::Parker;
-use karafka_engine::{Action, AssignmentId, CommitId, Engine, Outcome, PoolId, TopicId};
+use karafka_engine::{Action, AssignmentId, CommitId, Engine, Outcome, PoolId, TopicId, TopicOptions};
 use member::Member;
 use shutdown::Shutdown;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use subscription::{Subscription, Target};
 
 /// How long an app that its last handle left may take to stop.
 pub(crate) const ABANDONED: Duration = Duration::from_secs(5);
@@ -58,9 +65,13 @@ const STALL_CHECK: Duration = Duration::from_secs(2);
 /// Most messages that one partition gives in one round, so that all have their turn.
 const ROUND: usize = 1000;
 
-/// A topic that is read, by a member of one group.
+/// How the records of a topic, or of those that a pattern chooses, are handled for one group.
 struct Route {
-    topic: TopicId,
+    /// The number that its topic was registered with.
+    registration: usize,
+    options: TopicOptions,
+    /// Numbers of the engine that topics of a pattern have left behind.
+    spare: Vec<TopicId>,
     work: Work,
     pool: usize,
 }
@@ -70,6 +81,7 @@ struct Partition {
     assignment: Arc<Assignment>,
     member: usize,
     route: usize,
+    topic: TopicId,
     queue: PartitionQueue,
     /// The lowest offset that may come next: the log is read forwards.
     next_offset: i64,
@@ -90,7 +102,15 @@ pub(crate) struct Poller {
     pool_ids: [PoolId; 2],
     engine: Engine<MessageInner>,
     routes: Vec<Route>,
+    subscriptions: Vec<Subscription>,
     members: Vec<Member>,
+    /// Where failures go: patterns do not choose them.
+    dead_letter_topics: BTreeSet<String>,
+    /// Whether the groups were joined.
+    is_joined: bool,
+    /// Whether the connections of some group may change in number, and when to think of it next.
+    is_scaling: bool,
+    next_scale: Option<Instant>,
     partitions: HashMap<AssignmentId, Partition>,
     /// Whose queue each token stands for.
     sources: HashMap<u64, Source>,
@@ -110,8 +130,6 @@ pub(crate) struct Poller {
     /// Empty between dispatches; kept for its memory.
     ready_jobs: Vec<Job>,
     last_stall_check: Instant,
-    /// By member, its client's token and settings, until the cluster was seen and the group is joined.
-    unjoined: Vec<(u64, BTreeMap<String, String>)>,
     renewal: Renewal,
 }
 
@@ -166,6 +184,8 @@ impl Poller {
                 return;
             }
             self.settle_phase();
+            self.look_out(now);
+            self.next_scale = self.scale(now);
             self.check_stalls(now);
             let next = self.next_wake(now);
             let next = self.renewal.end_round(&self.shared.lease, next);
@@ -187,9 +207,9 @@ impl Poller {
 
     fn next_wake(&self, now: Instant) -> Instant {
         let mut wake = now + LONGEST_SLEEP;
-        for member in &self.members {
-            wake = wake.min(member.next_wake(now));
-        }
+        let members = self.members.iter().filter_map(|member| member.next_wake(now));
+        let looks = self.subscriptions.iter().filter_map(|subscription| subscription.lookout.next_wake());
+        wake = members.chain(looks).chain(self.next_scale).fold(wake, Instant::min);
         if let Some(deadline) = self.engine.deadline() {
             wake = wake.min(self.start + deadline.since(karafka_engine::Instant::START));
         }
@@ -230,6 +250,7 @@ impl Poller {
                     }
                 }
                 Report::Control(control) => self.control(now, &control),
+                Report::Looked { subscription, view } => self.looked(now, subscription, view),
             }
         }
     }
@@ -408,7 +429,7 @@ impl Poller {
             batch,
             context,
             kind: job.kind,
-            topic_index: partition.route,
+            topic_index: route.registration,
             handler,
             pool: Arc::clone(&self.pools[route.pool]),
             completed: false,
@@ -423,16 +444,17 @@ impl Poller {
         &mut self,
         now: Instant,
         member: usize,
-        route: usize,
+        target: Target,
         offset: &crate::native::PartitionOffset,
     ) -> Result<()> {
+        self.leave_to(now, member, target.topic, offset.partition);
         let token = self.next_token;
         self.next_token += 1;
         let ready = Ready::new(token, Arc::clone(&self.shared.waker));
         let owner = &self.members[member];
         let queue = owner.consumer()?.partition_queue(&offset.topic, offset.partition, ready)?;
         let start = karafka_engine::Start { offset: offset.offset, metadata: offset.metadata.as_deref() };
-        let id = self.engine.assign(self.at(now), self.routes[route].topic, offset.partition, start);
+        let id = self.engine.assign(self.at(now), target.topic, offset.partition, start);
         let assignment = Assignment {
             id,
             topic: Arc::from(offset.topic.as_str()),
@@ -444,7 +466,8 @@ impl Poller {
         let partition = Partition {
             assignment: Arc::new(assignment),
             member,
-            route,
+            route: target.route,
+            topic: target.topic,
             queue,
             // Records from below the committed offset come when that is beyond the end of the log.
             next_offset: offset.offset.unwrap_or(0),
@@ -454,6 +477,18 @@ impl Poller {
         self.members[member].opened(&offset.topic, offset.partition, id, token);
         self.mark_readable(id);
         Ok(())
+    }
+
+    /// A partition that another connection of this process lost without knowing it yet: it goes on with its new member.
+    fn leave_to(&mut self, now: Instant, member: usize, topic: TopicId, partition: i32) {
+        let is_it =
+            |held: &Partition| held.topic == topic && held.assignment.partition == partition && held.member != member;
+        let held = self.partitions.iter().find(|(_, held)| is_it(held)).map(|(id, _)| *id);
+        if let Some(id) = held {
+            self.engine.lose(self.at(now), id);
+            self.put_back(|job| job.context.assignment.id == id);
+            self.close(id);
+        }
     }
 
     /// Forgets a partition that is given up or lost; handles kept by jobs say "revoked" from now on.

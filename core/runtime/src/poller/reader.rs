@@ -105,8 +105,7 @@ impl Poller {
         self.put_back(|job| job.context.assignment.id == id);
         self.answer_waiters(id, None, false);
         let start = karafka_engine::Start { offset: None, metadata: None };
-        let topic = self.routes[partition.route].topic;
-        let new = self.engine.assign(self.at(now), topic, old.partition, start);
+        let new = self.engine.assign(self.at(now), partition.topic, old.partition, start);
         partition.assignment = Arc::new(Assignment {
             id: new,
             topic: Arc::clone(&old.topic),

@@ -6,6 +6,7 @@
 //! is the rebalance answered; polling goes on meanwhile. Lost: all at once, nothing is committed.
 
 use super::Poller;
+use super::subscription::Target;
 use crate::event::Event;
 use crate::native::{Consumer, PartitionOffset, RebalanceKind, code, describe, kind_of};
 use crate::{Error, ErrorKind, Result};
@@ -38,8 +39,8 @@ pub(super) enum Change {
 
 impl Poller {
     pub(super) fn begin_assign(&mut self, now: Instant, member: usize, partitions: Vec<PartitionOffset>) {
-        if partitions.is_empty() || self.shutdown.is_some() {
-            // An app that ends takes nothing over any more.
+        if partitions.is_empty() || self.shutdown.is_some() || self.members[member].is_leaving {
+            // An app or a connection that ends takes nothing over any more.
             self.answer(member, RebalanceKind::Assign, &[]);
             return;
         }
@@ -76,6 +77,7 @@ impl Poller {
         answered: u64,
         result: Result<Vec<PartitionOffset>, (i32, String)>,
     ) {
+        let ends = self.shutdown.is_some() || self.members[member].is_leaving;
         let Change::Fetching { ticket, partitions, retry_at, .. } = &mut self.members[member].change else { return };
         if *ticket != answered {
             return;
@@ -92,7 +94,7 @@ impl Poller {
             self.offsets_failed(now, member, number, text);
             return;
         }
-        let partitions = if self.shutdown.is_some() { Vec::new() } else { std::mem::take(partitions) };
+        let partitions = if ends { Vec::new() } else { std::mem::take(partitions) };
         self.members[member].change = Change::None;
         let offsets: HashMap<_, _> = result
             .unwrap_or_default()
@@ -106,7 +108,7 @@ impl Poller {
                 start.offset = known.offset;
                 start.metadata.clone_from(&known.metadata);
             }
-            let Some(route) = self.route(member, &start.topic) else {
+            let Some(target) = self.target(member, &start.topic) else {
                 let message = "a partition of a topic without handler was assigned";
                 self.publish_error(
                     Error::new(ErrorKind::Internal, "assign", message).with("topic", &start.topic),
@@ -114,7 +116,7 @@ impl Poller {
                 );
                 continue;
             };
-            match self.open(now, member, route, &start) {
+            match self.open(now, member, target, &start) {
                 Ok(()) => {
                     // The metadata is ours; librdkafka must not carry it into its own state.
                     start.metadata = None;
@@ -128,8 +130,8 @@ impl Poller {
         self.shared.publisher.publish(&Event::PartitionsAssigned { group, partitions: names(&taken) });
     }
 
-    fn route(&self, member: usize, topic: &str) -> Option<usize> {
-        self.members[member].topics.get(topic).copied()
+    fn target(&self, member: usize, topic: &str) -> Option<Target> {
+        self.subscriptions.get(self.members[member].subscription)?.target(topic)
     }
 
     // ---- partitions that go
@@ -212,11 +214,16 @@ impl Poller {
 
     fn answer(&mut self, member: usize, kind: RebalanceKind, partitions: &[PartitionOffset]) {
         let owner = &self.members[member];
+        let subscription = self.subscriptions.get(owner.subscription);
+        let is_direct = subscription.is_some_and(|subscription| subscription.direct.is_some());
         let stay = owner.owned_partitions().filter(|(topic, number)| {
             partitions.iter().all(|entry| entry.partition != *number || entry.topic != *topic)
         });
         let answered = owner.consumer().and_then(|consumer| {
-            consumer.answer(kind, partitions)?;
+            match kind {
+                RebalanceKind::Assign if is_direct => consumer.take_over(partitions)?,
+                _ => consumer.answer(kind, partitions)?,
+            }
             consumer.wake_fetchers(stay)
         });
         if let Err(error) = answered {

@@ -103,7 +103,7 @@ impl Poller {
                     if let Some(shutdown) = &mut self.shutdown {
                         shutdown.end = Some(now + farewell + destroy);
                     }
-                    for member in &self.members {
+                    for member in self.members.iter().filter(|member| !member.is_leaving) {
                         if let Ok(consumer) = member.consumer()
                             && let Err(error) = consumer.close()
                         {
