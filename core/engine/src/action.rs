@@ -5,6 +5,7 @@ use std::fmt;
 use crate::assignment::{AssignmentId, TopicId};
 use crate::instant::Instant;
 use crate::job::JobId;
+use crate::letters::LetterId;
 use crate::metadata::{Problem, UserMetadataTooLong};
 
 /// Names a commit of one assignment; later commits have greater ids.
@@ -31,6 +32,18 @@ pub enum Action<M> {
     Release {
         /// Which.
         assignment: AssignmentId,
+    },
+    /// Copy a message to the dead letter topic, and tell the result by `dead_lettered`, exactly once; a copy that was not
+    /// acknowledged gives the message back.
+    DeadLetter {
+        /// Whose message.
+        assignment: AssignmentId,
+        /// To be given back with the result.
+        id: LetterId,
+        /// What to copy.
+        message: M,
+        /// How often it was handed to the handler in this ownership.
+        attempts: u32,
     },
     /// Messages the engine is through with: free them. The emptied list may come back by `recycle`.
     Dropped(Vec<M>),
@@ -71,10 +84,23 @@ pub enum Notice {
         assignment: AssignmentId,
         /// The first message that is not marked; `None` when all are.
         offset: Option<i64>,
-        /// From 1: which attempt failed.
+        /// From 1: which attempt at this message failed.
         attempt: u32,
         /// When the next one is due; `None` when there will be none here.
         next_attempt: Option<Instant>,
+    },
+    /// A message is given up. Said before the failure of its call, and before [`Action::DeadLetter`].
+    GivenUp {
+        /// The job whose call was the last.
+        job: JobId,
+        /// Whose message.
+        assignment: AssignmentId,
+        /// Which.
+        offset: i64,
+        /// How often it was handed to the handler in this ownership.
+        attempts: u32,
+        /// The letter as which it leaves; `None`: it counts as done.
+        letter: Option<LetterId>,
     },
     /// A partitioner failed; the messages went to one virtual partition.
     PartitionerFailed {

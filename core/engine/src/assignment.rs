@@ -10,6 +10,7 @@ use crate::ahead::{PATIENCE, Place, Useful};
 use crate::committer::Commits;
 use crate::instant::Instant;
 use crate::ledger::Ledger;
+use crate::letters::Letters;
 use crate::options::TopicOptions;
 use crate::partitioner::Partitioner;
 use crate::scheduler::Counted;
@@ -51,7 +52,7 @@ impl AssignmentId {
 pub(crate) enum Stage {
     /// Messages are read and handed out.
     Active,
-    /// Given up: running jobs are awaited until the deadline.
+    /// Given up: running jobs and dead letters on their way are awaited until the deadline.
     Draining { deadline: Instant },
     /// Given up: the last commit is awaited until the deadline. Marks do not count any more.
     LastCommit { deadline: Instant },
@@ -77,6 +78,8 @@ pub(crate) struct Assignment<M> {
     pub(crate) arrivals: VecDeque<(u64, Instant)>,
     pub(crate) asking_partitioner: bool,
     pub(crate) unmarked: Unmarked,
+    /// Messages that were given up and whose copies are not acknowledged.
+    pub(crate) letters: Letters<M>,
     pub(crate) commits: Commits,
     pub(crate) running_jobs: u32,
     /// When the last job ended.

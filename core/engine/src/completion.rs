@@ -3,24 +3,16 @@
 use std::ops::Range;
 
 use crate::action::{Action, Notice};
+use crate::after::{After, Call, Culprit, Ending, Marks, Next, Ownership, Verdict, after};
 use crate::assignment::{Assignment, AssignmentId, Stage};
 use crate::engine::Engine;
+use crate::failure::{Blame, Failed};
 use crate::instant::Instant;
 use crate::job::{Extent, JobId, JobKind, Outcome, Part, RunningJob};
 use crate::ledger::Ledger;
 use crate::partitioner::Partitioner;
 use crate::record::Record;
-use crate::timers::Timer;
-use crate::virtual_partition::State;
 use crate::waiting::Queued;
-
-/// How the call of a handler ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
-    Done,
-    Failed,
-    NotStarted,
-}
 
 impl<M: Record> Engine<M> {
     /// Records messages of a running job as done. Returns whether the partition is still owned; if not, or if the job
@@ -78,6 +70,8 @@ impl<M: Record> Engine<M> {
         if let Some(job) = self.jobs.finish(id) {
             let handled = if outcome == Outcome::Done { job.sequences.len() as u64 } else { 0 };
             self.scheduler.job_ended(job.pool, now, handled);
+            #[cfg(feature = "planted")]
+            self.planted_letter(&job, &outcome, &mut messages);
             if self.assignments.get(job.assignment).is_some() {
                 match job.kind {
                     JobKind::Handle => self.settle(now, id, &job, &outcome, &mut messages),
@@ -95,77 +89,66 @@ impl<M: Record> Engine<M> {
         self.drop_messages(messages);
     }
 
-    /// What happens after a handler: the only place that decides it. First what is done, then what goes back to its
-    /// mailbox, then what each virtual partition waits for next.
+    /// What happens after a handler, as [`after`] decides it. First what is done, then what goes back to its mailbox or
+    /// leaves, then what each virtual partition waits for next.
     fn settle(&mut self, now: Instant, id: JobId, job: &RunningJob, outcome: &Outcome, messages: &mut Vec<M>) {
         let Some(assignment) = self.assignments.get_mut(job.assignment) else {
             return;
         };
-        let ending = match outcome {
-            Outcome::Done => Ending::Done,
-            Outcome::NotStarted => Ending::NotStarted,
-            // A partitioner's answer is none to the question whether messages were handled.
-            Outcome::Failed {} | Outcome::Keyed(_) | Outcome::KeyFailed => Ending::Failed,
-        };
         assignment.running_jobs -= 1;
         assignment.job_ended = now;
+        let policy = assignment.options.policy();
+        let ownership = assignment.ownership();
+        let (ending, named) = match *outcome {
+            Outcome::Done => (Ending::Done, None),
+            Outcome::NotStarted => (Ending::NotStarted, None),
+            Outcome::Failed { verdict, culprit } => (Ending::Failed(verdict), culprit),
+            // A partitioner's answer is none to the question whether messages were handled.
+            Outcome::Keyed(_) | Outcome::KeyFailed => (Ending::Failed(Verdict::Unsaid), None),
+        };
         if ending == Ending::Done {
-            assignment.record_handled(job);
-        }
-        let active = assignment.stage == Stage::Active;
-        let complete = messages.len() == job.sequences.len();
-        let (mut kept, mut kept_bytes) = (0, 0);
-        let mut next_attempt: Option<Instant> = None;
-        // From the last message to the first, so that each goes in front of those behind it.
-        for part in job.parts.iter().rev().filter(|_| active) {
-            let mut first = None;
-            if ending != Ending::Done && complete {
-                for &sequence in job.sequences_of(part).iter().rev() {
-                    let Some(message) = messages.pop() else { break };
-                    if assignment.ledger.is_done(sequence) {
-                        self.dropped.push(message);
-                        continue;
-                    }
-                    #[cfg(feature = "planted")]
-                    if self.planted.is(crate::Planted::MailboxDropped) {
-                        self.dropped.push(message);
-                        continue;
-                    }
-                    let bytes = message.bytes();
-                    kept += 1;
-                    kept_bytes += u64::from(bytes);
-                    first = Some(sequence);
-                    assignment.mailboxes.push_front(part.index, Queued { message, sequence, bytes });
+            let call = Call { ownership, ending, undone: 0, progress: true, culprit: Culprit::Unknown, deliveries: 1 };
+            let After { marks, resets, next, .. } = after(&policy, &call);
+            assignment.record_handled(job, marks);
+            for part in job.parts.iter().rev().filter(|_| next == Next::GoOn) {
+                if resets {
+                    assignment.mailboxes.troubles.reset(part.index);
                 }
-            }
-            match (ending, first) {
-                (Ending::Failed, Some(sequence)) => {
-                    let failures = assignment.mailboxes.count_failure(part.index, sequence);
-                    #[cfg(feature = "planted")]
-                    self.planted.count_failure(assignment, part.name);
-                    let due = now + assignment.options.retry.delay(failures);
-                    assignment.mailboxes.set_waiting(part.index, State::BackingOff, due);
-                    self.timers.set(due, Timer::VirtualPartition(job.assignment, part.index));
-                    next_attempt = Some(next_attempt.map_or(due, |earlier| earlier.min(due)));
-                }
-                (Ending::NotStarted, Some(_)) => assignment.mailboxes.set_ready_again(part.index),
-                _ if assignment.mailboxes.end_job(part.index) => {
+                if assignment.mailboxes.end_job(part.index) {
                     assignment.gather(&mut self.timers, now, job.assignment, part.index);
                 }
-                _ => {}
             }
+            let count = job.sequences.len() as u64;
+            assignment.release(count, job.bytes);
+            self.budget.give_back(count, job.bytes);
+            return;
         }
-        let (left, left_bytes) = (job.sequences.len() as u64 - kept, job.bytes.saturating_sub(kept_bytes));
+        let complete = messages.len() == job.sequences.len();
+        let blame = assignment.blame(job, named);
+        let mut failure = Failed { job: id, now, policy, ownership, ending, blame, complete, kept: (0, 0), next: None };
+        // From the last message to the first, so that each goes in front of those behind it.
+        for part in job.parts.iter().rev().filter(|_| ownership == Ownership::Held) {
+            self.settle_failed(job, part, messages, &mut failure);
+        }
+        let Some(assignment) = self.assignments.get_mut(job.assignment) else {
+            return;
+        };
+        let (left, left_bytes) =
+            (job.sequences.len() as u64 - failure.kept.0, job.bytes.saturating_sub(failure.kept.1));
         assignment.release(left, left_bytes);
         self.budget.give_back(left, left_bytes);
-        if ending == Ending::Failed {
-            let undone = job.sequences.iter().copied().find(|&sequence| !assignment.ledger.is_done(sequence));
-            let offset = undone.and_then(|sequence| assignment.ledger.offset(sequence));
-            let (assignment, attempt) = (job.assignment, job.attempt);
-            let notice = Notice::HandlerFailed { job: id, assignment, offset, attempt, next_attempt };
+        if matches!(ending, Ending::Failed(_)) {
+            let Blame { offset, attempt, .. } = blame;
+            let notice = Notice::HandlerFailed {
+                job: id,
+                assignment: job.assignment,
+                offset,
+                attempt: if attempt == 0 { job.attempt } else { attempt },
+                next_attempt: failure.next,
+            };
             self.actions.push_back(Action::Notice(notice));
         }
-        if ending != Ending::Done && active && !complete {
+        if ownership == Ownership::Held && !complete {
             self.messages_missing(job);
         }
     }
@@ -247,19 +230,29 @@ impl<M: Record> Engine<M> {
 }
 
 impl<M> Assignment<M> {
+    fn ownership(&self) -> Ownership {
+        match self.stage {
+            Stage::Active => Ownership::Held,
+            Stage::Draining { .. } => Ownership::Leaving,
+            Stage::LastCommit { .. } => Ownership::Gone,
+        }
+    }
+
     /// A handler returned without an error: its messages are done, or under manual offset management handled.
-    fn record_handled(&mut self, job: &RunningJob) {
-        if !self.marks_count() {
-            return;
+    fn record_handled(&mut self, job: &RunningJob, marks: Marks) {
+        if self.mailboxes.troubles.has_failures() {
+            job.sequences.iter().for_each(|&sequence| self.mailboxes.troubles.forget(sequence));
         }
-        if !self.options.manual_offset_management {
-            mark_all(&mut self.ledger, &job.sequences);
-            return;
-        }
-        for part in job.parts.iter().filter(|part| part.shared) {
-            for &sequence in job.sequences_of(part) {
-                if !self.ledger.is_done(sequence) {
-                    self.unmarked.keep(&self.ledger, part.name, sequence);
+        match marks {
+            Marks::Nothing => {}
+            Marks::All => mark_all(&mut self.ledger, &job.sequences),
+            Marks::Handled => {
+                for part in job.parts.iter().filter(|part| part.shared) {
+                    for &sequence in job.sequences_of(part) {
+                        if !self.ledger.is_done(sequence) {
+                            self.unmarked.keep(&self.ledger, part.name, sequence);
+                        }
+                    }
                 }
             }
         }

@@ -6,7 +6,7 @@ use crate::instant::Instant;
 use crate::job::{Group, Job, JobKind, Part, RunningJob};
 use crate::record::Record;
 use crate::scheduler::PoolId;
-use crate::virtual_partition::Taken;
+use crate::virtual_partition::{Index, Taken};
 
 /// Most messages of a job for the partitioner: enough to make the crossing into a host language cheap, few enough that
 /// the first of them do not wait long.
@@ -52,7 +52,7 @@ impl<M: Record> Engine<M> {
         }
         assignment.asking_partitioner = true;
         let running = assignment.running(JobKind::Key, id, 1, bytes, sequences, parts);
-        self.hand_out(running, messages, Vec::new())
+        self.hand_out(running, messages, Vec::new(), Vec::new())
     }
 
     /// A share of the ready virtual partitions; `None` when everything that was ready turned out to be done already.
@@ -64,15 +64,21 @@ impl<M: Record> Engine<M> {
         let mut messages = self.spare.pop().unwrap_or_default();
         let (mut sequences, mut parts) = self.jobs.lists();
         let mut groups = Vec::new();
-        let (mut attempt, mut bytes) = (1, 0);
-        let (mut skipped, mut skipped_bytes) = (0, 0);
+        let (mut attempts, mut bytes) = (Vec::new(), 0);
+        let (mut skipped, mut skipped_bytes) = (Vec::new(), 0);
         while let Some((index, alone)) = assignment.mailboxes.peek_ready() {
             if !parts.is_empty() && (alone || parts.len() >= per_job || messages.len() >= share) {
                 break;
             }
             let start = messages.len();
             let ledger = &assignment.ledger;
-            let taken = assignment.mailboxes.take_ready(most - start, |queued| {
+            let suspects = if alone { assignment.mailboxes.suspects(index) } else { 0 };
+            let room = match suspects {
+                0 => most - start,
+                _ if assignment.options.bisect => most.min(suspects.div_ceil(2) as usize),
+                _ => 1,
+            };
+            let taken = assignment.mailboxes.take_ready(room, |queued| {
                 // Only a message that was in a job before can have been marked.
                 let used = !alone || !ledger.is_done(queued.sequence);
                 if used {
@@ -80,23 +86,23 @@ impl<M: Record> Engine<M> {
                     sequences.push(queued.sequence);
                     messages.push(queued.message);
                 } else {
-                    skipped += 1;
+                    skipped.push(queued.sequence);
                     skipped_bytes += u64::from(queued.bytes);
                     self.dropped.push(queued.message);
                 }
                 used
             });
-            let Some((&first, taken)) = sequences.get(start).zip(taken) else {
+            let Some((_, taken)) = sequences.get(start).zip(taken) else {
                 assignment.mailboxes.end_job(index);
                 continue;
             };
-            if start == 0 {
-                attempt = assignment.mailboxes.failures_of(index, first).saturating_add(1);
+            let part = Part { returned: alone, suspect: suspects > 0, ..part(taken, start, messages.len()) };
+            if alone {
+                attempts = assignment.attempts(index, &sequences);
             }
-            let part = part(taken, start, messages.len());
             #[cfg(feature = "planted")]
             if start == 0 {
-                attempt = self.planted.attempt(assignment, part.name, attempt);
+                self.planted.falsify_attempts(assignment, part.name, &mut attempts, sequences.len());
             }
             groups.push(Group { virtual_partition: part.name, start: part.start, len: part.len });
             parts.push(part);
@@ -104,29 +110,49 @@ impl<M: Record> Engine<M> {
                 break;
             }
         }
-        assignment.held_messages -= skipped;
-        assignment.held_bytes -= skipped_bytes;
+        for &sequence in &skipped {
+            assignment.mailboxes.troubles.forget(sequence);
+        }
+        let skipped = skipped.len() as u64;
+        assignment.release(skipped, skipped_bytes);
         self.budget.give_back(skipped, skipped_bytes);
         if messages.is_empty() {
             self.jobs.keep_lists(sequences, parts);
             self.spare.push(messages);
             return None;
         }
+        let attempt = attempts.first().copied().unwrap_or(1);
         let running = assignment.running(JobKind::Handle, id, attempt, bytes, sequences, parts);
-        self.hand_out(running, messages, groups)
+        self.hand_out(running, messages, groups, attempts)
     }
 
-    fn hand_out(&mut self, mut running: RunningJob, messages: Vec<M>, groups: Vec<Group>) -> Option<Job<M>> {
+    fn hand_out(
+        &mut self,
+        mut running: RunningJob,
+        messages: Vec<M>,
+        groups: Vec<Group>,
+        attempts: Vec<u32>,
+    ) -> Option<Job<M>> {
         running.since = self.clock;
         let RunningJob { kind, assignment, topic, partition, pool, attempt, .. } = running;
         self.assignments.get_mut(assignment)?.running_jobs += 1;
         self.scheduler.job_started(pool);
         let id = self.jobs.start(running);
-        Some(Job { id, kind, assignment, topic, partition, messages, groups, attempt })
+        Some(Job { id, kind, assignment, topic, partition, messages, groups, attempt, attempts })
     }
 }
 
 impl<M> Assignment<M> {
+    /// Which attempt each message of a virtual partition is at; empty when it is the first for all of them.
+    fn attempts(&self, index: Index, sequences: &[u64]) -> Vec<u32> {
+        let troubles = &self.mailboxes.troubles;
+        let failures = |&sequence: &u64| troubles.failures(index, sequence);
+        if sequences.iter().all(|sequence| failures(sequence) == 0) {
+            return Vec::new();
+        }
+        sequences.iter().map(|sequence| failures(sequence).saturating_add(1)).collect()
+    }
+
     fn running(
         &self,
         kind: JobKind,
@@ -154,5 +180,14 @@ impl<M> Assignment<M> {
 
 fn part(taken: Taken, start: usize, end: usize) -> Part {
     let Taken { index, name, shared } = taken;
-    Part { index, name, shared, start: start as u32, len: (end - start) as u32, marked: 0 }
+    Part {
+        index,
+        name,
+        shared,
+        start: start as u32,
+        len: (end - start) as u32,
+        marked: 0,
+        returned: false,
+        suspect: false,
+    }
 }

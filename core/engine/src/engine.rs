@@ -16,6 +16,7 @@ use crate::dispatch::MOST_TO_KEY;
 use crate::instant::Instant;
 use crate::job::Jobs;
 use crate::ledger::{Delivery, Ledger};
+use crate::letters::Letters;
 use crate::metadata;
 use crate::options::{EngineOptions, TopicOptions, VirtualPartitions};
 use crate::partitioner::{Partitioner, Route};
@@ -123,6 +124,7 @@ impl<M: Record> Engine<M> {
             arrivals: VecDeque::new(),
             asking_partitioner: false,
             unmarked: Unmarked::new(),
+            letters: Letters::new(),
             running_jobs: 0,
             job_ended: now,
             held_messages: 0,
@@ -281,6 +283,7 @@ impl<M: Record> Engine<M> {
                     }
                 }
                 Timer::Life(id) => self.advance_life(now, id),
+                Timer::Letter(id) => self.send_letters(now, id),
             }
         }
         self.commit_if_due(now);

@@ -1,5 +1,6 @@
 //! Jobs: what one call of a handler gets, and what the engine remembers of it until it is handed back.
 
+use crate::after::Verdict;
 use crate::assignment::{AssignmentId, TopicId};
 use crate::instant::Instant;
 use crate::scheduler::PoolId;
@@ -38,8 +39,10 @@ pub struct Job<M> {
     pub messages: Vec<M>,
     /// The virtual partitions of the messages; empty for [`JobKind::Key`].
     pub groups: Vec<Group>,
-    /// From 1: which attempt this is for the first message. Messages behind it may be here for the first time.
+    /// From 1: which attempt this is for the first message, in this ownership.
     pub attempt: u32,
+    /// The same for each message; empty when it is the first attempt for all of them.
+    pub attempts: Vec<u32>,
 }
 
 /// The messages of one virtual partition in a job.
@@ -67,14 +70,24 @@ pub enum Extent {
 pub enum Outcome {
     /// The handler returned. Without manual offset management all messages are done.
     Done,
-    /// The handler failed: what is not marked is retried after the back-off.
-    Failed {},
+    /// The handler failed: what is not marked is retried after the back-off, or given up.
+    Failed {
+        /// What its language says about it.
+        verdict: Verdict,
+        /// The index of the message that made it fail, if it says so.
+        culprit: Option<u32>,
+    },
     /// The handler was never called: put back, without counting an attempt.
     NotStarted,
     /// The partitioner's answers, one for each message of a [`JobKind::Key`] job.
     Keyed(Vec<u64>),
     /// The partitioner failed: the messages of the job go to one virtual partition.
     KeyFailed,
+}
+
+impl Outcome {
+    /// A failure of which nothing else is known.
+    pub const FAILED: Self = Self::Failed { verdict: Verdict::Unsaid, culprit: None };
 }
 
 /// The engine's side of a job.
@@ -107,6 +120,10 @@ pub(crate) struct Part {
     pub(crate) len: u32,
     /// How many of its first messages a prefix mark has covered.
     pub(crate) marked: u32,
+    /// Whether messages at its front were in a job before.
+    pub(crate) returned: bool,
+    /// Whether it was taken from messages that failed together before.
+    pub(crate) suspect: bool,
 }
 
 impl RunningJob {

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod action;
+pub mod after;
 mod ahead;
 mod assignment;
 mod budget;
@@ -14,9 +15,11 @@ mod committer;
 mod completion;
 mod dispatch;
 mod engine;
+mod failure;
 mod instant;
 mod job;
 pub mod ledger;
+mod letters;
 mod life;
 pub mod metadata;
 mod options;
@@ -28,16 +31,19 @@ mod retry;
 mod scheduler;
 mod segment;
 mod timers;
+mod trouble;
 mod unmarked;
 mod virtual_partition;
 mod waiting;
 mod watch;
 
 pub use action::{Action, CommitFailure, CommitId, Notice, Room, Stall, Start, Totals};
+pub use after::{GivenUp, Verdict};
 pub use assignment::{AssignmentId, TopicId};
 pub use engine::Engine;
 pub use instant::Instant;
 pub use job::{Extent, Group, Job, JobId, JobKind, Outcome};
+pub use letters::LetterId;
 pub use options::{EngineOptions, TopicOptions, VirtualPartitions};
 pub use partitioner::hash_key;
 #[cfg(feature = "planted")]

@@ -28,7 +28,7 @@ impl<M: Record> Engine<M> {
             return;
         };
         if assignment.stage == Stage::Active {
-            let (messages, bytes) = assignment.drop_queued(&mut self.dropped);
+            let (messages, bytes) = assignment.drop_queued(false, &mut self.dropped);
             self.budget.give_back(messages, bytes);
         }
         if !matches!(assignment.stage, Stage::LastCommit { .. }) {
@@ -44,7 +44,9 @@ impl<M: Record> Engine<M> {
     pub fn lose(&mut self, now: Instant, id: AssignmentId) {
         self.observe(now);
         self.actions.retain(|action| match action {
-            Action::Commit { assignment, .. } | Action::Release { assignment } => *assignment != id,
+            Action::Commit { assignment, .. }
+            | Action::Release { assignment }
+            | Action::DeadLetter { assignment, .. } => *assignment != id,
             Action::Dropped(_) | Action::Notice(_) => true,
         });
         self.forget(id);
@@ -58,7 +60,7 @@ impl<M: Record> Engine<M> {
         #[cfg(feature = "planted")]
         self.planted.keep_entries(&self.jobs, id, &assignment);
         self.scheduler.left(assignment.options.pool, assignment.counted);
-        let (messages, bytes) = assignment.drop_queued(&mut self.dropped);
+        let (messages, bytes) = assignment.drop_queued(true, &mut self.dropped);
         self.budget.give_back(messages, bytes);
     }
 
@@ -71,10 +73,12 @@ impl<M: Record> Engine<M> {
             let running = assignment.running_jobs;
             #[cfg(feature = "planted")]
             let running = if self.planted.is(crate::Planted::RevokeAnsweredEarly) { 0 } else { running };
-            if running > 0 && !assignment.options.long_running_job {
-                if now < deadline {
-                    return;
-                }
+            let running = if assignment.options.long_running_job { 0 } else { running };
+            // Whoever owns the partition next would give a letter up again that is on its way now.
+            if (running > 0 || assignment.letters.is_any_sent()) && now < deadline {
+                return;
+            }
+            if running > 0 {
                 let notice = Notice::RevokeDeadlinePassed { assignment: id, running };
                 self.actions.push_back(Action::Notice(notice));
             }
@@ -123,8 +127,9 @@ impl<M: Record> Engine<M> {
 }
 
 impl<M> Assignment<M> {
-    /// Empties the mailboxes; returns what was given back, in messages and bytes.
-    fn drop_queued(&mut self, dropped: &mut Vec<M>) -> (u64, u64) {
+    /// Empties the mailboxes, and takes back the letters that wait here, or counts out `all` of them; returns what was
+    /// given back, in messages and bytes.
+    fn drop_queued(&mut self, all: bool, dropped: &mut Vec<M>) -> (u64, u64) {
         let (mut messages, mut bytes) = (0, 0);
         let mut drop = |queued: crate::waiting::Queued<M>| {
             messages += 1;
@@ -133,6 +138,8 @@ impl<M> Assignment<M> {
         };
         self.intake.drain(..).for_each(&mut drop);
         self.mailboxes.clear(&mut drop);
+        let (letters, letter_bytes) = self.letters.drain(all, |message| dropped.push(message));
+        let (messages, bytes) = (messages + letters, bytes + letter_bytes);
         self.release(messages, bytes);
         (messages, bytes)
     }

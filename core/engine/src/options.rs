@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::after::{GivenUp, Policy};
 use crate::retry::Backoff;
 use crate::scheduler::PoolId;
 use crate::segment::Segment;
@@ -42,6 +43,7 @@ impl Default for EngineOptions {
 
 /// Values of one subscribed topic; each is independent of all others.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools)] // Independent switches, not the states of one thing.
 pub struct TopicOptions {
     /// The seats that run this topic's jobs.
     pub pool: PoolId,
@@ -58,6 +60,16 @@ pub struct TopicOptions {
     pub manual_offset_management: bool,
     /// The wait after a failure.
     pub retry: Backoff,
+    /// How often a message is tried again in one ownership before it is given up; `None`: without end.
+    pub max_retries: Option<u32>,
+    /// What becomes of a message that is given up.
+    pub given_up: GivenUp,
+    /// The handler's language decides about each failed message: so that it can, the culprit of a failure is found.
+    pub strategy: bool,
+    /// A success in a virtual partition starts the counting of its failures again.
+    pub independent: bool,
+    /// The culprit of a failed call is found by halves instead of message by message.
+    pub bisect: bool,
     /// A rebalance does not wait for running jobs.
     pub long_running_job: bool,
     /// The part of the records that is handled; all others are done when they arrive. `None`: all are handled.
@@ -79,10 +91,30 @@ impl TopicOptions {
             linger: Duration::ZERO,
             manual_offset_management: false,
             retry: Backoff::default(),
+            max_retries: None,
+            given_up: GivenUp::Never,
+            strategy: false,
+            independent: false,
+            bisect: false,
             long_running_job: false,
             segment: None,
             window: 16_384,
             partition_budget_bytes: 16 * 1024 * 1024,
+        }
+    }
+}
+
+impl TopicOptions {
+    /// What decides after a call.
+    pub(crate) fn policy(&self) -> Policy {
+        Policy {
+            manual_offset_management: self.manual_offset_management,
+            max_retries: self.max_retries,
+            given_up: self.given_up,
+            strategy: self.strategy,
+            independent: self.independent,
+            bisect: self.bisect,
+            long_running: self.long_running_job,
         }
     }
 }

@@ -6,9 +6,12 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::after::GivenUp;
 use crate::assignment::{Assignment, AssignmentId, Assignments, TopicId};
-use crate::job::{Jobs, RunningJob};
+use crate::engine::Engine;
+use crate::job::{Jobs, Outcome, RunningJob};
 use crate::metadata;
+use crate::record::Record;
 
 /// A defect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +34,15 @@ pub enum Planted {
     MetadataCut,
     /// A partition is given up while its jobs run.
     RevokeAnsweredEarly,
+    /// A message is sent to the dead letters though its partition is lost.
+    LetterThoughLost,
+    /// A message that was given up counts as done before its copy is acknowledged.
+    LetterDoneEarly,
 }
 
 impl Planted {
     /// Every one of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::CommitAtDelivery,
         Self::LateMarkAccepted,
         Self::RetryCounterKept,
@@ -45,6 +52,8 @@ impl Planted {
         Self::OldEntryHidesRecord,
         Self::MetadataCut,
         Self::RevokeAnsweredEarly,
+        Self::LetterThoughLost,
+        Self::LetterDoneEarly,
     ];
 }
 
@@ -82,6 +91,22 @@ impl Memory {
         attempt.max(kept.map_or(1, |failures| failures + 1))
     }
 
+    /// The same for the messages of a job.
+    pub(crate) fn falsify_attempts<M>(
+        &self,
+        assignment: &Assignment<M>,
+        name: u64,
+        attempts: &mut Vec<u32>,
+        messages: usize,
+    ) {
+        let first = attempts.first().copied().unwrap_or(1);
+        let said = self.attempt(assignment, name, first);
+        if said > first {
+            attempts.resize(messages, 1);
+            attempts[0] = said;
+        }
+    }
+
     /// Remembers what still runs of a partition that is lost.
     pub(crate) fn keep_entries<M>(&mut self, jobs: &Jobs, id: AssignmentId, assignment: &Assignment<M>) {
         let sequences = jobs.iter().filter(|job| job.assignment == id).flat_map(|job| &job.sequences);
@@ -92,6 +117,23 @@ impl Memory {
     /// Whether a message is taken for the one that still runs.
     pub(crate) fn hides<M>(&mut self, assignment: &Assignment<M>, offset: i64) -> bool {
         self.is(Planted::OldEntryHidesRecord) && self.entries.remove(&(assignment.topic, assignment.partition, offset))
+    }
+}
+
+impl<M: Record> Engine<M> {
+    /// Sends the message of a failed call off although nobody owns its partition here any more.
+    pub(crate) fn planted_letter(&mut self, job: &RunningJob, outcome: &Outcome, messages: &mut Vec<M>) {
+        let options = self.topics.get(job.topic.0 as usize);
+        let leaves = options.is_some_and(|options| matches!(options.given_up, GivenUp::Dispatched { .. }));
+        let lost = self.assignments.get(job.assignment).is_none();
+        if self.planted.is(Planted::LetterThoughLost)
+            && leaves
+            && lost
+            && matches!(outcome, Outcome::Failed { .. })
+            && let Some(message) = messages.pop()
+        {
+            self.post_though_lost(job.assignment, message, job.attempt);
+        }
     }
 }
 

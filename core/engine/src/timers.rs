@@ -18,6 +18,8 @@ pub(crate) enum Timer {
     Pause(AssignmentId),
     /// A partition that is being given up has a deadline or a commit to send again.
     Life(AssignmentId),
+    /// A dead letter that could not be sent is to be sent again.
+    Letter(AssignmentId),
 }
 
 #[derive(Debug, Default)]

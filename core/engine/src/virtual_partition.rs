@@ -10,6 +10,7 @@ use hashbrown::HashMap;
 use crate::ahead::Useful;
 use crate::instant::Instant;
 use crate::partitioner::{Route, Spread};
+use crate::trouble::Troubles;
 use crate::waiting::{List, Queued, Waiting};
 
 /// A virtual partition without messages stays known until this many have gathered: keys come back, and two operations on
@@ -32,6 +33,8 @@ pub(crate) enum State {
     Running,
     /// The end of its back-off, when it is due.
     BackingOff,
+    /// The arrival of a dead letter of its.
+    Dispatching,
 }
 
 #[derive(Debug)]
@@ -43,15 +46,8 @@ struct VirtualPartition {
     state: State,
     /// Whether later messages may join it under its name.
     shared: bool,
-    /// Whether it failed last time; how often is in a table of its own, because few ever do.
+    /// Whether messages at its front were in a job before; how it failed is in a table of its own, because few ever do.
     failed: bool,
-}
-
-/// Failures in a row of a message that was the first unmarked one.
-#[derive(Clone, Copy, Debug)]
-struct Failures {
-    times: u32,
-    sequence: u64,
 }
 
 /// What a job took from a virtual partition.
@@ -75,7 +71,7 @@ pub(crate) struct Mailboxes<M> {
     messages: u64,
     /// Virtual partitions under a name that have no message and are in no job.
     empty: usize,
-    failures: HashMap<u64, Failures, Spread>,
+    pub(crate) troubles: Troubles,
     /// Whether messages wait for no company.
     eager: bool,
     /// Most messages of one virtual partition that count as useful.
@@ -97,7 +93,7 @@ impl<M> Mailboxes<M> {
             ready_messages: 0,
             messages: 0,
             empty: 0,
-            failures: HashMap::with_hasher(Spread::default()),
+            troubles: Troubles::new(),
             eager,
             depth,
             useful: Useful::default(),
@@ -154,7 +150,7 @@ impl<M> Mailboxes<M> {
             }
             State::Lingering => return Some(index),
             State::Running => self.useful.running += u64::from(length <= self.depth),
-            State::BackingOff => {}
+            State::BackingOff | State::Dispatching => {}
         }
         None
     }
@@ -168,7 +164,7 @@ impl<M> Mailboxes<M> {
         }
     }
 
-    /// The virtual partition that would be taken next, and whether it failed last time, so that it is retried without
+    /// The virtual partition that would be taken next, and whether it failed before, so that it is retried without
     /// company.
     #[inline]
     pub(crate) fn peek_ready(&self) -> Option<(Index, bool)> {
@@ -182,10 +178,14 @@ impl<M> Mailboxes<M> {
         let index = self.ready.pop_front()?;
         let partition = self.partitions.get_mut(index as usize)?.as_mut()?;
         partition.state = State::Running;
-        let before = u64::from(partition.list.length());
+        let (failed, length) = (partition.failed, partition.list.length());
+        let before = u64::from(length);
         self.ready_messages -= before;
         self.waiting.take(&mut partition.list, most, each);
         let after = u64::from(partition.list.length());
+        if failed {
+            self.troubles.took(index, length - partition.list.length());
+        }
         self.messages -= before - after;
         self.useful.ready -= before.min(self.depth);
         self.useful.running += after.min(self.depth);
@@ -199,10 +199,7 @@ impl<M> Mailboxes<M> {
         let Some(partition) = self.partitions.get_mut(index as usize).and_then(Option::as_mut) else {
             return false;
         };
-        if partition.failed {
-            partition.failed = false;
-            self.failures.remove(&u64::from(index));
-        }
+        partition.failed = partition.failed && self.troubles.passed(index);
         partition.state = State::Idle;
         let length = u64::from(partition.list.length());
         if length == 0 {
@@ -282,21 +279,33 @@ impl<M> Mailboxes<M> {
         }
     }
 
-    /// Counts a failure of a virtual partition whose first unmarked message is now `sequence`; returns how many times
-    /// this message has failed in a row.
-    pub(crate) fn count_failure(&mut self, index: Index, sequence: u64) -> u32 {
-        let times = self.failures_of(index, sequence).saturating_add(1);
+    /// `count` messages of a failed job are in front of their virtual partition again, of which from now on the first
+    /// `suspects` are to run without others.
+    pub(crate) fn came_back(&mut self, index: Index, count: u32, suspects: u32) {
         if let Some(partition) = self.partition_mut(index) {
             partition.failed = true;
-            self.failures.insert(u64::from(index), Failures { times, sequence });
+            self.troubles.came_back(index, count, suspects);
         }
-        times
     }
 
-    /// Earlier failures in a row of the message `sequence`.
-    pub(crate) fn failures_of(&self, index: Index, sequence: u64) -> u32 {
-        let failures = self.failures.get(&u64::from(index)).filter(|failures| failures.sequence == sequence);
-        failures.map_or(0, |failures| failures.times)
+    /// How many messages at the front of a virtual partition failed together, so that one of them is to blame.
+    pub(crate) fn suspects(&self, index: Index) -> u32 {
+        self.troubles.of(index).suspects
+    }
+
+    /// The dead letter that a virtual partition waited for has arrived, or nobody waits for it any more.
+    pub(crate) fn letter_arrived(&mut self, index: Index) {
+        let Some(partition) = self.partition_mut(index).filter(|found| found.state == State::Dispatching) else {
+            return;
+        };
+        if partition.list.length() > 0 {
+            self.set_ready(index);
+            return;
+        }
+        partition.state = State::Idle;
+        partition.failed = false;
+        self.troubles.passed(index);
+        self.retire(index);
     }
 
     /// Empties all mailboxes. Virtual partitions of running jobs are forgotten too: nothing is put back any more.
@@ -396,7 +405,7 @@ impl<M> Mailboxes<M> {
             match state {
                 State::Ready => useful.ready += u64::from(length).min(self.depth),
                 State::Running => useful.running += u64::from(length).min(self.depth),
-                State::Idle | State::Lingering | State::BackingOff => {}
+                State::Idle | State::Lingering | State::BackingOff | State::Dispatching => {}
             }
             empty += usize::from(state == State::Idle && length == 0);
             if state == State::Ready {

@@ -113,6 +113,7 @@ impl<M: Record> Engine<M> {
             State::Ready => !assignment.enlisted,
             State::Running => assignment.running_jobs == 0,
             State::Lingering | State::BackingOff => assignment.mailboxes.due(index).is_none_or(late),
+            State::Dispatching => !assignment.letters.awaits(index),
         };
         let mailboxes = assignment.mailboxes.iter().any(|(index, state, length)| length > 0 && frozen(index, state));
         let partitioner = if assignment.asking_partitioner { assignment.running_jobs > 0 } else { assignment.enlisted };
@@ -134,9 +135,14 @@ impl<M: Record> Engine<M> {
             if jobs().count() as u32 != assignment.running_jobs {
                 return Err(format!("{id:?} counts {} jobs, runs {}", assignment.running_jobs, jobs().count()));
             }
-            if assignment.held_messages != assignment.queued() + running {
-                let held = (assignment.held_messages, assignment.queued(), running);
-                return Err(format!("{id:?} (holds, queued, running): {held:?}"));
+            let letters = assignment.letters.len();
+            if assignment.held_messages != assignment.queued() + running + letters {
+                let held = (assignment.held_messages, assignment.queued(), running, letters);
+                return Err(format!("{id:?} (holds, queued, running, letters): {held:?}"));
+            }
+            let remembered = assignment.mailboxes.troubles.len();
+            if assignment.held_messages == 0 && remembered > 0 {
+                return Err(format!("{id:?} holds nothing and remembers {remembered} failures"));
             }
             if assignment.can_give_job() && !assignment.enlisted {
                 return Err(format!("{id:?} has something to give and is not in the ring"));

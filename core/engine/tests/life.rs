@@ -39,7 +39,7 @@ fn running_jobs_are_awaited_and_committed_before_the_release() {
     driver.complete(first, Outcome::Done);
     assert!(driver.commits.is_empty() && driver.released.is_empty());
     assert!(driver.mark(&second, 0, Extent::Message), "marks of running jobs count");
-    driver.complete(second, Outcome::Failed {});
+    driver.complete(second, Outcome::FAILED);
     let last = driver.commits.last().unwrap().clone();
     assert!(last.last && last.position == 2 && driver.released.is_empty());
     driver.answer(&last, Ok(()));
@@ -182,7 +182,7 @@ fn the_next_ownership_waits_for_jobs_of_the_last() {
     assert!(driver.next().is_none());
     driver.complete(first, Outcome::Done);
     assert!(driver.next().is_none());
-    driver.complete(second, Outcome::Failed {});
+    driver.complete(second, Outcome::FAILED);
     assert_eq!(driver.run_all(), [0, 2]);
     assert_eq!(driver.engine.position(new), Some(3));
 }
@@ -288,7 +288,7 @@ fn a_revoked_partition_comes_back_in_a_new_epoch_where_it_was_committed() {
     driver.deliver(id, (0..4).map(|offset| message(offset, &offset.to_string())));
     let jobs = driver.jobs();
     for job in jobs {
-        let outcome = if offsets(&job.messages) == [1] { Outcome::Failed {} } else { Outcome::Done };
+        let outcome = if offsets(&job.messages) == [1] { Outcome::FAILED } else { Outcome::Done };
         driver.complete(job, outcome);
     }
     driver.revoke(id, SECOND);

@@ -15,7 +15,8 @@ use proptest::prelude::*;
 const PARTITIONS: usize = 3;
 const WINDOW: usize = 12;
 const MOST: usize = 3;
-const RETRY: Backoff = Backoff { first: Duration::from_millis(10), longest: Duration::from_millis(50), factor: 2.0 };
+const RETRY: Backoff =
+    Backoff { first: Duration::from_millis(10), longest: Duration::from_millis(50), factor: 2.0, jitter: 0.0 };
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -62,8 +63,12 @@ struct Mailbox {
     waiting: VecDeque<i64>,
     running: bool,
     backs_off_until: Option<Instant>,
-    failures: u32,
-    failed: i64,
+    /// How often each message failed.
+    failures: BTreeMap<i64, u32>,
+    /// How many at the front were in a job before.
+    returned: usize,
+    /// What that was before the running job.
+    returned_before: usize,
 }
 
 #[derive(Default)]
@@ -193,11 +198,17 @@ impl Model {
             let room = MOST - group.start as usize;
             let expected: Vec<i64> = mailbox.waiting.drain(..mailbox.waiting.len().min(room)).collect();
             prop_assert_eq!(offsets(messages), &expected[..]);
-            prop_assert!(mailbox.failures == 0 || job.groups.len() == 1, "a failed one is retried alone");
-            if number == 0 {
-                let earlier = if mailbox.failed == expected[0] { mailbox.failures } else { 0 };
-                prop_assert_eq!(job.attempt, earlier + 1);
+            prop_assert!(mailbox.returned == 0 || job.groups.len() == 1, "a failed one is retried alone");
+            let attempt = |offset: &i64| mailbox.failures.get(offset).copied().unwrap_or(0) + 1;
+            for (index, offset) in expected.iter().enumerate() {
+                let said = job.attempts.get(group.start as usize + index).copied().unwrap_or(1);
+                prop_assert_eq!(said, attempt(offset));
             }
+            if number == 0 {
+                prop_assert_eq!(job.attempt, attempt(&expected[0]));
+            }
+            mailbox.returned_before = mailbox.returned;
+            mailbox.returned = mailbox.returned.saturating_sub(expected.len());
             mailbox.running = true;
             mailbox.backs_off_until = None;
         }
@@ -250,28 +261,31 @@ impl Model {
                 mailbox.running = false;
                 let back: Vec<i64> =
                     offsets(messages).into_iter().filter(|offset| !partition.done.contains(offset)).collect();
+                mailbox.failures.retain(|offset, _| !partition.done.contains(offset));
                 if ending == Ending::Done || back.is_empty() {
-                    mailbox.failures = 0;
                     continue;
                 }
                 if ending == Ending::Failed {
-                    let again = mailbox.failures > 0 && mailbox.failed == back[0];
-                    mailbox.failures = if again { mailbox.failures + 1 } else { 1 };
-                    mailbox.failed = back[0];
-                    mailbox.backs_off_until = Some(now + RETRY.delay(mailbox.failures));
+                    for &offset in &back {
+                        *mailbox.failures.entry(offset).or_default() += 1;
+                    }
+                    mailbox.backs_off_until = Some(now + RETRY.delay(mailbox.failures[&back[0]], 0));
+                }
+                if ending == Ending::Failed || mailbox.returned_before > 0 {
+                    mailbox.returned += back.len();
                 }
                 back.iter().rev().for_each(|&offset| mailbox.waiting.push_front(offset));
             }
         }
         let outcome = match ending {
             Ending::Done => Outcome::Done,
-            Ending::Failed => Outcome::Failed {},
+            Ending::Failed => Outcome::FAILED,
             Ending::NotStarted => Outcome::NotStarted,
         };
         self.driver.complete(job, outcome);
         // An answer given twice is none.
         if let Some(earlier) = self.completed.replace(id) {
-            self.driver.engine.complete(now, earlier, Outcome::Failed {}, Vec::new());
+            self.driver.engine.complete(now, earlier, Outcome::FAILED, Vec::new());
         }
     }
 

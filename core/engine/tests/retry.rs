@@ -9,7 +9,7 @@ use std::time::Duration;
 use common::{Driver, message, offsets};
 use karafka_engine::{Backoff, EngineOptions, Extent, Notice, Outcome, VirtualPartitions};
 
-const FAILED: Outcome = Outcome::Failed {};
+const FAILED: Outcome = Outcome::FAILED;
 
 fn milliseconds(count: u64) -> Duration {
     Duration::from_millis(count)
@@ -18,7 +18,7 @@ fn milliseconds(count: u64) -> Duration {
 fn by_key() -> Driver {
     Driver::new(|topic| {
         topic.virtual_partitions = VirtualPartitions::ByKey;
-        topic.retry = Backoff { first: milliseconds(10), longest: milliseconds(35), factor: 2.0 };
+        topic.retry = Backoff { first: milliseconds(10), longest: milliseconds(35), factor: 2.0, jitter: 0.0 };
     })
 }
 
@@ -37,10 +37,11 @@ fn a_failure_holds_up_its_own_virtual_partition_only() {
     driver.wait(milliseconds(1));
     let retry = driver.next().unwrap();
     assert_eq!((retry.attempt, offsets(&retry.messages)), (2, vec![0, 2, 3]));
+    assert_eq!(retry.attempts, [2, 2, 1]);
 }
 
 #[test]
-fn waits_grow_while_the_same_message_fails_and_restart_for_another() {
+fn waits_grow_with_every_failure_of_a_message_and_attempts_are_its_own() {
     let mut driver = by_key();
     let id = driver.assign(0);
     driver.deliver(id, [message(0, "a"), message(1, "a")]);
@@ -55,9 +56,9 @@ fn waits_grow_while_the_same_message_fails_and_restart_for_another() {
     let job = driver.next().unwrap();
     assert!(driver.mark(&job, 0, Extent::Message));
     driver.complete(job, FAILED);
-    driver.wait(milliseconds(10));
+    driver.wait(milliseconds(35));
     let job = driver.next().unwrap();
-    assert_eq!((job.attempt, offsets(&job.messages)), (2, vec![1]), "this one failed once");
+    assert_eq!((job.attempt, offsets(&job.messages)), (6, vec![1]), "it was in every one of these calls");
     driver.complete(job, Outcome::Done);
     driver.deliver(id, [message(2, "a")]);
     assert_eq!(driver.next().unwrap().attempt, 1);
@@ -102,10 +103,10 @@ fn a_message_marked_through_a_kept_handle_is_not_retried() {
     assert!(driver.engine.mark_offset(id, 0));
     driver.wait(milliseconds(10));
     let retry = driver.next().unwrap();
-    assert_eq!((retry.attempt, offsets(&retry.messages)), (1, vec![1]));
+    assert_eq!((retry.attempt, offsets(&retry.messages)), (2, vec![1]));
     driver.complete(retry, FAILED);
     assert!(driver.engine.mark_offset(id, 1));
-    driver.wait(milliseconds(10));
+    driver.wait(milliseconds(20));
     assert!(driver.next().is_none());
     assert_eq!(driver.engine.totals().held_messages, 0);
     driver.deliver(id, [message(2, "a")]);
@@ -177,7 +178,7 @@ fn messages_that_a_failed_job_keeps_are_reported_and_block_the_commit() {
 #[test]
 fn what_was_marked_during_the_back_off_makes_room_without_a_job() {
     let mut driver = Driver::with(EngineOptions { memory_budget_messages: 2, ..EngineOptions::default() }, |topic| {
-        topic.retry = Backoff { first: milliseconds(10), longest: milliseconds(10), factor: 1.0 };
+        topic.retry = Backoff { first: milliseconds(10), longest: milliseconds(10), factor: 1.0, jitter: 0.0 };
     });
     let id = driver.assign(0);
     driver.deliver(id, [message(0, "a"), message(1, "a")]);

@@ -94,7 +94,7 @@ impl Job {
 
     /// The handler failed: what it did not mark is tried again after the back-off.
     pub fn fail(mut self, failure: impl Into<Failure>) {
-        let outcome = if self.kind == JobKind::Key { Outcome::KeyFailed } else { Outcome::Failed {} };
+        let outcome = if self.kind == JobKind::Key { Outcome::KeyFailed } else { Outcome::FAILED };
         self.end(outcome, Some(failure.into()));
     }
 
@@ -135,7 +135,7 @@ impl Drop for Job {
         if self.completed {
             return;
         }
-        let outcome = if self.kind == JobKind::Key { Outcome::KeyFailed } else { Outcome::Failed {} };
+        let outcome = if self.kind == JobKind::Key { Outcome::KeyFailed } else { Outcome::FAILED };
         let message = if std::thread::panicking() { "the handler panicked" } else { "the job was dropped uncompleted" };
         self.end(outcome, Some(Failure::new("Dropped", message)));
     }

@@ -2,11 +2,12 @@
 
 #![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use karafka_engine::{
-    Action, AssignmentId, CommitFailure, CommitId, Engine, EngineOptions, Extent, Instant, Job, Notice, Outcome,
-    PoolId, Record, Start, TopicId, TopicOptions,
+    Action, AssignmentId, CommitFailure, CommitId, Engine, EngineOptions, Extent, Instant, Job, LetterId, Notice,
+    Outcome, PoolId, Record, Start, TopicId, TopicOptions,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +51,15 @@ pub struct Commit {
     pub last: bool,
 }
 
+/// A dead letter as the engine gave it out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    pub assignment: AssignmentId,
+    pub id: LetterId,
+    pub message: Message,
+    pub attempts: u32,
+}
+
 /// One engine with one topic, its clock, and everything it said so far.
 pub struct Driver {
     pub engine: Engine<Message>,
@@ -60,6 +70,8 @@ pub struct Driver {
     pub released: Vec<AssignmentId>,
     pub dropped: Vec<i64>,
     pub notices: Vec<Notice>,
+    /// On their way, not answered yet.
+    pub letters: VecDeque<Letter>,
 }
 
 pub const SEATS: u32 = 4;
@@ -84,6 +96,7 @@ impl Driver {
             released: Vec::new(),
             dropped: Vec::new(),
             notices: Vec::new(),
+            letters: VecDeque::new(),
         }
     }
 
@@ -152,6 +165,15 @@ impl Driver {
         commit
     }
 
+    /// The oldest letter, which arrives or comes back; gives its offset and attempts.
+    pub fn answer_letter(&mut self, arrives: bool) -> Option<(i64, u32)> {
+        let Letter { assignment, id, message, attempts } = self.letters.pop_front()?;
+        let offset = message.offset;
+        self.engine.dead_lettered(self.now, assignment, id, if arrives { Ok(()) } else { Err(message) });
+        self.drain();
+        Some((offset, attempts))
+    }
+
     /// Runs and completes everything that is ready until nothing is.
     pub fn run_all(&mut self) -> Vec<i64> {
         let mut handled = Vec::new();
@@ -169,6 +191,9 @@ impl Driver {
                     self.commits.push(Commit { assignment, id, position, metadata, last });
                 }
                 Action::Release { assignment } => self.released.push(assignment),
+                Action::DeadLetter { assignment, id, message, attempts } => {
+                    self.letters.push_back(Letter { assignment, id, message, attempts });
+                }
                 Action::Dropped(messages) => self.dropped.extend(offsets(&messages)),
                 Action::Notice(notice) => self.notices.push(notice),
             }

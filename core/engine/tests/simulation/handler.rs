@@ -67,7 +67,10 @@ impl Handler {
         if topic.options.manual_offset_management && context.random.chance(topic.late_marks) {
             self.keep(call, context);
         }
-        Outcome::Failed {}
+        let failing = topic.failing;
+        let verdict = failing.verdict(context.random, context.healed);
+        let culprit = context.random.chance(failing.named).then_some(at);
+        Outcome::Failed { verdict, culprit }
     }
 
     /// What the partitioner answers.
@@ -90,6 +93,11 @@ impl Handler {
             }
         }
         self.has_late_marks()
+    }
+
+    /// A message was given up: nobody is through with it but the engine, and no mark of a prefix reaches it.
+    pub fn given_up(&mut self, assignment: AssignmentId, offset: i64) {
+        self.late.retain(|late| late.assignment != assignment || late.offset != offset);
     }
 
     pub fn has_late_marks(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use karafka_engine::{AssignmentId, CommitId, Instant, TopicOptions};
+use karafka_engine::{AssignmentId, CommitId, Instant, TopicOptions, Verdict};
 
 /// A partition of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,7 +39,8 @@ pub struct HandedOut {
     pub owner: Owner,
     pub place: Place,
     pub pool: usize,
-    pub attempt: u32,
+    /// Which attempt this is for each message.
+    pub attempts: Vec<u32>,
     pub parts: Vec<Part>,
 }
 
@@ -106,6 +107,12 @@ pub enum Event {
     Passed { owner: Owner, place: Place, offset: i64 },
     /// The engine accepted a message as done.
     Done { owner: Owner, place: Place, offset: i64 },
+    /// What a handler said about its failure, just before its job is given back.
+    Said { call: u64, verdict: Verdict, culprit: Option<i64> },
+    /// A message is given up: it counts as done, or leaves as a dead letter.
+    GivenUp { owner: Owner, place: Place, call: u64, offset: i64, attempts: u32, leaves: bool },
+    /// A copy was sent to the dead letters; whether it arrives, and whether its sender hears of it.
+    LetterSent { owner: Owner, place: Place, offset: i64, attempts: u32, arrives: bool, answered: bool },
     /// A job was given back to the engine.
     Finished { call: u64, ending: Ending },
     /// The engine asked for a commit that says that `done` is done beyond `position`.

@@ -8,6 +8,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod broker;
+mod failing;
 mod group;
 mod handler;
 mod history;

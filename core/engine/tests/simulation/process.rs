@@ -2,6 +2,7 @@
 //!
 //! The rounds of its poller are in `round`, what must hold after each of them in `look`.
 
+mod letters;
 mod look;
 mod round;
 
@@ -46,6 +47,12 @@ pub struct Process {
     pools: Vec<Pool>,
     topics: Vec<TopicId>,
     held: BTreeMap<Place, Held>,
+    /// Of every ownership there ever was.
+    places: BTreeMap<AssignmentId, Place>,
+    letters: letters::Letters,
+    last_ended: Option<(JobId, u64)>,
+    /// It stops by itself and is to be started again.
+    at_its_end: bool,
     calls: BTreeMap<u64, Call>,
     called: u64,
     handler: Handler,
@@ -79,6 +86,10 @@ impl Process {
             pools,
             topics,
             held: BTreeMap::new(),
+            places: BTreeMap::new(),
+            letters: letters::Letters::default(),
+            last_ended: None,
+            at_its_end: false,
             calls: BTreeMap::new(),
             called: u64::from(number) << 32,
             handler: Handler::of(number),
@@ -124,6 +135,7 @@ impl Process {
             ProcessEvent::CommitAnswered { assignment, id, result } => {
                 self.engine.committed(now, assignment, id, result);
             }
+            ProcessEvent::LetterAnswered { letter } => self.letter_answered(letter, context),
             ProcessEvent::Resume => self.resume(),
             ProcessEvent::StopIsOver => context.ask(self.number, GroupEvent::Leaves { process: self.number }),
             ProcessEvent::Heal => {
@@ -190,6 +202,11 @@ impl Process {
             _ => {}
         }
         self.pump(context);
+    }
+
+    /// Whether somebody has to start it again, once.
+    pub fn take_end(&mut self) -> bool {
+        std::mem::take(&mut self.at_its_end)
     }
 
     pub fn is_stopping(&self) -> bool {
@@ -278,6 +295,7 @@ impl Process {
         let marked_until = done.last().map_or(0, |run| run.end);
         let held = Held { id, generation, log_epoch, position: start, start, marked_until, user, deadline: None };
         self.held.insert(place, held);
+        self.places.insert(id, place);
         self.assigned += 1;
         let origin = Origin::Group;
         context.add(Event::Assigned { owner, place, generation, origin, start, done });
@@ -296,6 +314,7 @@ impl Process {
         let (start, marked_until) = (position, 0);
         let held = Held { id, generation, log_epoch, position, start, marked_until, user: None, deadline: None };
         self.held.insert(place, held);
+        self.places.insert(id, place);
         self.assigned += 1;
         let owner = self.owner(id);
         context.add(Event::Assigned { owner, place, generation, origin, start: position, done: Vec::new() });

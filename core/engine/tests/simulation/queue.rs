@@ -59,6 +59,10 @@ pub enum ProcessEvent {
         id: CommitId,
         result: Result<(), CommitFailure>,
     },
+    /// A copy that was sent to the dead letters arrived, or did not.
+    LetterAnswered {
+        letter: u64,
+    },
     Resume,
     /// A stopping process waits no longer.
     StopIsOver,

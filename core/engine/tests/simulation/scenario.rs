@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use karafka_engine::{Backoff, EngineOptions, PoolId, Segment, TopicOptions, VirtualPartitions};
 
+use crate::failing::Failing;
 use crate::random::Random;
 
 /// Long enough after the end of the faults for every retry, timeout and rebalance.
@@ -123,6 +124,7 @@ pub struct Topic {
     pub partitioner_failures: u64,
     /// Percent of handled messages whose mark comes later, under manual offset management.
     pub late_marks: u64,
+    pub failing: Failing,
 }
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -130,6 +132,7 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 impl Scenario {
     pub fn of(seed: u64) -> Self {
         let random = &mut Random::new(seed);
+        let failing = &mut Random::new(seed ^ 0xfa11);
         let small_budget = random.chance(30);
         Self {
             processes: random.between(1, 4) as u32,
@@ -142,7 +145,7 @@ impl Scenario {
                 #[cfg(feature = "planted")]
                 planted: None,
             },
-            topics: (0..random.between(1, 2)).map(|_| Topic::any(random)).collect(),
+            topics: (0..random.between(1, 2)).map(|_| Topic::any(random, failing)).collect(),
             pools: (0..random.between(1, 2)).map(|_| (random.between(1, 6) as u32, random.below(4) as u32)).collect(),
             protocol: random.pick(&[Protocol::Eager, Protocol::Cooperative, Protocol::Kip848]),
             faults_end: Duration::from_secs(random.pick(&[12, 12, 12, 12, 12, 12, 12, 12, 12, 90])),
@@ -165,7 +168,7 @@ impl Scenario {
 }
 
 impl Topic {
-    fn any(random: &mut Random) -> Self {
+    fn any(random: &mut Random, failing: &mut Random) -> Self {
         let number = random.between(1, 8) as u32;
         let mut options = TopicOptions::new(PoolId::default());
         options.virtual_partitions = random.pick(&[
@@ -188,9 +191,12 @@ impl Topic {
             first: random.duration(MILLISECOND, 300 * MILLISECOND),
             longest: random.duration(50 * MILLISECOND, 3_000 * MILLISECOND),
             factor: random.pick(&[1.0, 1.5, 2.0, 10.0]),
+            jitter: 0.0,
         };
+        let failing = Failing::any(&mut options, failing);
         Self {
             options,
+            failing,
             partitions: random.between(1, 4) as i32,
             records: random.between(10, 150) as u32,
             keys: random.pick(&[1, 2, 5, 20, 1_000]),

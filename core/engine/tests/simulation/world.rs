@@ -204,7 +204,11 @@ impl World {
         };
         let (_, mut context) = self.split();
         act(&mut process, &mut context);
+        let starts_again = process.take_end();
         self.processes.insert(number, process);
+        if starts_again {
+            self.plan_start(Duration::from_secs(1));
+        }
     }
 
     fn split(&mut self) -> (&mut Group, Context<'_>) {

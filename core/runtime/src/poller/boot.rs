@@ -70,6 +70,7 @@ pub(super) fn poller(
                 first: entry.config.retry_backoff,
                 longest: entry.config.retry_backoff_max,
                 factor: entry.config.retry_backoff_factor,
+                jitter: 0.0,
             },
             long_running_job: entry.config.long_running_job,
             window: entry.config.window,

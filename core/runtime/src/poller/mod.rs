@@ -343,6 +343,10 @@ impl Poller {
                     commits.push((assignment, id, position, metadata));
                 }
                 Action::Release { assignment } => self.release(assignment),
+                // No topic can be told so yet.
+                Action::DeadLetter { assignment, id, message, .. } => {
+                    self.engine.dead_lettered(self.at(now), assignment, id, Err(message));
+                }
                 Action::Dropped(mut messages) => {
                     messages.clear();
                     self.engine.recycle(messages);

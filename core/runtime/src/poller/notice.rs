@@ -41,6 +41,9 @@ impl Poller {
             Notice::UserMetadataTooLong { assignment, ref problem } => {
                 (assignment, format!("the offset metadata is not committed: {problem}"))
             }
+            Notice::GivenUp { assignment, offset, attempts, .. } => {
+                (assignment, format!("the record at {offset} is given up after {attempts} attempts"))
+            }
             Notice::PartitionerFailed { assignment, job, offset, messages } => {
                 let failure = self.failures.remove(&job);
                 let why =

@@ -267,7 +267,7 @@ impl Poller {
                     }
                     self.close(assignment);
                 }
-                Action::Dropped(_) | Action::Notice(_) => {}
+                Action::Dropped(_) | Action::Notice(_) | Action::DeadLetter { .. } => {}
             }
         }
         self.engine.check().unwrap();

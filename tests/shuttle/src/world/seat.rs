@@ -39,7 +39,7 @@ fn handle(shared: &Shared, work: Work) {
     }
     let success = random.gen_bool(0.8);
     shared.journal.ended(id, success);
-    let (outcome, messages) = if success { (Outcome::Done, Vec::new()) } else { (Outcome::Failed {}, messages) };
+    let (outcome, messages) = if success { (Outcome::Done, Vec::new()) } else { (Outcome::FAILED, messages) };
     shared.reports.push(Report::Ended { job: id, outcome, messages });
     shared.pool.ended();
 }

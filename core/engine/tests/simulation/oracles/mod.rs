@@ -11,6 +11,7 @@ pub mod exactly_once;
 pub mod example;
 pub mod gaps;
 pub mod jobs;
+pub mod letters;
 pub mod order;
 pub mod overlap;
 pub mod ownership;
@@ -37,7 +38,7 @@ impl Violation {
 type Judge = fn(&History) -> Vec<Violation>;
 
 /// Every oracle and its name.
-pub const ORACLES: [(&str, Judge); 13] = [
+pub const ORACLES: [(&str, Judge); 14] = [
     ("C1 at least once", at_least_once::judge),
     ("C2 duplicates", duplicates::judge),
     ("C3 order", order::judge),
@@ -49,6 +50,7 @@ pub const ORACLES: [(&str, Judge); 13] = [
     ("C8 gaps", gaps::judge),
     ("C9 stall", stall::judge),
     ("attempts", attempts::judge),
+    ("dead letters", letters::judge),
     ("jobs", jobs::judge),
     ("texts", texts::judge),
 ];

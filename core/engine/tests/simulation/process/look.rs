@@ -55,7 +55,9 @@ impl Process {
             let messages = &job.messages[group.start as usize..(group.start + group.len) as usize];
             messages.is_sorted_by(|before, after| before.0.offset < after.0.offset)
         });
-        if empty || !whole || !ascending || job.attempt == 0 {
+        let first = job.attempts.first().copied().unwrap_or(1);
+        let counted = job.attempts.is_empty() || job.attempts.len() == job.messages.len();
+        if empty || !whole || !ascending || !counted || job.attempt != first {
             self.defect(format!("a job of {} messages in {:?}", job.messages.len(), job.groups), context);
         }
     }

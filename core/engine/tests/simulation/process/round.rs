@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use karafka_engine::{Action, Extent, Group, Instant, JobKind, Notice, Outcome, Room, metadata};
+use karafka_engine::{Action, Extent, Group, Instant, JobKind, Notice, Outcome, Room, Verdict, metadata};
 
 use super::Process;
 use crate::broker::Message;
@@ -64,6 +64,13 @@ impl Process {
                     self.leave_when_empty(context);
                 }
                 Action::Dropped(messages) => self.engine.recycle(messages),
+                Action::DeadLetter { assignment, id, message, attempts } => {
+                    self.send_letter(assignment, id, message, attempts, context);
+                }
+                Action::Notice(notice @ Notice::GivenUp { job, .. }) => {
+                    let call = self.last_ended.filter(|(ended, _)| *ended == job).map(|(_, call)| call);
+                    self.given_up(&notice, call, context);
+                }
                 Action::Notice(notice @ (Notice::MessagesMissing { .. } | Notice::OffsetRefused { .. })) => {
                     self.defect(format!("{notice:?}"), context);
                 }
@@ -130,8 +137,10 @@ impl Process {
                     Part { virtual_partition: group.virtual_partition, offsets }
                 };
                 let parts = job.groups.iter().map(part).collect();
-                let (owner, attempt) = (self.owner(job.assignment), job.attempt);
-                let handed_out = HandedOut { owner, place, pool, attempt, parts };
+                let owner = self.owner(job.assignment);
+                let attempt = |index| job.attempts.get(index).copied().unwrap_or(1);
+                let attempts = (0..job.messages.len()).map(attempt).collect();
+                let handed_out = HandedOut { owner, place, pool, attempts, parts };
                 context.add(Event::HandedOut { call: self.called, job: handed_out });
                 self.look_at_job(&job, context);
                 self.look_at_segment(topic, &job, context);
@@ -181,13 +190,26 @@ impl Process {
                 outcome
             }
         };
-        let ending = if outcome == (Outcome::Failed {}) { Ending::Failed } else { Ending::Done };
+        let ending = if let Outcome::Failed { verdict, culprit } = outcome {
+            let culprit = culprit.and_then(|index| call.job.messages.get(index as usize));
+            context.add(Event::Said { call: number, verdict, culprit: culprit.map(|message| message.0.offset) });
+            Ending::Failed
+        } else {
+            Ending::Done
+        };
         context.add(Event::Finished { call: number, ending });
         // The messages of a successful job may stay with the worker.
         let keeps = outcome == Outcome::Done && context.random.chance(50);
         let messages = if keeps { Vec::new() } else { call.job.messages };
         let now = self.now(context);
+        let critical = matches!(outcome, Outcome::Failed { verdict: Verdict::Critical, .. });
+        self.ended(call.job.id, number);
         self.engine.complete(now, call.job.id, outcome, messages);
+        self.act(context);
+        if critical && !self.stopping {
+            self.at_its_end = true;
+            self.stop(context);
+        }
         // An answer given twice, or a mark after it, must change nothing.
         if let Some(id) = self.answered.replace(call.job.id).filter(|_| context.random.chance(10)) {
             self.engine.complete(now, id, Outcome::Done, Vec::new());
