@@ -35,3 +35,11 @@ mod a_stop_keeps_its_deadline_in_every_state;
 mod known_defects_of_librdkafka_do_no_harm;
 mod one_instance_id_twice_ends_the_older_one;
 mod what_refuses_a_client_is_told_within_ten_seconds;
+
+// How an app reads: groups, connections, clusters.
+mod a_pattern_reads_topics_that_come_and_go;
+mod connections_come_and_go_one_at_a_time;
+mod groups_and_clusters_share_one_app;
+mod partitions_can_be_read_without_the_group;
+mod segments_share_a_topic_by_key;
+mod static_members_keep_their_partitions;

@@ -10,6 +10,7 @@ import asyncio
 import atexit
 import logging
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -30,6 +31,13 @@ _log = logging.getLogger("libkarafka")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+def pattern(compiled: re.Pattern[str]) -> str:
+    """A compiled pattern as the core takes patterns of topics: text that begins with ``^``."""
+    if compiled.flags & ~(re.IGNORECASE | re.UNICODE | re.ASCII):
+        raise ConfigError(f"{compiled!r}: a pattern of topics takes the flag re.IGNORECASE only")
+    return f"^{'(?i)' if compiled.flags & re.IGNORECASE else ''}{compiled.pattern}"
+
+
 class App:
     """Reads topics as a member of consumer groups, and has their records handled.
 
@@ -48,9 +56,10 @@ class App:
         self._is_started = False
 
     def consumer(
-        self, topic: str, *, virtual_partitions: Any = None, **options: Any
+        self, topic: str | re.Pattern[str], *, virtual_partitions: Any = None, **options: Any
     ) -> Callable[[Function], Function]:
-        """Registers the decorated function as the handler of a topic (or, with a leading ``^``, of a pattern of topics).
+        """Registers the decorated function as the handler of a topic, or of all topics whose names match a pattern as a whole:
+        one of ``re.compile``, or text with a leading ``^``.
 
         It takes ``(batch)`` or ``(batch, context)`` (arguments with a default keep it), and is a plain function, called on the app's threads, or ``async def``,
         run in its event loop. What it returns is ignored; what it raises has the batch tried again.
@@ -67,7 +76,8 @@ class App:
             elif virtual_partitions == "callback":
                 raise ConfigError("virtual_partitions = \"callback\": give the function itself")
             handler = examine(function, partitioner)
-            number = self._native.add_topic(topic, {"virtual_partitions": split, **options}, handler.is_async)
+            name = pattern(topic) if isinstance(topic, re.Pattern) else topic
+            number = self._native.add_topic(name, {"virtual_partitions": split, **options}, handler.is_async)
             self._handlers.insert(number, handler)
             return function
 

@@ -5,7 +5,7 @@
 use karafka::{Settings, Value};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDelta, PyDict, PyFloat, PyString};
+use pyo3::types::{PyBool, PyDelta, PyDict, PyFloat, PyList, PyString, PyTuple};
 use std::time::Duration;
 
 /// The options in the order given; those that are `None` are left out, and have their defaults.
@@ -37,6 +37,11 @@ fn convert(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Value> {
     if let Ok(value) = value.cast::<PyFloat>() {
         return Ok(Value::Float(value.value()));
     }
+    if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
+        // A list is text: its values, separated by commas.
+        let parts = value.try_iter()?.map(|part| part?.str()?.extract()).collect::<PyResult<Vec<String>>>()?;
+        return Ok(Value::Text(parts.join(",")));
+    }
     if let Ok(value) = value.cast::<PyDict>() {
         let mut entries = Vec::with_capacity(value.len());
         for (key, entry) in value {
@@ -58,7 +63,7 @@ fn convert(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Value> {
         return Ok(Value::Float(value.extract::<f64>().unwrap_or(f64::INFINITY)));
     }
     let class = value.get_type().name()?;
-    Err(refused(name, &format!("must be a bool, int, float, str, timedelta or dict, not {class}")))
+    Err(refused(name, &format!("must be a bool, int, float, str, timedelta, list or dict, not {class}")))
 }
 
 fn whole_milliseconds(seconds: f64) -> Value {

@@ -67,7 +67,7 @@ fn text(name: RubyValue) -> std::result::Result<String, Error> {
 
 fn value(name: &str, given: RubyValue) -> Result<Value> {
     let refused = || {
-        let message = format!("{name} must be a boolean, number, string, symbol or hash, not {}", given.class());
+        let message = format!("{name} must be a boolean, number, string, symbol, array or hash, not {}", given.class());
         karafka::Error::new(ErrorKind::Config, "read an option", message)
     };
     if let Some(integer) = Integer::from_value(given) {
@@ -79,6 +79,10 @@ fn value(name: &str, given: RubyValue) -> Result<Value> {
     }
     if RString::from_value(given).is_some() || Symbol::from_value(given).is_some() {
         return text(given).map(Value::from).map_err(|_| refused());
+    }
+    if let Some(list) = RArray::from_value(given) {
+        // A list is text: its values, separated by commas.
+        return list.funcall::<_, _, RubyValue>("join", (",",)).and_then(text).map(Value::from).map_err(|_| refused());
     }
     if let Some(hash) = RHash::from_value(given) {
         return pairs(name, hash).map(Value::Map);

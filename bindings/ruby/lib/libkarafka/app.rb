@@ -71,7 +71,7 @@ module LibKarafka
       self.class.routes.topics.each { |topic| add(topic) }
     end
 
-    # Adds a topic, with its options by name and a consumer: +consumer:+ is a class with +consume+, a block that takes
+    # Adds a topic, or by a Regexp all topics whose names match it as a whole, with its options by name and a consumer: +consumer:+ is a class with +consume+, a block that takes
     # messages is the body of one. See Routing::Topic for what else a block can say.
     #
     # Raises ConfigError with every problem, StoppedError once the app was started.

@@ -18,9 +18,17 @@ module LibKarafka
     class Topic
       attr_reader :name, :consumer_class, :partitioner, :options
 
-      # A block that takes messages is the body of +consume+; one that takes nothing sets options by calling them.
+      # A Regexp as the core takes patterns of topics: text that begins with +^+ and that the whole name has to match.
+      def self.pattern(regexp)
+        unknown = regexp.options & (Regexp::EXTENDED | Regexp::MULTILINE)
+        raise ConfigError.new("#{regexp.inspect}: a pattern of topics takes the option i only", kind: :config) if unknown != 0
+
+        "^#{"(?i)" if regexp.casefold?}#{regexp.source}"
+      end
+
+      # The name may be a Regexp: then it is a pattern of topics. A block that takes messages is the body of +consume+; one that takes nothing sets options by calling them.
       def initialize(name, consumer: nil, partitioner: nil, **options, &block)
-        @name = name.to_s
+        @name = name.is_a?(Regexp) ? Topic.pattern(name) : name.to_s
         @consumer_class = consumer
         @options = {}
         options.each { |option, value| @options[option] = value unless value.nil? }

@@ -60,6 +60,7 @@ pub(crate) mod code {
     pub(crate) const SASL_AUTHENTICATION_FAILED: i32 = 58;
     pub(crate) const FENCED_INSTANCE_ID: i32 = 82;
     pub(crate) const FENCED_MEMBER_EPOCH: i32 = 110;
+    pub(crate) const UNRELEASED_INSTANCE_ID: i32 = 111;
     pub(crate) const STALE_MEMBER_EPOCH: i32 = 113;
 }
 
@@ -109,7 +110,9 @@ pub(crate) fn kind_of(code: i32) -> ErrorKind {
         | code::CLUSTER_AUTHORIZATION_FAILED
         | code::UNSUPPORTED_SASL_MECHANISM
         | code::SASL_AUTHENTICATION_FAILED => ErrorKind::Auth,
-        code::FENCED | code::FENCED_INSTANCE_ID | code::FENCED_MEMBER_EPOCH => ErrorKind::Fenced,
+        code::FENCED | code::FENCED_INSTANCE_ID | code::FENCED_MEMBER_EPOCH | code::UNRELEASED_INSTANCE_ID => {
+            ErrorKind::Fenced
+        }
         code::ASSIGNMENT_LOST | code::ILLEGAL_GENERATION | code::UNKNOWN_MEMBER_ID | code::STALE_MEMBER_EPOCH => {
             ErrorKind::NotOwned
         }

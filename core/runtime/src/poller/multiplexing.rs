@@ -28,7 +28,7 @@ impl Poller {
             if !self.subscriptions[number].limits.is_dynamic() {
                 continue;
             }
-            self.bury(number);
+            self.bury(now, number);
             let places: Vec<usize> = self.present(number).collect();
             let connections: Vec<_> = places.iter().filter_map(|place| self.connection(*place)).collect();
             let subscription = &mut self.subscriptions[number];
@@ -93,7 +93,7 @@ impl Poller {
     }
 
     /// Takes connections out that have left their group. Their places are free for later ones.
-    fn bury(&mut self, number: usize) {
+    fn bury(&mut self, now: Instant, number: usize) {
         let has_left = |place: &usize| {
             let member = self.members.get(*place)?;
             (member.is_leaving && member.consumer().is_ok_and(Consumer::closed)).then_some(*place)
@@ -104,6 +104,7 @@ impl Poller {
             let (token, consumer) = (member.token, member.take_consumer());
             member.is_leaving = false;
             self.sources.remove(&token);
+            self.subscriptions[number].memory.changed = now;
             // Ends by itself; librdkafka may wait there for a while.
             let ended = std::thread::Builder::new().name("karafka-close".to_owned()).spawn(move || drop(consumer));
             if let Err(error) = ended {
