@@ -24,6 +24,8 @@ pub(crate) struct BatchInner {
     pub(crate) messages: Vec<MessageInner>,
     pub(crate) groups: Vec<Group>,
     pub(crate) attempt: u32,
+    /// Which attempt this is for each record; empty when it is the first for all of them.
+    pub(crate) attempts: Vec<u32>,
 }
 
 /// Records of one partition, each virtual partition's in order and without another's between them.
@@ -92,6 +94,7 @@ impl Batch {
             messages: Vec::new(),
             groups: Vec::new(),
             attempt: self.0.attempt,
+            attempts: Vec::new(),
         }))
     }
 

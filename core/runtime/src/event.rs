@@ -67,6 +67,27 @@ impl Phase {
     }
 }
 
+/// Where a record that was given up came from, and where its copy is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The topic that it was read from.
+    pub topic: Arc<str>,
+    /// The partition that it was read from.
+    pub partition: i32,
+    /// Its offset there.
+    pub offset: i64,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// The topic of the copy.
+    pub dead_letter_topic: Arc<str>,
+    /// The partition of the copy.
+    pub dead_letter_partition: i32,
+    /// The offset of the copy.
+    pub dead_letter_offset: i64,
+    /// The class of the last error.
+    pub error_class: String,
+}
+
 /// One event. [`Event::name`] gives the dotted name that all languages share.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -91,6 +112,21 @@ pub enum Event {
         /// How long it waits before the next attempt.
         retry_in: Duration,
         /// Why it failed.
+        failure: Failure,
+    },
+    /// A copy of a record that was given up was acknowledged: the record counts as done from here on.
+    DeadLetterDispatched(Arc<DeadLetter>),
+    /// A record was given up and counts as done, without having been handled.
+    Discarded {
+        /// The topic's name.
+        topic: Arc<str>,
+        /// The partition's number.
+        partition: i32,
+        /// The record's offset.
+        offset: i64,
+        /// How often it was tried.
+        attempts: u32,
+        /// Why it failed last.
         failure: Failure,
     },
     /// The process owns more partitions.
@@ -135,6 +171,8 @@ impl Event {
         match self {
             Self::Error { .. } => "error.occurred",
             Self::HandlerFailed { .. } => "consumer.consume.error",
+            Self::DeadLetterDispatched(_) => "dead_letter_queue.dispatched",
+            Self::Discarded { .. } => "message.discarded",
             Self::PartitionsAssigned { .. } => "rebalance.partitions_assigned",
             Self::PartitionsRevoked { .. } => "rebalance.partitions_revoked",
             Self::Connection { came: true, .. } => "connection.listener.running",
@@ -171,6 +209,24 @@ impl Event {
                 ("error_class", failure.class.clone()),
                 ("error", failure.message.clone()),
             ],
+            Self::DeadLetterDispatched(letter) => vec![
+                ("topic", letter.topic.to_string()),
+                ("partition", letter.partition.to_string()),
+                ("offset", letter.offset.to_string()),
+                ("attempts", letter.attempts.to_string()),
+                ("dead_letter_topic", letter.dead_letter_topic.to_string()),
+                ("dead_letter_partition", letter.dead_letter_partition.to_string()),
+                ("dead_letter_offset", letter.dead_letter_offset.to_string()),
+                ("error_class", letter.error_class.clone()),
+            ],
+            Self::Discarded { topic, partition, offset, attempts, failure } => vec![
+                ("topic", topic.to_string()),
+                ("partition", partition.to_string()),
+                ("offset", offset.to_string()),
+                ("attempts", attempts.to_string()),
+                ("error_class", failure.class.clone()),
+                ("error", failure.message.clone()),
+            ],
             Self::PartitionsAssigned { group, partitions } => {
                 vec![("group", group.to_string()), ("partitions", list(partitions))]
             }
@@ -188,7 +244,7 @@ impl Event {
 
     /// Whether a person should see this even when no program asked for it.
     pub fn is_urgent(&self) -> bool {
-        matches!(self, Self::Error { .. } | Self::HandlerFailed { .. } | Self::Warning { .. })
+        matches!(self, Self::Error { .. } | Self::HandlerFailed { .. } | Self::Discarded { .. } | Self::Warning { .. })
     }
 }
 
@@ -228,7 +284,9 @@ impl Publisher {
     pub(crate) fn publish(&self, event: &Event) {
         match event {
             Event::Error { error, .. } => tracing::error!(%error, "error"),
-            Event::HandlerFailed { .. } | Event::Warning { .. } => tracing::warn!(%event, "event"),
+            Event::HandlerFailed { .. } | Event::Discarded { .. } | Event::Warning { .. } => {
+                tracing::warn!(%event, "event")
+            }
             other => tracing::info!(event = %other, "event"),
         }
         let mut subscribers = self.subscribers.lock();

@@ -4,7 +4,7 @@
 
 use crate::batch::Batch;
 use crate::context::Context;
-use crate::job::{Failure, Job};
+use crate::job::{Failure, Job, Verdict};
 
 /// Handles the records of a topic.
 ///
@@ -17,6 +17,14 @@ pub trait Handler: Send + Sync + 'static {
     /// [`Job::complete_keys`].
     fn partition(&self, job: Job) {
         job.fail(Failure::new("NoPartitioner", "the topic asks for a callback partitioner, and its handler has none"));
+    }
+
+    /// Decides about a record that failed, for topics with `dead_letter_queue_strategy`: called where the call of the
+    /// handler ended, with its job, which holds the record and its [`Job::earlier_failures`], and the failure. A panic has
+    /// the record tried again.
+    fn strategy(&self, job: &Job, failure: &Failure) -> Verdict {
+        let _ = (job, failure);
+        Verdict::Unsaid
     }
 }
 

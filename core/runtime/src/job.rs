@@ -12,31 +12,8 @@ use karafka_engine::Outcome;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+pub use crate::failure::{Failure, Verdict};
 pub use karafka_engine::JobKind;
-
-/// Why a handler failed, as far as its language can tell.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// The class of the error, such as an exception's name.
-    pub class: String,
-    /// What it says.
-    pub message: String,
-    /// Where it came from, if known; one frame a line.
-    pub backtrace: Option<String>,
-}
-
-impl Failure {
-    /// A failure of this class that says this.
-    pub fn new(class: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { class: class.into(), message: message.into(), backtrace: None }
-    }
-}
-
-impl<E: std::fmt::Display> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self::new(std::any::type_name::<E>(), error.to_string())
-    }
-}
 
 /// The work of one call of a handler.
 pub struct Job {
@@ -48,6 +25,8 @@ pub struct Job {
     pub(crate) pool: Arc<Pool<Job>>,
     pub(crate) completed: bool,
     pub(crate) taken: bool,
+    pub(crate) has_strategy: bool,
+    pub(crate) earlier: Vec<Failure>,
 }
 
 impl Job {
@@ -94,8 +73,30 @@ impl Job {
 
     /// The handler failed: what it did not mark is tried again after the back-off.
     pub fn fail(mut self, failure: impl Into<Failure>) {
-        let outcome = if self.kind == JobKind::Key { Outcome::KeyFailed } else { Outcome::FAILED };
-        self.end(outcome, Some(failure.into()));
+        let mut failure = failure.into();
+        if self.kind == JobKind::Key {
+            return self.end(Outcome::KeyFailed, Some(failure));
+        }
+        if let Some(handler) = self.handler.clone().filter(|_| self.asks_strategy(&failure)) {
+            let asked = catch_unwind(AssertUnwindSafe(|| handler.strategy(&self, &failure)));
+            failure.verdict = asked.unwrap_or_else(|_| {
+                tracing::error!("a strategy panicked; its record will be tried again");
+                Verdict::Retry
+            });
+        }
+        self.end(failure.outcome(), Some(failure));
+    }
+
+    /// Whether the topic's strategy is to be asked about this failure: it has one, nothing else was said, and it is known
+    /// which record failed. Bindings ask it before they fail the job, and put its answer into the failure.
+    pub fn asks_strategy(&self, failure: &Failure) -> bool {
+        let is_known = self.batch.len() == 1 || failure.index.is_some();
+        self.has_strategy && is_known && failure.verdict == Verdict::Unsaid
+    }
+
+    /// Earlier failures of the job's only record in this ownership, the latest last, at most 100: for a strategy.
+    pub fn earlier_failures(&self) -> &[Failure] {
+        &self.earlier
     }
 
     /// The handler did not run, or must not count: what it did not mark goes back as it was.

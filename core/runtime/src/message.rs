@@ -113,6 +113,16 @@ impl<'a> Message<'a> {
         self.payload().is_none()
     }
 
+    /// Which attempt at this record the call is, from 1, in this ownership of its partition.
+    pub fn attempt(&self) -> u32 {
+        self.batch.attempts.get(self.index).copied().unwrap_or(1)
+    }
+
+    /// Whether this record was tried before in this ownership.
+    pub fn is_retrying(&self) -> bool {
+        self.attempt() > 1
+    }
+
     /// The headers in their order; names may repeat.
     pub fn headers(&self) -> Vec<Header<'a>> {
         self.native().headers()

@@ -245,6 +245,15 @@ impl Producer {
         Ok(self.0.shared.wait_empty(timeout))
     }
 
+    /// How many partitions a topic has, asked from a broker. Waits at most `timeout_ms`.
+    pub(crate) fn partition_count(&self, topic: &str, timeout_ms: i32) -> Result<usize> {
+        let client = self.0.shared.client.lock().clone();
+        let Some(client) = client else {
+            return Err(Error::new(ErrorKind::Stopped, "look a topic up", "the producer is closed"));
+        };
+        client.partition_count(topic, timeout_ms)
+    }
+
     /// How many records are on their way.
     pub fn in_flight(&self) -> usize {
         self.0.shared.waiting.lock().len()

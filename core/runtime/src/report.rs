@@ -6,9 +6,9 @@
 use crate::Result;
 use crate::job::Failure;
 use crate::message::MessageInner;
-use crate::poller::View;
+use crate::poller::{Answer, View};
 use crossbeam::channel::Sender;
-use karafka_engine::{AssignmentId, Extent, JobId, Outcome};
+use karafka_engine::{AssignmentId, Extent, JobId, LetterId, Outcome};
 use std::time::Duration;
 
 pub(crate) enum Report {
@@ -28,6 +28,12 @@ pub(crate) enum Report {
         done: Sender<bool>,
     },
     Control(Control),
+    /// A copy of a message that was given up arrived, or did not.
+    LetterAnswered {
+        assignment: AssignmentId,
+        id: LetterId,
+        answer: Answer,
+    },
     /// The topics of a subscription's cluster.
     Looked {
         subscription: usize,

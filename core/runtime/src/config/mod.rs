@@ -30,6 +30,7 @@
 mod app;
 mod choice;
 mod defaults;
+mod failures;
 mod field;
 mod group;
 mod kafka;

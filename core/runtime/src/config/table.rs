@@ -348,6 +348,47 @@ options! {
     retry_backoff_factor: f64 = 2.0, Kind::Decimal { min: 1.0, max: 100.0 },
         also "retry_multiplier" "backoff_multiplier";
 
+    /// The share of each wait that chance may take away, from 0 (waits are exact) to 1, so that messages that failed
+    /// together do not all come again at the same moment.
+    retry_jitter: f64 = 0.0, Kind::Decimal { min: 0.0, max: 1.0 }, also "backoff_jitter" "retry_randomization";
+
+    /// How many messages of a failed call come again together. Off, they come as they were, or, where attempts are
+    /// limited, one by one. On, half of them come: when these fail, half of the half, else the other half. So a message
+    /// that always fails is found among 1,000 in about ten attempts.
+    retry_bisect: bool = false, Kind::Boolean, also "bisect" "bisect_on_error" "bisect_batch_on_function_error";
+
+    /// How often a message is handed to the handler in one ownership before it is given up, the first attempt included.
+    /// 0: without end, or as `dead_letter_queue_max_retries` says where there is a dead letter queue, of which this takes
+    /// the place otherwise. A message that is given up without a dead letter queue counts as done: it is lost, and an
+    /// event `message.discarded` says so.
+    retry_attempts: u32 = 0, count(0, 1_000_000), also "max_attempts" "attempts" "retries";
+
+    /// The topic to which a message goes that was given up: the one that failed, and no other, with key, value and headers
+    /// as they were, and headers that say where it came from and why. Messages of one partition go to one partition, in
+    /// order. Their offset is committed only after the copy is acknowledged. It must exist, on the cluster of this topic.
+    dead_letter_queue_topic: Option<String> = None, text(names::TOPIC, names::topic),
+        also "dlq" "dlq_topic" "dead_letter_topic";
+
+    /// How often a message is tried again, in one ownership, before it goes to the dead letter queue.
+    dead_letter_queue_max_retries: u32 = 3, count(0, 1_000_000), also "dlq_max_retries" "max_retries";
+
+    /// Whether each success in a virtual partition starts the counting of its failures again, so that only failures in a
+    /// row count.
+    dead_letter_queue_independent: bool = false, Kind::Boolean;
+
+    /// Whether the virtual partition of a message that was given up waits until its copy is acknowledged (`sync`), or goes
+    /// on meanwhile (`async`). Its offset waits in either case.
+    dead_letter_queue_dispatch: String = "sync".to_owned(), choice(&["sync", "async"]),
+        also "dead_letter_queue_dispatch_method";
+
+    /// Whether messages that are given up count as done, instead of going to a topic: they are lost, and an event
+    /// `message.discarded` says so.
+    dead_letter_queue_skip: bool = false, Kind::Boolean;
+
+    /// Whether the handler has a strategy of its own that is asked about every message that failed. Set by the binding that
+    /// is given one.
+    dead_letter_queue_strategy: bool = false, Kind::Boolean;
+
     /// Whether handlers of this topic run too long to hold up a rebalance. Their partition is given up at once; what
     /// they mark afterwards is refused, and its new owner handles it again. Without it, up to `revoke_timeout` is
     /// waited.

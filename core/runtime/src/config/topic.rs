@@ -28,6 +28,7 @@ impl TopicConfig {
             )
         });
         self.relate_connections(problems);
+        self.relate_failures(problems);
     }
 
     /// Whether the group does not decide which partitions are read.
@@ -70,11 +71,12 @@ impl TopicConfig {
     /// Kind `Config`, with every problem of the options on a line of its own, and the topic's name.
     pub fn validate_for(&self, topic: &str, app: &AppConfig) -> Result<()> {
         validate_topic_or_pattern(topic)?;
-        self.validate().and_then(|()| self.relate_to(app)).map_err(|error| error.with("topic", topic))
+        self.validate().and_then(|()| self.relate_to(topic, app)).map_err(|error| error.with("topic", topic))
     }
 
-    fn relate_to(&self, app: &AppConfig) -> Result<()> {
+    fn relate_to(&self, topic: &str, app: &AppConfig) -> Result<()> {
         let mut problems = Problems::new(Scope::Topic);
+        self.relate_dead_letters(topic, &mut problems);
         let linger = milliseconds(self.linger);
         let shutdown = milliseconds(app.shutdown_timeout);
         problems.unless(linger < shutdown, &["linger"], || {

@@ -190,3 +190,32 @@ pub(crate) fn version() -> String {
     // SAFETY: returns a static string.
     text_of(unsafe { sys::rd_kafka_version_str() })
 }
+
+/// The number of partitions of a topic, asked from a broker. Waits at most `timeout_ms`.
+///
+/// # Safety
+/// The client must be valid.
+unsafe fn partition_count(client: *mut sys::rd_kafka_t, topic: &str, timeout_ms: i32) -> Result<usize> {
+    let name = c_string(topic, "look a topic up")?;
+    // SAFETY: handles are valid; the topic handle and the metadata are destroyed once; the error is read as an integer.
+    unsafe {
+        let handle = sys::rd_kafka_topic_new(client, name.as_ptr(), std::ptr::null_mut());
+        if handle.is_null() {
+            return Err(Error::new(ErrorKind::Internal, "look a topic up", "librdkafka made no topic handle"));
+        }
+        let mut metadata: *const sys::rd_kafka_metadata_t = std::ptr::null();
+        let code = sys::rd_kafka_metadata(client, 0, handle, (&raw mut metadata).cast(), timeout_ms) as i32;
+        sys::rd_kafka_topic_destroy(handle);
+        if metadata.is_null() {
+            return Err(error(code, "look a topic up").with("topic", topic));
+        }
+        let (mut count, mut code) = (0, code::UNKNOWN_TOPIC_OR_PART);
+        if (*metadata).topic_cnt > 0 {
+            let entry = (*metadata).topics;
+            count = usize::try_from((*entry).partition_cnt).unwrap_or(0);
+            code = (&raw const (*entry).err).cast::<i32>().read();
+        }
+        sys::rd_kafka_metadata_destroy(metadata);
+        if code == self::code::NO_ERROR { Ok(count) } else { Err(error(code, "look a topic up").with("topic", topic)) }
+    }
+}

@@ -146,6 +146,12 @@ impl NativeProducer {
         }
     }
 
+    /// The number of partitions of a topic, asked from a broker. Waits at most `timeout_ms`.
+    pub(crate) fn partition_count(&self, topic: &str, timeout_ms: i32) -> Result<usize> {
+        // SAFETY: the client is valid.
+        unsafe { super::partition_count(self.client.as_ptr(), topic, timeout_ms) }
+    }
+
     /// Asks librdkafka to send what lingers now. Does not wait.
     pub(crate) fn hurry(&self) {
         // SAFETY: the client is valid; a timeout of 0 does not wait. What is still in flight is told by the result, which

@@ -19,7 +19,7 @@ use crate::shared::Shared;
 use crate::wake::Ready;
 use crate::{Error, ErrorKind, Result};
 use crossbeam::sync::Parker;
-use karafka_engine::{Backoff, Engine, EngineOptions, Segment, TopicOptions};
+use karafka_engine::{Engine, EngineOptions, Segment, TopicOptions};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -66,21 +66,23 @@ pub(super) fn poller(
             max_messages: entry.config.max_messages,
             linger: entry.config.linger,
             manual_offset_management: entry.config.manual_offset_management,
-            retry: Backoff {
-                first: entry.config.retry_backoff,
-                longest: entry.config.retry_backoff_max,
-                factor: entry.config.retry_backoff_factor,
-                jitter: 0.0,
-            },
             long_running_job: entry.config.long_running_job,
             window: entry.config.window,
             ..TopicOptions::new(pool_ids[pool])
         };
+        let options = entry.config.decide(options);
         for (group, segment) in segments(entry.group(config), &entry.config) {
             let draft = Draft::of(&mut drafts, group, config, entry);
             draft.topics.push((number, routes.len()));
             let options = TopicOptions { segment, ..options };
-            routes.push(Route { registration: number, options, spare: Vec::new(), work: entry.work.clone(), pool });
+            routes.push(Route {
+                registration: number,
+                options,
+                spare: Vec::new(),
+                work: entry.work.clone(),
+                pool,
+                dead_letter_topic: entry.config.dead_letter_queue_topic.as_deref().map(Arc::from),
+            });
         }
     }
     refuse_both_ways(&drafts)?;
@@ -106,6 +108,7 @@ pub(super) fn poller(
         readable_set: HashSet::new(),
         commit_waiters: HashMap::new(),
         failures: HashMap::new(),
+        letters: super::letters::Letters::default(),
         held: Arc::new(()),
         start: Instant::now(),
         shutdown: None,
@@ -173,11 +176,7 @@ fn refuse_both_ways(drafts: &[Draft]) -> Result<()> {
 
 /// The topics to which failures go.
 fn dead_letter_topics(topics: &[TopicEntry]) -> BTreeSet<String> {
-    let target = |entry: &TopicEntry| {
-        let known = entry.config.entries().into_iter();
-        known.filter(|(name, _)| *name == "dead_letter_queue_topic").map(|(_, topic)| topic).collect::<Vec<_>>()
-    };
-    topics.iter().flat_map(target).collect()
+    topics.iter().filter_map(|entry| entry.config.dead_letter_queue_topic.clone()).collect()
 }
 
 /// Between how many connections the group of these topics has: what one of them says counts for all.

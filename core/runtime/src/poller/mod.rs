@@ -14,6 +14,7 @@ mod boot;
 mod commits;
 mod direct;
 mod errors;
+mod letters;
 mod lookout;
 mod member;
 mod multiplexing;
@@ -26,6 +27,7 @@ mod shutdown;
 mod subscription;
 
 pub(crate) use errors::log;
+pub(crate) use letters::Answer;
 pub(crate) use lookout::View;
 
 use crate::app::{SeatKind, TopicEntry, Work};
@@ -33,7 +35,7 @@ use crate::batch::{Batch, BatchInner, Group};
 use crate::config::AppConfig;
 use crate::context::{Assignment, Context};
 use crate::event::{Event, Phase};
-use crate::job::{Failure, Job};
+use crate::job::{Failure, Job, Verdict};
 use crate::lease::Renewal;
 use crate::message::MessageInner;
 use crate::native::{NativeMessage, PartitionQueue};
@@ -47,7 +49,7 @@ use crossbeam::sync::Parker;
 use karafka_engine::{Action, AssignmentId, CommitId, Engine, Outcome, PoolId, TopicId, TopicOptions};
 use member::Member;
 use shutdown::Shutdown;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -74,6 +76,8 @@ struct Route {
     spare: Vec<TopicId>,
     work: Work,
     pool: usize,
+    /// Where messages go that were given up.
+    dead_letter_topic: Option<Arc<str>>,
 }
 
 /// An assigned partition's queue and the handle that its jobs share.
@@ -87,6 +91,8 @@ struct Partition {
     next_offset: i64,
     /// A running mean of a message's size, to turn a byte budget into a count.
     mean_bytes: u64,
+    /// Failures of messages by their offsets, where a strategy asks for them.
+    failures: BTreeMap<i64, VecDeque<Failure>>,
 }
 
 enum Source {
@@ -121,6 +127,7 @@ pub(crate) struct Poller {
     /// Callers that wait for a commit or a later one of an assignment.
     commit_waiters: HashMap<AssignmentId, Vec<(CommitId, Sender<bool>)>>,
     failures: HashMap<karafka_engine::JobId, Failure>,
+    letters: letters::Letters,
     /// One more reference for each batch that somebody still holds.
     held: Arc<()>,
     start: Instant,
@@ -229,12 +236,17 @@ impl Poller {
         while let Some(report) = self.shared.reports.pop() {
             match report {
                 Report::Ended { job, outcome, messages, failure } => {
+                    let mut ends = None;
                     if let Some(failure) = failure {
+                        ends = (failure.verdict == Verdict::Critical).then(|| failure.clone());
                         self.failures.insert(job, failure);
                     }
                     self.engine.complete(self.at(now), job, outcome, messages);
                     self.act(now);
                     self.failures.remove(&job);
+                    if let Some(failure) = ends {
+                        self.end_by(now, &failure);
+                    }
                 }
                 Report::Marked { job, index, extent } => {
                     self.engine.mark(job, index, extent);
@@ -250,9 +262,21 @@ impl Poller {
                     }
                 }
                 Report::Control(control) => self.control(now, &control),
+                Report::LetterAnswered { assignment, id, answer } => {
+                    self.letter_answered(now, assignment, id, answer);
+                    self.act(now);
+                }
                 Report::Looked { subscription, view } => self.looked(now, subscription, view),
             }
         }
+    }
+
+    /// A handler said that the process is at its end.
+    fn end_by(&mut self, now: Instant, failure: &Failure) {
+        let message = format!("a handler asked for the end of the program: {}: {}", failure.class, failure.message);
+        self.shared.fail(Error::new(ErrorKind::Handler, "handle", message).fatal());
+        self.shared.ask_to_stop();
+        self.begin_shutdown(now, self.config.shutdown_timeout);
     }
 
     fn control(&mut self, now: Instant, control: &Control) {
@@ -343,10 +367,7 @@ impl Poller {
                     commits.push((assignment, id, position, metadata));
                 }
                 Action::Release { assignment } => self.release(assignment),
-                // No topic can be told so yet.
-                Action::DeadLetter { assignment, id, message, .. } => {
-                    self.engine.dead_lettered(self.at(now), assignment, id, Err(message));
-                }
+                Action::DeadLetter { assignment, id, message, .. } => self.send_letter(now, assignment, id, message),
                 Action::Dropped(mut messages) => {
                     messages.clear();
                     self.engine.recycle(messages);
@@ -418,7 +439,10 @@ impl Poller {
             groups: groups.collect(),
             messages: job.messages,
             attempt: job.attempt,
+            attempts: job.attempts,
         }));
+        let earlier = partition.failures.get(&batch.first_offset()).filter(|_| batch.len() == 1);
+        let earlier = earlier.map(|failures| failures.iter().cloned().collect()).unwrap_or_default();
         let context = Context {
             shared: Arc::clone(&self.shared),
             assignment: Arc::clone(&partition.assignment),
@@ -438,6 +462,8 @@ impl Poller {
             pool: Arc::clone(&self.pools[route.pool]),
             completed: false,
             taken: false,
+            has_strategy: route.options.strategy,
+            earlier,
         })
     }
 
@@ -476,6 +502,7 @@ impl Poller {
             // Records from below the committed offset come when that is beyond the end of the log.
             next_offset: offset.offset.unwrap_or(0),
             mean_bytes: 1024,
+            failures: BTreeMap::new(),
         };
         self.partitions.insert(id, partition);
         self.members[member].opened(&offset.topic, offset.partition, id, token);
@@ -505,6 +532,7 @@ impl Poller {
             }
         }
         self.readable_set.remove(&assignment);
+        self.forget_letters(assignment);
         self.answer_waiters(assignment, None, false);
     }
 

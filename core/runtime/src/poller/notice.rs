@@ -10,9 +10,16 @@ use std::time::{Duration, Instant};
 impl Poller {
     pub(super) fn notice(&mut self, now: Instant, notice: &Notice) {
         let (assignment, message) = match *notice {
+            Notice::GivenUp { job, assignment, offset, attempts, letter } => {
+                self.given_up(job, assignment, offset, attempts, letter);
+                return;
+            }
             Notice::HandlerFailed { assignment, job, offset, attempt, next_attempt } => {
                 let failure = self.failures.remove(&job);
                 let failure = failure.unwrap_or_else(|| Failure::new("Unknown", "the handler did not say why"));
+                if let Some(offset) = offset {
+                    self.remember_failure(assignment, offset, &failure);
+                }
                 let Some(partition) = self.partitions.get(&assignment) else { return };
                 self.shared.publisher.publish(&Event::HandlerFailed {
                     topic: Arc::clone(&partition.assignment.topic),
@@ -40,9 +47,6 @@ impl Poller {
             ),
             Notice::UserMetadataTooLong { assignment, ref problem } => {
                 (assignment, format!("the offset metadata is not committed: {problem}"))
-            }
-            Notice::GivenUp { assignment, offset, attempts, .. } => {
-                (assignment, format!("the record at {offset} is given up after {attempts} attempts"))
             }
             Notice::PartitionerFailed { assignment, job, offset, messages } => {
                 let failure = self.failures.remove(&job);

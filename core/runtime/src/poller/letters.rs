@@ -1,0 +1,265 @@
+//! Dead letters on their way: the poller's side, and the thread that sends copies.
+//!
+//! The engine says which message leaves and when. The poller keeps what is to be said about it, and hands it to a thread of
+//! its own, made with the first letter, because finding out a topic's partitions and making a producer wait for brokers.
+//! That thread sends nothing of a partition that is lost, and answers every letter once, by a report.
+
+use super::Poller;
+use crate::config::ProducerConfig;
+use crate::context::Assignment;
+use crate::event::{DeadLetter, Event};
+use crate::job::{Failure, Verdict};
+use crate::letter::{Given, partition_of};
+use crate::message::MessageInner;
+use crate::producer::{DeliveryReport, Producer, Record};
+use crate::report::Report;
+use crate::shared::Shared;
+use crate::{Error, ErrorKind, Result};
+use crossbeam::channel::{Receiver, Sender, unbounded};
+use karafka_engine::{AssignmentId, JobId, LetterId};
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// How long a topic's number of partitions is believed.
+const BELIEVED: Duration = Duration::from_secs(60);
+/// How long a broker may take to tell it.
+const PATIENCE_MS: i32 = 10_000;
+/// What is still on its way when an app ends is given up: its original is not committed, and comes again.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// Most failures of one message that are kept for its strategy.
+const MOST_FAILURES: usize = 100;
+/// Settings of a consumer that a producer for the same cluster needs.
+const SHARED_SETTINGS: [&str; 5] = ["security.", "sasl.", "ssl.", "socket.", "broker."];
+
+#[derive(Default)]
+pub(super) struct Letters {
+    given: HashMap<(AssignmentId, LetterId), Arc<Given>>,
+    thread: Option<Sender<Letter>>,
+}
+
+/// A message for the thread.
+struct Letter {
+    assignment: Arc<Assignment>,
+    id: LetterId,
+    message: MessageInner,
+    given: Arc<Given>,
+    cluster: Cluster,
+}
+
+/// The cluster that a message came from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Cluster {
+    brokers: String,
+    settings: BTreeMap<String, String>,
+}
+
+/// What became of a letter.
+pub(crate) type Answer = std::result::Result<DeliveryReport, (MessageInner, Error)>;
+
+impl Poller {
+    /// The engine gave a message up: remembers why, or says that it is gone.
+    pub(super) fn given_up(
+        &mut self,
+        job: JobId,
+        assignment: AssignmentId,
+        offset: i64,
+        attempts: u32,
+        letter: Option<LetterId>,
+    ) {
+        let Some(partition) = self.partitions.get(&assignment) else { return };
+        let own = &partition.assignment;
+        let failure = self.failures.get(&job).cloned().unwrap_or_default();
+        let Some(letter) = letter else {
+            let (topic, partition) = (Arc::clone(&own.topic), own.partition);
+            self.shared.publisher.publish(&Event::Discarded { topic, partition, offset, attempts, failure });
+            return;
+        };
+        let target = match &failure.verdict {
+            Verdict::DeadLetter { topic: Some(topic) } => Some(Arc::clone(topic)),
+            _ => self.routes.get(partition.route).and_then(|route| route.dead_letter_topic.clone()),
+        };
+        let given = Given {
+            topic: Arc::clone(&own.topic),
+            partition: own.partition,
+            offset,
+            group: Arc::clone(&own.group),
+            attempts,
+            failure,
+            target: target.unwrap_or_default(),
+        };
+        self.letters.given.insert((assignment, letter), Arc::new(given));
+    }
+
+    /// Sends a message's copy.
+    pub(super) fn send_letter(&mut self, now: Instant, assignment: AssignmentId, id: LetterId, message: MessageInner) {
+        let given = self.letters.given.get(&(assignment, id)).cloned();
+        let known = self.partitions.get(&assignment).zip(given);
+        let cluster = known.as_ref().and_then(|(partition, _)| self.cluster_of(partition.member));
+        let Some(((partition, given), cluster)) = known.zip(cluster) else {
+            self.engine.dead_lettered(self.at(now), assignment, id, Err(message));
+            return;
+        };
+        let letter = Letter { assignment: Arc::clone(&partition.assignment), id, message, given, cluster };
+        if self.letters.thread.is_none() {
+            self.letters.thread = start(&self.shared);
+        }
+        let unsent = match &self.letters.thread {
+            Some(thread) => thread.send(letter).err().map(|refused| refused.0),
+            None => Some(letter),
+        };
+        if let Some(letter) = unsent {
+            self.letters.thread = None;
+            self.engine.dead_lettered(self.at(now), assignment, id, Err(letter.message));
+        }
+    }
+
+    /// A copy was acknowledged, or was not.
+    pub(super) fn letter_answered(&mut self, now: Instant, assignment: AssignmentId, id: LetterId, answer: Answer) {
+        let result = match answer {
+            Ok(report) => {
+                if let Some(given) = self.letters.given.remove(&(assignment, id)) {
+                    self.shared.publisher.publish(&Event::DeadLetterDispatched(Arc::new(DeadLetter {
+                        topic: Arc::clone(&given.topic),
+                        partition: given.partition,
+                        offset: given.offset,
+                        attempts: given.attempts,
+                        dead_letter_topic: Arc::clone(&given.target),
+                        dead_letter_partition: report.partition,
+                        dead_letter_offset: report.offset,
+                        error_class: given.failure.class.clone(),
+                    })));
+                }
+                Ok(())
+            }
+            Err((message, error)) => {
+                if self.partitions.contains_key(&assignment) {
+                    self.publish_error(error, true);
+                }
+                Err(message)
+            }
+        };
+        self.engine.dead_lettered(self.at(now), assignment, id, result);
+    }
+
+    /// A partition went, with all that is known of its letters.
+    pub(super) fn forget_letters(&mut self, assignment: AssignmentId) {
+        self.letters.given.retain(|(owner, _), _| *owner != assignment);
+    }
+
+    /// Keeps a failure for the strategy of its topic.
+    pub(super) fn remember_failure(&mut self, assignment: AssignmentId, offset: i64, failure: &Failure) {
+        let below = self.engine.position(assignment).unwrap_or(i64::MIN);
+        let Some(partition) = self.partitions.get_mut(&assignment) else { return };
+        if self.routes.get(partition.route).is_some_and(|route| route.options.strategy) {
+            partition.failures.retain(|offset, _| *offset >= below);
+            let failures: &mut VecDeque<Failure> = partition.failures.entry(offset).or_default();
+            if failures.len() == MOST_FAILURES {
+                failures.pop_front();
+            }
+            failures.push_back(failure.clone());
+        }
+    }
+
+    fn cluster_of(&self, member: usize) -> Option<Cluster> {
+        let subscription = self.subscriptions.get(self.members.get(member)?.subscription)?;
+        let shared = |(name, _): &(&String, &String)| SHARED_SETTINGS.iter().any(|prefix| name.starts_with(prefix));
+        let settings = subscription.settings.iter().filter(shared);
+        let settings = settings.map(|(name, value)| (name.clone(), value.clone())).collect();
+        Some(Cluster { brokers: subscription.brokers.clone(), settings })
+    }
+}
+
+/// Starts the thread; `None` when the system gives none, which is tried again with the next letter.
+fn start(shared: &Arc<Shared>) -> Option<Sender<Letter>> {
+    let (sender, letters) = unbounded();
+    let shared = Arc::clone(shared);
+    let spawned =
+        std::thread::Builder::new().name("karafka-letters".to_owned()).spawn(move || serve(&shared, &letters));
+    spawned.ok().map(|_| sender)
+}
+
+/// The thread: ends with the poller.
+fn serve(shared: &Arc<Shared>, letters: &Receiver<Letter>) {
+    let mut producers: BTreeMap<Cluster, Producer> = BTreeMap::new();
+    let mut partitions: HashMap<(String, Arc<str>), (usize, Instant)> = HashMap::new();
+    while let Ok(letter) = letters.recv() {
+        let (owner, id) = (letter.assignment.id, letter.id);
+        let message = Arc::new(Mutex::new(Some(letter.message)));
+        let sent = if letter.assignment.owned.load(Ordering::SeqCst) {
+            send(shared, &mut producers, &mut partitions, &letter.given, &letter.cluster, (owner, id), &message)
+        } else {
+            Err(Error::new(ErrorKind::NotOwned, "dispatch a dead letter", "the partition is lost"))
+        };
+        if let Err(error) = sent {
+            if error.is_fatal() {
+                producers.remove(&letter.cluster);
+            }
+            partitions.remove(&(letter.cluster.brokers.clone(), Arc::clone(&letter.given.target)));
+            answer(shared, (owner, id), &message, Err(error.with("dead_letter_topic", &letter.given.target)));
+        }
+    }
+}
+
+type Held = Arc<Mutex<Option<MessageInner>>>;
+
+fn send(
+    shared: &Arc<Shared>,
+    producers: &mut BTreeMap<Cluster, Producer>,
+    partitions: &mut HashMap<(String, Arc<str>), (usize, Instant)>,
+    given: &Given,
+    cluster: &Cluster,
+    whose: (AssignmentId, LetterId),
+    message: &Held,
+) -> Result<()> {
+    let producer = if let Some(producer) = producers.get(cluster) {
+        producer.clone()
+    } else {
+        let producer = Producer::new(ProducerConfig {
+            bootstrap_servers: cluster.brokers.clone(),
+            kafka: cluster.settings.clone(),
+            max_payload_bytes: 1_000_000_000,
+            close_timeout: FAREWELL,
+            ..ProducerConfig::default()
+        })?;
+        producers.insert(cluster.clone(), producer.clone());
+        producer
+    };
+    let key = (cluster.brokers.clone(), Arc::clone(&given.target));
+    let count = match partitions.get(&key).filter(|(_, asked)| asked.elapsed() < BELIEVED) {
+        Some((count, _)) => *count,
+        None => {
+            let count = producer.partition_count(&given.target, PATIENCE_MS)?;
+            partitions.insert(key, (count, Instant::now()));
+            count
+        }
+    };
+    let held = message.lock();
+    let Some(original) = held.as_ref() else { return Ok(()) };
+    let (native, values) = (original.native(), given.values());
+    let headers = Given::headers(native.headers(), &values);
+    let record = Record {
+        topic: &given.target,
+        partition: Some(partition_of(given.partition, count)),
+        key: native.key(),
+        payload: native.payload(),
+        headers: &headers,
+        timestamp_ms: None,
+    };
+    let (shared, kept) = (Arc::clone(shared), Arc::clone(message));
+    producer.try_produce_with(&record, Box::new(move |outcome| answer(&shared, whose, &kept, outcome)))
+}
+
+fn answer(
+    shared: &Shared,
+    (assignment, id): (AssignmentId, LetterId),
+    message: &Held,
+    outcome: Result<DeliveryReport>,
+) {
+    let Some(message) = message.lock().take() else { return };
+    let answer = outcome.map_err(|error| (message, error));
+    shared.report(Report::LetterAnswered { assignment, id, answer });
+    shared.waker.wake();
+}
