@@ -24,7 +24,9 @@ pub(crate) fn describe(py: Python<'_>, error: &PyErr) -> Failure {
         Ok(text) => text.to_string_lossy().into_owned(),
         Err(_) => format!("<the text of this {class} cannot be had: its __str__ raised>"),
     };
-    Failure { class, message, backtrace: traceback(py, value.as_any()) }
+    let mut failure = Failure::new(class, message);
+    failure.backtrace = traceback(py, value.as_any());
+    failure
 }
 
 /// Lets go of the local variables that an exception's traceback holds.
