@@ -1,8 +1,8 @@
 //! What happens after a call of a handler: one pure function over what the topic was told and what the call did.
 //!
 //! Called by the engine when it takes a job back, on its one thread, for each virtual partition of the job; it looks at
-//! nothing else and changes nothing. A pause or a seek of the user is no input: a pause holds back whatever is decided
-//! here and is ended by nothing of it, a seek has ended the ownership before the call is taken back.
+//! nothing else and changes nothing. A seek of the user is no input: it has ended the ownership, or its era, before the call
+//! is taken back. A pause holds back whatever is decided here and is ended by nothing of it.
 //!
 //! Guarantees, checked over the full product in `tests/product.rs`: a message that is not done comes again or leaves by
 //! a decision of the user; only one that failed without company, or was named by its handler, leaves, and not before its
@@ -75,6 +75,8 @@ pub enum Ownership {
 pub enum Ending {
     /// The handler returned.
     Done,
+    /// The handler returned and paused the partition: it has not done what it has not marked.
+    Paused,
     /// It failed.
     Failed(Verdict),
     /// It was never called.
@@ -197,6 +199,10 @@ pub fn after(policy: &Policy, call: &Call) -> After {
         _ if next == Next::Forget => return decided(Next::Forget),
         Ending::NotStarted if call.undone > 0 => return decided(Next::Again),
         Ending::NotStarted => return decided(Next::GoOn),
+        Ending::Paused => {
+            let next = if call.undone > 0 { Next::Again } else { Next::GoOn };
+            return After { resets: policy.independent, ..decided(next) };
+        }
         Ending::Failed(verdict) => verdict,
     };
     let resets = policy.independent && call.progress;

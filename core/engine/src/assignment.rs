@@ -70,6 +70,10 @@ pub(crate) struct Assignment<M> {
     pub(crate) paused_until: Option<Instant>,
     /// Jobs of an earlier ownership of the partition still run.
     pub(crate) waits_for_old_jobs: bool,
+    /// Counts the user's seeks: what was handed out in an earlier era does not count in this one.
+    pub(crate) era: u32,
+    /// Running jobs of earlier eras, which the first job of this one waits for.
+    pub(crate) earlier_jobs: u32,
     pub(crate) ledger: Ledger,
     pub(crate) mailboxes: Mailboxes<M>,
     /// Messages in arrival order that wait for the partitioner.
@@ -105,7 +109,12 @@ impl<M> Assignment<M> {
 
     /// Whether the end of a job, a linger or a back-off is all that keeps it from giving jobs.
     pub(crate) fn can_run(&self) -> bool {
-        self.stage == Stage::Active && self.paused_until.is_none() && !self.waits_for_old_jobs
+        self.stage == Stage::Active && self.paused_until.is_none() && !self.waits_for_others()
+    }
+
+    /// Whether jobs of an earlier ownership or era have to end before the next begins.
+    pub(crate) fn waits_for_others(&self) -> bool {
+        self.waits_for_old_jobs || self.earlier_jobs > 0
     }
 
     /// Messages that keep seats busy, as far as [`ahead`](crate::ahead) counts them.
@@ -116,7 +125,7 @@ impl<M> Assignment<M> {
 
     /// What keeps it from giving jobs.
     pub(crate) fn place(&self, now: Instant) -> Place {
-        if self.waits_for_old_jobs {
+        if self.waits_for_others() {
             Place::HeldBack
         } else if self.running_jobs > 0 && now.since(self.job_ended) >= PATIENCE {
             Place::Stuck

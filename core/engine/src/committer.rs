@@ -12,6 +12,7 @@ use crate::instant::Instant;
 use crate::ledger::Ledger;
 use crate::metadata;
 use crate::record::Record;
+use crate::texts::Texts;
 
 /// What a commit said: the version of the ledger and of the user's metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +29,7 @@ pub(crate) struct Commits {
     last_id: u64,
     /// Somebody waits for a commit: send it as soon as none is on its way.
     pub(crate) urgent: bool,
-    user: Option<String>,
-    user_version: u64,
+    pub(crate) texts: Texts,
     marks_dropped: bool,
     /// After a failure while the partition is given up: when to try again.
     pub(crate) retry_at: Instant,
@@ -38,14 +38,13 @@ pub(crate) struct Commits {
 }
 
 impl Commits {
-    pub(crate) fn new(ledger: &Ledger, user: Option<String>) -> Self {
+    pub(crate) fn new(ledger: &Ledger, texts: Texts) -> Self {
         Self {
-            confirmed: Stamp { ledger: ledger.version(), user: 0 },
+            confirmed: Stamp { ledger: ledger.version(), user: texts.version() },
             on_its_way: None,
             last_id: 0,
             urgent: false,
-            user,
-            user_version: 0,
+            texts,
             marks_dropped: false,
             retry_at: Instant::START,
             #[cfg(feature = "planted")]
@@ -62,17 +61,8 @@ impl Commits {
         self.on_its_way.is_some()
     }
 
-    pub(crate) fn user_metadata(&self) -> Option<&str> {
-        self.user.as_deref()
-    }
-
-    pub(crate) fn set_user_metadata(&mut self, text: Option<String>) {
-        self.user = text;
-        self.user_version += 1;
-    }
-
     fn stamp(&self, ledger: &Ledger) -> Stamp {
-        Stamp { ledger: ledger.version(), user: self.user_version }
+        Stamp { ledger: ledger.version(), user: self.texts.version() }
     }
 
     /// The id of the commit that will say what the ledger says now.
@@ -98,7 +88,8 @@ impl<M> Assignment<M> {
         actions: &mut VecDeque<Action<M>>,
     ) {
         let Some(position) = self.ledger.position() else { return };
-        let user = self.commits.user.as_deref();
+        self.commits.texts.settle(&self.ledger);
+        let user = self.commits.texts.text();
         let encoded = metadata::encode(position, self.ledger.done_runs(), user, limit).or_else(|problem| {
             actions.push_back(Action::Notice(Notice::UserMetadataTooLong { assignment: id, problem }));
             metadata::encode(position, self.ledger.done_runs(), None, limit)
@@ -151,7 +142,7 @@ impl<M: Record> Engine<M> {
     pub fn commit_now(&mut self, now: Instant, id: AssignmentId) -> Option<CommitId> {
         self.observe(now);
         let assignment = self.assignments.get_mut(id)?;
-        if assignment.stage != Stage::Active || !assignment.is_dirty() {
+        if !assignment.marks_count() || !assignment.is_dirty() {
             return None;
         }
         let covering = assignment.commits.covering(&assignment.ledger);
@@ -161,22 +152,6 @@ impl<M: Record> Engine<M> {
             assignment.commits.urgent = true;
         }
         Some(covering)
-    }
-
-    /// Stores a text with the offset from the next commit on, which this makes due; `None` removes it. Returns whether
-    /// the partition is still owned.
-    pub fn set_offset_metadata(&mut self, id: AssignmentId, text: Option<String>) -> bool {
-        let Some(assignment) = self.assignments.get_mut(id).filter(|found| found.marks_count()) else {
-            return false;
-        };
-        assignment.commits.set_user_metadata(text);
-        self.schedule_commit(id);
-        true
-    }
-
-    /// The text stored with the offset: read at assignment, or set since.
-    pub fn offset_metadata(&self, id: AssignmentId) -> Option<&str> {
-        self.assignments.get(id)?.commits.user_metadata()
     }
 
     /// Sees to it that what changed is committed within an interval. All partitions share the moment, so that the

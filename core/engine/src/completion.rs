@@ -72,7 +72,8 @@ impl<M: Record> Engine<M> {
             self.scheduler.job_ended(job.pool, now, handled);
             #[cfg(feature = "planted")]
             self.planted_letter(&job, &outcome, &mut messages);
-            if self.assignments.get(job.assignment).is_some() {
+            if let Some(assignment) = self.assignments.get_mut(job.assignment) {
+                assignment.earlier_jobs -= u32::from(assignment.era != job.era);
                 match job.kind {
                     JobKind::Handle => self.settle(now, id, &job, &outcome, &mut messages),
                     JobKind::Key => self.settle_keys(now, id, &job, outcome, &mut messages),
@@ -98,8 +99,10 @@ impl<M: Record> Engine<M> {
         assignment.running_jobs -= 1;
         assignment.job_ended = now;
         let policy = assignment.options.policy();
-        let ownership = assignment.ownership();
+        // What is of an earlier era is passed, and its virtual partitions are others by now.
+        let ownership = if assignment.era == job.era { assignment.ownership() } else { Ownership::Gone };
         let (ending, named) = match *outcome {
+            Outcome::Done if job.paused => (Ending::Paused, None),
             Outcome::Done => (Ending::Done, None),
             Outcome::NotStarted => (Ending::NotStarted, None),
             Outcome::Failed { verdict, culprit } => (Ending::Failed(verdict), culprit),
@@ -160,12 +163,15 @@ impl<M: Record> Engine<M> {
         };
         assignment.running_jobs -= 1;
         assignment.job_ended = now;
-        assignment.asking_partitioner = false;
+        let active = assignment.stage == Stage::Active && assignment.era == job.era;
+        if assignment.era == job.era {
+            assignment.asking_partitioner = false;
+        }
         let count = job.sequences.len();
-        if assignment.stage != Stage::Active || messages.len() != count {
+        if !active || messages.len() != count {
             assignment.release(count as u64, job.bytes);
             self.budget.give_back(count as u64, job.bytes);
-            if assignment.stage == Stage::Active {
+            if active {
                 self.messages_missing(job);
             }
             return;

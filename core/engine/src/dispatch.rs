@@ -66,6 +66,7 @@ impl<M: Record> Engine<M> {
         let mut groups = Vec::new();
         let (mut attempts, mut bytes) = (Vec::new(), 0);
         let (mut skipped, mut skipped_bytes) = (Vec::new(), 0);
+        let mut space = assignment.options.max_bytes;
         while let Some((index, alone)) = assignment.mailboxes.peek_ready() {
             if !parts.is_empty() && (alone || parts.len() >= per_job || messages.len() >= share) {
                 break;
@@ -73,11 +74,21 @@ impl<M: Record> Engine<M> {
             let start = messages.len();
             let ledger = &assignment.ledger;
             let suspects = if alone { assignment.mailboxes.suspects(index) } else { 0 };
-            let room = match suspects {
+            let mut room = match suspects {
                 0 => most - start,
                 _ if assignment.options.bisect => most.min(suspects.div_ceil(2) as usize),
                 _ => 1,
             };
+            if space < u64::MAX {
+                let skips = |sequence| alone && ledger.is_done(sequence);
+                let (count, size) = assignment.mailboxes.fitting(index, room, space, skips);
+                if count == 0 && start > 0 {
+                    break;
+                }
+                // A message that is larger than a call may be goes alone.
+                room = count.max(1);
+                space = if count == 0 { 0 } else { space - size };
+            }
             let taken = assignment.mailboxes.take_ready(room, |queued| {
                 // Only a message that was in a job before can have been marked.
                 let used = !alone || !ledger.is_done(queued.sequence);
@@ -174,6 +185,8 @@ impl<M> Assignment<M> {
             sequences,
             parts,
             last_marked: 0,
+            era: self.era,
+            paused: false,
         }
     }
 }

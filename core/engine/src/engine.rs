@@ -22,6 +22,7 @@ use crate::options::{EngineOptions, TopicOptions, VirtualPartitions};
 use crate::partitioner::{Partitioner, Route};
 use crate::record::Record;
 use crate::scheduler::{Counted, PoolId, Scheduler};
+use crate::texts::Texts;
 use crate::timers::{Timer, Timers};
 use crate::unmarked::Unmarked;
 use crate::virtual_partition::{Index, Mailboxes, State};
@@ -113,7 +114,9 @@ impl<M: Record> Engine<M> {
             stage: Stage::Active,
             paused_until: None,
             waits_for_old_jobs: old_jobs > 0,
-            commits: Commits::new(&ledger, decoded.user),
+            era: 0,
+            earlier_jobs: 0,
+            commits: Commits::new(&ledger, Texts::new(options.offset_metadata, decoded.user)),
             ledger,
             mailboxes: Mailboxes::new(
                 options.virtual_partitions == VirtualPartitions::Off,
@@ -136,6 +139,7 @@ impl<M: Record> Engine<M> {
         #[cfg(feature = "planted")]
         if let Some(assignment) = self.assignments.get_mut(id) {
             assignment.commits.planted.chosen = self.planted.chosen;
+            assignment.paused_until = self.planted.pause(topic, partition);
         }
         if let Some(problem) = decoded.problem {
             self.notice(Notice::MetadataIgnored { assignment: id, problem });
@@ -248,26 +252,6 @@ impl<M: Record> Engine<M> {
     /// Ends [`Engine::quiet`].
     pub fn resume_all(&mut self) {
         self.quiet = false;
-    }
-
-    /// Hands out nothing of a partition, and reads nothing from it, until `until` or [`Engine::resume`]. Running jobs go
-    /// on.
-    pub fn pause(&mut self, id: AssignmentId, until: Option<Instant>) {
-        let Some(assignment) = self.assignments.get_mut(id) else {
-            return;
-        };
-        let until = until.unwrap_or(Instant::NEVER);
-        assignment.paused_until = Some(until);
-        self.timers.set(until, Timer::Pause(id));
-        self.enlist(id);
-    }
-
-    /// Ends a pause.
-    pub fn resume(&mut self, id: AssignmentId) {
-        if let Some(assignment) = self.assignments.get_mut(id) {
-            assignment.paused_until = None;
-            self.enlist(id);
-        }
     }
 
     /// Does what is due: back-offs, lingers and pauses that end, commits, deadlines.

@@ -168,6 +168,10 @@ impl<M: Record> Engine<M> {
                 self.dropped.push(message);
                 continue;
             }
+            if failure.ending == Ending::Paused {
+                // Its handler did not fail.
+                assignment.mailboxes.troubles.forget(sequence);
+            }
             let bytes = message.bytes();
             let its_own = culprit == Some(sequence);
             match decided.next {

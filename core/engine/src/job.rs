@@ -107,6 +107,10 @@ pub(crate) struct RunningJob {
     pub(crate) parts: Vec<Part>,
     /// The part that a prefix mark fell into last: handlers mark in order.
     pub(crate) last_marked: usize,
+    /// The era of the assignment in which it was handed out.
+    pub(crate) era: u32,
+    /// Its handler paused the partition: what it did not mark comes again.
+    pub(crate) paused: bool,
 }
 
 /// The engine's side of a group.

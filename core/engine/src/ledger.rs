@@ -100,6 +100,21 @@ impl Ledger {
         }
     }
 
+    /// Begins anew at `offset`, forwards or backwards: the position is there, and the next message is expected there.
+    /// What was delivered before is passed: its sequence numbers are done, and marking them changes nothing.
+    pub fn seek(&mut self, offset: i64) {
+        let end = self.end.next_multiple_of(BLOCK);
+        *self = Self {
+            head: end,
+            end,
+            position: Some(offset),
+            start: offset,
+            next_offset: offset,
+            version: self.version + 1,
+            ..Self::default()
+        };
+    }
+
     /// Records that the message at `offset` was delivered. Offsets must come in ascending order; gaps are passed over.
     #[inline]
     pub fn deliver(&mut self, offset: i64) -> Delivery {

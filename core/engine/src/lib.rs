@@ -26,10 +26,12 @@ mod options;
 mod partitioner;
 #[cfg(feature = "planted")]
 mod planted;
+mod position;
 mod record;
 mod retry;
 mod scheduler;
 mod segment;
+mod texts;
 mod timers;
 mod trouble;
 mod unmarked;
@@ -44,7 +46,7 @@ pub use engine::Engine;
 pub use instant::Instant;
 pub use job::{Extent, Group, Job, JobId, JobKind, Outcome};
 pub use letters::LetterId;
-pub use options::{EngineOptions, TopicOptions, VirtualPartitions};
+pub use options::{EngineOptions, OffsetMetadata, TopicOptions, VirtualPartitions};
 pub use partitioner::hash_key;
 #[cfg(feature = "planted")]
 pub use planted::Planted;

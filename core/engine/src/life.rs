@@ -129,7 +129,7 @@ impl<M: Record> Engine<M> {
 impl<M> Assignment<M> {
     /// Empties the mailboxes, and takes back the letters that wait here, or counts out `all` of them; returns what was
     /// given back, in messages and bytes.
-    fn drop_queued(&mut self, all: bool, dropped: &mut Vec<M>) -> (u64, u64) {
+    pub(crate) fn drop_queued(&mut self, all: bool, dropped: &mut Vec<M>) -> (u64, u64) {
         let (mut messages, mut bytes) = (0, 0);
         let mut drop = |queued: crate::waiting::Queued<M>| {
             messages += 1;

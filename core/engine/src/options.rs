@@ -53,11 +53,16 @@ pub struct TopicOptions {
     pub virtual_partitions_per_job: u32,
     /// Most messages of one job.
     pub max_messages: u32,
+    /// Most bytes of keys and payloads of one job, by [`Record::size`](crate::Record::size); `u64::MAX`: any. A larger
+    /// message goes alone.
+    pub max_bytes: u64,
     /// How long the oldest message of a virtual partition waits for company while there are fewer than
     /// `max_messages`; zero: not at all.
     pub linger: Duration,
     /// Only what the handler marks is done. Otherwise everything a successful job held is done.
     pub manual_offset_management: bool,
+    /// Which of the user's texts travels with a commit.
+    pub offset_metadata: OffsetMetadata,
     /// The wait after a failure.
     pub retry: Backoff,
     /// How often a message is tried again in one ownership before it is given up; `None`: without end.
@@ -88,8 +93,10 @@ impl TopicOptions {
             virtual_partitions: VirtualPartitions::Off,
             virtual_partitions_per_job: 1,
             max_messages: 100,
+            max_bytes: u64::MAX,
             linger: Duration::ZERO,
             manual_offset_management: false,
+            offset_metadata: OffsetMetadata::Current,
             retry: Backoff::default(),
             max_retries: None,
             given_up: GivenUp::Never,
@@ -117,6 +124,16 @@ impl TopicOptions {
             long_running: self.long_running_job,
         }
     }
+}
+
+/// Which of the texts that a user gave with marks travels with a commit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OffsetMetadata {
+    /// The one given last, wherever the position is.
+    #[default]
+    Current,
+    /// The one of the last message before the position that was given one: a text never runs ahead of the offset.
+    Exact,
 }
 
 /// How the messages of a partition are spread over virtual partitions. Order holds inside each.

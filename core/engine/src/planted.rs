@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use crate::after::GivenUp;
 use crate::assignment::{Assignment, AssignmentId, Assignments, TopicId};
 use crate::engine::Engine;
+use crate::instant::Instant;
 use crate::job::{Jobs, Outcome, RunningJob};
 use crate::metadata;
 use crate::record::Record;
@@ -38,11 +39,15 @@ pub enum Planted {
     LetterThoughLost,
     /// A message that was given up counts as done before its copy is acknowledged.
     LetterDoneEarly,
+    /// A seek takes effect before the fetching has moved, which may fail.
+    SoughtBeforehand,
+    /// A pause outlives its ownership.
+    PauseKept,
 }
 
 impl Planted {
     /// Every one of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::CommitAtDelivery,
         Self::LateMarkAccepted,
         Self::RetryCounterKept,
@@ -54,6 +59,8 @@ impl Planted {
         Self::RevokeAnsweredEarly,
         Self::LetterThoughLost,
         Self::LetterDoneEarly,
+        Self::SoughtBeforehand,
+        Self::PauseKept,
     ];
 }
 
@@ -63,6 +70,7 @@ pub(crate) struct Memory {
     pub(crate) chosen: Option<Planted>,
     failures: HashMap<(TopicId, i32, u64), u32>,
     entries: HashSet<(TopicId, i32, i64)>,
+    pauses: HashMap<(TopicId, i32), Instant>,
 }
 
 impl Memory {
@@ -105,6 +113,17 @@ impl Memory {
             attempts.resize(messages, 1);
             attempts[0] = said;
         }
+    }
+
+    pub(crate) fn keep_pause<M>(&mut self, assignment: &Assignment<M>) {
+        if let Some(until) = assignment.paused_until {
+            self.pauses.insert((assignment.topic, assignment.partition), until);
+        }
+    }
+
+    /// The pause that a new ownership begins with.
+    pub(crate) fn pause(&self, topic: TopicId, partition: i32) -> Option<Instant> {
+        self.pauses.get(&(topic, partition)).copied().filter(|_| self.is(Planted::PauseKept))
     }
 
     /// Remembers what still runs of a partition that is lost.
@@ -159,7 +178,7 @@ impl<M> Assignment<M> {
     }
 
     fn text(&self, position: i64, limit: usize) -> Option<String> {
-        let encoded = metadata::encode(position, self.ledger.done_runs(), self.commits.user_metadata(), limit);
+        let encoded = metadata::encode(position, self.ledger.done_runs(), self.commits.texts.text(), limit);
         encoded.ok().map(|encoded| encoded.text)
     }
 }

@@ -2,7 +2,7 @@
 
 /// A message as the engine sees it: it moves messages, and never looks at a payload.
 ///
-/// All three must give the same answer for as long as the engine holds the message.
+/// All must give the same answer for as long as the engine holds the message.
 pub trait Record {
     /// The message's offset in its partition.
     fn offset(&self) -> i64;
@@ -10,4 +10,8 @@ pub trait Record {
     fn key(&self) -> Option<&[u8]>;
     /// Bytes this message counts against the budgets: payload, key and what is kept beside them.
     fn bytes(&self) -> u32;
+    /// Bytes of key and payload, which count against the size of a call.
+    fn size(&self) -> u32 {
+        self.bytes()
+    }
 }

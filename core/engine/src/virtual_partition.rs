@@ -10,6 +10,7 @@ use hashbrown::HashMap;
 use crate::ahead::Useful;
 use crate::instant::Instant;
 use crate::partitioner::{Route, Spread};
+use crate::record::Record;
 use crate::trouble::Troubles;
 use crate::waiting::{List, Queued, Waiting};
 
@@ -218,6 +219,28 @@ impl<M> Mailboxes<M> {
 
     pub(crate) fn state(&self, index: Index) -> Option<State> {
         self.partition(index).map(|partition| partition.state)
+    }
+
+    /// How many of a virtual partition's first messages, at most `most`, are together no larger than `space`, and how large
+    /// they are; those that `skips` names by their sequence are not counted.
+    pub(crate) fn fitting(&self, index: Index, most: usize, space: u64, skips: impl Fn(u64) -> bool) -> (usize, u64)
+    where
+        M: Record,
+    {
+        let (mut count, mut size) = (0, 0);
+        let Some(partition) = self.partition(index) else { return (0, 0) };
+        self.waiting.look(&partition.list, |sequence, message| {
+            if skips(sequence) {
+                return true;
+            }
+            let with = size + u64::from(message.size());
+            if count == most || with > space {
+                return false;
+            }
+            (count, size) = (count + 1, with);
+            true
+        });
+        (count, size)
     }
 
     /// When the linger or the back-off of a virtual partition ends.

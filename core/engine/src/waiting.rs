@@ -121,6 +121,24 @@ impl<M> Waiting<M> {
         }
     }
 
+    /// Shows the messages of a list from the front, with their sequences, as long as `each` wants more.
+    pub(crate) fn look(&self, list: &List, mut each: impl FnMut(u64, &M) -> bool) {
+        match self {
+            Self::Single(row) => {
+                row.iter().all(|queued| each(queued.sequence, &queued.message));
+            }
+            Self::Many { nodes, .. } => {
+                let mut next = list.head;
+                while let Some(node) = nodes.get(next as usize)
+                    && let Some(message) = &node.message
+                    && each(node.sequence, message)
+                {
+                    next = node.next;
+                }
+            }
+        }
+    }
+
     /// The ledger's sequence of the first message of a list.
     pub(crate) fn first(&self, list: &List) -> Option<u64> {
         match self {

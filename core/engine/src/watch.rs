@@ -103,7 +103,9 @@ impl<M: Record> Engine<M> {
 
     fn is_stalled(&self, now: Instant, assignment: &Assignment<M>) -> bool {
         let old_jobs = self.assignments.old_jobs(assignment.topic, assignment.partition) > 0;
-        let held_back = assignment.paused_until.is_some() || (assignment.waits_for_old_jobs && old_jobs);
+        let others =
+            (assignment.waits_for_old_jobs && old_jobs) || (assignment.earlier_jobs > 0 && assignment.running_jobs > 0);
+        let held_back = assignment.paused_until.is_some() || others;
         if assignment.stage != Stage::Active || held_back {
             return false;
         }
@@ -134,6 +136,10 @@ impl<M: Record> Engine<M> {
             let running: u64 = jobs().map(|job| job.sequences.len() as u64).sum();
             if jobs().count() as u32 != assignment.running_jobs {
                 return Err(format!("{id:?} counts {} jobs, runs {}", assignment.running_jobs, jobs().count()));
+            }
+            let earlier = jobs().filter(|job| job.era != assignment.era).count() as u32;
+            if earlier != assignment.earlier_jobs {
+                return Err(format!("{id:?} counts {} jobs of earlier eras, {earlier} run", assignment.earlier_jobs));
             }
             let letters = assignment.letters.len();
             if assignment.held_messages != assignment.queued() + running + letters {

@@ -44,7 +44,7 @@ fn policies() -> Vec<Policy> {
 }
 
 fn calls() -> Vec<Call> {
-    let mut endings = vec![Ending::Done, Ending::NotStarted];
+    let mut endings = vec![Ending::Done, Ending::Paused, Ending::NotStarted];
     endings.extend(VERDICTS.map(Ending::Failed));
     let mut calls = Vec::new();
     for ownership in [Ownership::Held, Ownership::Leaving, Ownership::Gone] {

@@ -183,7 +183,7 @@ impl Group {
     }
 
     fn commit(&mut self, request: CommitRequest, context: &mut Context<'_>) {
-        let CommitRequest { process, place, assignment, id, .. } = request;
+        let CommitRequest { process, place, owner: Owner { assignment, .. }, id, .. } = request;
         let unanswered = context.is_outage() || context.chance_of_failure(30);
         let result = self.apply(request, context);
         if result.is_err() || unanswered {
@@ -201,7 +201,7 @@ impl Group {
     }
 
     fn apply(&mut self, request: CommitRequest, context: &mut Context<'_>) -> Result<(), CommitFailure> {
-        let CommitRequest { process, place, generation, log_epoch, assignment, id, position, metadata } = request;
+        let CommitRequest { process, place, generation, log_epoch, owner, id, position, metadata } = request;
         let owned = |found: &Ownership| found.owner == Some(process) && found.generation == generation;
         if !self.places.get(&place).is_some_and(owned) {
             return Err(CommitFailure::NotOwned);
@@ -215,7 +215,7 @@ impl Group {
             return Err(CommitFailure::Retriable);
         };
         log.committed = Some((position, metadata));
-        context.add(Event::Committed { owner: Owner { process, assignment }, place, id });
+        context.add(Event::Committed { owner, place, id });
         Ok(())
     }
 }

@@ -3,38 +3,90 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use karafka_engine::{AssignmentId, Engine, Extent, Job, Outcome};
+use karafka_engine::{AssignmentId, Engine, Extent, Job, OffsetMetadata, Outcome};
 
 use crate::broker::{Message, partitioner};
 use crate::group::Context;
 use crate::history::{Event, Owner, Place};
+use crate::scenario::Fault;
+use crate::stored::Stored;
 
 /// A job on its way through a seat.
 pub struct Call {
     pub job: Job<Message>,
+    pub owner: Owner,
     pub place: Place,
     pub pool: usize,
     pub started: bool,
+    /// The handler paused its partition.
+    pub paused: bool,
 }
 
 /// A message that a handler returned from without marking it; it kept a handle.
 struct Late {
     place: Place,
-    assignment: AssignmentId,
+    owner: Owner,
     virtual_partition: u64,
     offset: i64,
 }
 
 /// The user's code in one process, with what it remembers.
+/// What it knows of an ownership.
+struct Known {
+    era: u32,
+    stored: Stored,
+}
+
 pub struct Handler {
-    process: u32,
+    known: BTreeMap<AssignmentId, Known>,
     late: Vec<Late>,
     failures: BTreeMap<(Place, i64), u8>,
 }
 
 impl Handler {
-    pub fn of(process: u32) -> Self {
-        Self { process, late: Vec::new(), failures: BTreeMap::new() }
+    pub fn new() -> Self {
+        Self { known: BTreeMap::new(), late: Vec::new(), failures: BTreeMap::new() }
+    }
+
+    pub fn begin(&mut self, id: AssignmentId, strategy: OffsetMetadata, read: Option<String>) {
+        self.known.insert(id, Known { era: 0, stored: Stored::new(strategy, read) });
+    }
+
+    /// How often the user has moved a partition in this ownership.
+    pub fn era(&self, id: AssignmentId) -> u32 {
+        self.known.get(&id).map_or(0, |known| known.era)
+    }
+
+    pub fn end(&mut self, id: AssignmentId) {
+        self.known.remove(&id);
+    }
+
+    /// The user moved a partition: what was said of its messages does not count there.
+    pub fn seek(&mut self, id: AssignmentId) {
+        self.late.retain(|late| late.owner.assignment != id);
+        if let Some(known) = self.known.get_mut(&id) {
+            known.era += 1;
+            known.stored.seek();
+        }
+    }
+
+    /// The text that a commit of this position has to carry.
+    pub fn text_at(&mut self, id: AssignmentId, position: i64) -> Option<String> {
+        self.known.get_mut(&id)?.stored.at(position)
+    }
+
+    pub fn store(&mut self, engine: &mut Engine<Message>, id: AssignmentId, text: Option<String>) {
+        if engine.set_offset_metadata(id, text.clone())
+            && let Some(known) = self.known.get_mut(&id)
+        {
+            known.stored.store(engine.position(id).unwrap_or(0), text);
+        }
+    }
+
+    /// Whether what is said under an ownership counts.
+    fn counts(&self, engine: &Engine<Message>, owner: Owner) -> bool {
+        let current = self.known.get(&owner.assignment).is_some_and(|known| known.era == owner.era);
+        current && engine.is_owned(owner.assignment)
     }
 
     pub fn duration(call: &Call, context: &mut Context<'_>) -> Duration {
@@ -64,7 +116,8 @@ impl Handler {
         }
         // It handed some to others, who mark them by and by, perhaps all before the next attempt.
         let topic = &context.scenario.topics[call.place.topic];
-        if topic.options.manual_offset_management && context.random.chance(topic.late_marks) {
+        let hands_on = topic.options.manual_offset_management && context.random.chance(topic.late_marks);
+        if hands_on && self.counts(engine, call.owner) {
             self.keep(call, context);
         }
         let failing = topic.failing;
@@ -87,9 +140,9 @@ impl Handler {
         for late in std::mem::take(&mut self.late) {
             if !context.healed && context.random.chance(50) {
                 self.late.push(late);
-            } else if engine.mark_offset(late.assignment, late.offset) {
-                self.handled(context, late.assignment, late.place, late.offset);
-                self.done(context, late.assignment, late.place, late.offset);
+            } else if engine.mark_offset(late.owner.assignment, late.offset) {
+                self.handled(context, late.owner, late.place, late.offset);
+                self.done(context, late.owner, late.place, late.offset);
             }
         }
         self.has_late_marks()
@@ -97,7 +150,7 @@ impl Handler {
 
     /// A message was given up: nobody is through with it but the engine, and no mark of a prefix reaches it.
     pub fn given_up(&mut self, assignment: AssignmentId, offset: i64) {
-        self.late.retain(|late| late.assignment != assignment || late.offset != offset);
+        self.late.retain(|late| late.owner.assignment != assignment || late.offset != offset);
     }
 
     pub fn has_late_marks(&self) -> bool {
@@ -122,9 +175,9 @@ impl Handler {
         for group in &call.job.groups {
             for message in &call.job.messages[group.start as usize..(group.start + group.len) as usize] {
                 if all || context.random.chance(50) {
-                    let (place, assignment, offset) = (call.place, call.job.assignment, message.0.offset);
+                    let (place, owner, offset) = (call.place, call.owner, message.0.offset);
                     let virtual_partition = group.virtual_partition;
-                    self.late.push(Late { place, assignment, virtual_partition, offset });
+                    self.late.push(Late { place, owner, virtual_partition, offset });
                 }
             }
         }
@@ -132,12 +185,15 @@ impl Handler {
 
     fn succeed(&mut self, engine: &mut Engine<Message>, call: &Call, context: &mut Context<'_>) {
         let topic = &context.scenario.topics[call.place.topic];
-        let assignment = call.job.assignment;
-        let owned = engine.is_owned(assignment);
+        let owner = call.owner;
+        let counts = self.counts(engine, owner);
+        if call.paused {
+            return;
+        }
         if !topic.options.manual_offset_management {
-            for message in call.job.messages.iter().filter(|_| owned) {
-                self.handled(context, assignment, call.place, message.0.offset);
-                self.done(context, assignment, call.place, message.0.offset);
+            for message in call.job.messages.iter().filter(|_| counts) {
+                self.handled(context, owner, call.place, message.0.offset);
+                self.done(context, owner, call.place, message.0.offset);
             }
             return;
         }
@@ -149,12 +205,12 @@ impl Handler {
             }
             for index in start..end {
                 let offset = call.job.messages[index as usize].0.offset;
-                if owned {
-                    self.handled(context, assignment, call.place, offset);
+                if counts {
+                    self.handled(context, owner, call.place, offset);
                 }
-                if context.random.chance(topic.late_marks) {
+                if counts && context.random.chance(topic.late_marks) {
                     let virtual_partition = group.virtual_partition;
-                    self.late.push(Late { place: call.place, assignment, virtual_partition, offset });
+                    self.late.push(Late { place: call.place, owner, virtual_partition, offset });
                 } else {
                     self.mark(engine, call, index, Extent::Message, context);
                 }
@@ -170,42 +226,47 @@ impl Handler {
         extent: Extent,
         context: &mut Context<'_>,
     ) {
-        let job = &call.job;
-        if !engine.mark(job.id, index, extent) {
+        let (job, owner) = (&call.job, call.owner);
+        let offset = job.messages[index as usize].0.offset;
+        let stores = context.scenario.faults.contains(&Fault::UserMetadata) && context.random.chance(30);
+        let text = (stores && extent == Extent::Prefix).then(|| format!("{offset} {}", context.random.below(1 << 20)));
+        let marked = match text.clone() {
+            Some(text) => engine.mark_with_metadata(job.id, index, text),
+            None => engine.mark(job.id, index, extent),
+        };
+        if !marked || !self.counts(engine, owner) {
             return;
         }
-        let offset = job.messages[index as usize].0.offset;
+        if let Some((known, text)) = self.known.get_mut(&owner.assignment).zip(text) {
+            known.stored.give(engine.position(owner.assignment).unwrap_or(0), offset, text);
+        }
         let group = job.groups.iter().find(|group| (group.start..group.start + group.len).contains(&index));
         let Some(group) = group.filter(|_| extent == Extent::Prefix) else {
-            self.handled(context, job.assignment, call.place, offset);
-            self.done(context, job.assignment, call.place, offset);
+            self.handled(context, owner, call.place, offset);
+            self.done(context, owner, call.place, offset);
             return;
         };
         for message in &job.messages[group.start as usize..=index as usize] {
-            self.handled(context, job.assignment, call.place, message.0.offset);
-            self.done(context, job.assignment, call.place, message.0.offset);
+            self.handled(context, owner, call.place, message.0.offset);
+            self.done(context, owner, call.place, message.0.offset);
         }
         // It reaches what earlier calls of the virtual partition left unmarked.
         let reached = |late: &Late| {
-            late.assignment == job.assignment
-                && late.virtual_partition == group.virtual_partition
-                && late.offset < offset
+            late.owner == owner && late.virtual_partition == group.virtual_partition && late.offset < offset
         };
         let (marked, left): (Vec<Late>, Vec<Late>) = std::mem::take(&mut self.late).into_iter().partition(reached);
         self.late = left;
         for late in marked {
-            self.handled(context, late.assignment, late.place, late.offset);
-            self.done(context, late.assignment, late.place, late.offset);
+            self.handled(context, late.owner, late.place, late.offset);
+            self.done(context, late.owner, late.place, late.offset);
         }
     }
 
-    fn handled(&self, context: &mut Context<'_>, assignment: AssignmentId, place: Place, offset: i64) {
-        let owner = Owner { process: self.process, assignment };
+    fn handled(&self, context: &mut Context<'_>, owner: Owner, place: Place, offset: i64) {
         context.history.add(context.queue.now, Event::Handled { owner, place, offset });
     }
 
-    fn done(&self, context: &mut Context<'_>, assignment: AssignmentId, place: Place, offset: i64) {
-        let owner = Owner { process: self.process, assignment };
+    fn done(&self, context: &mut Context<'_>, owner: Owner, place: Place, offset: i64) {
         context.history.add(context.queue.now, Event::Done { owner, place, offset });
     }
 }

@@ -16,6 +16,8 @@ pub struct Place {
 pub struct Owner {
     pub process: u32,
     pub assignment: AssignmentId,
+    /// Counts the user's seeks in it: each begins anew.
+    pub era: u32,
 }
 
 /// A record that readers may see. Records of the same `order` must be handled one after the other; those without may run

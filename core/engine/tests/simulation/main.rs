@@ -20,6 +20,7 @@ mod queue;
 mod random;
 mod scenario;
 mod seeds;
+mod stored;
 mod world;
 
 use scenario::Scenario;

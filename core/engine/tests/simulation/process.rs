@@ -1,9 +1,11 @@
 //! One process: the real engine, driven as the runtime drives it, with seats in virtual time.
 //!
-//! The rounds of its poller are in `round`, what must hold after each of them in `look`.
+//! The rounds of its poller are in `round`, what must hold after each of them in `look`, what its users do to positions in
+//! `position`.
 
 mod letters;
 mod look;
+mod position;
 mod round;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -28,8 +30,8 @@ struct Held {
     start: i64,
     /// The end of what the commit's metadata says is done.
     marked_until: i64,
-    /// What the user has stored beside the offset.
-    user: Option<String>,
+    /// How often the user has moved it.
+    era: u32,
     /// Until when running calls are awaited, by the process' clock.
     deadline: Option<Instant>,
 }
@@ -92,7 +94,7 @@ impl Process {
             at_its_end: false,
             calls: BTreeMap::new(),
             called: u64::from(number) << 32,
-            handler: Handler::of(number),
+            handler: Handler::new(),
             ahead: Duration::from_secs(random.below(1 << 24)),
             wakes_at: None,
             assigned: 0,
@@ -122,9 +124,7 @@ impl Process {
                 }
             }
             ProcessEvent::Midway { call } => {
-                if let Some(call) = self.calls.get(&call) {
-                    self.handler.midway(&mut self.engine, call, context);
-                }
+                self.midway(call, context);
             }
             ProcessEvent::CallEnds { call } => self.end_call(call, context),
             ProcessEvent::LateMarks => {
@@ -183,21 +183,9 @@ impl Process {
             (Fault::UserMetadata, Some(place)) => {
                 let text = context.random.next().to_string();
                 let text = context.random.chance(80).then_some(text);
-                let held = self.held.get_mut(&place);
-                if let Some(held) = held.filter(|held| self.engine.set_offset_metadata(held.id, text.clone())) {
-                    held.user = text;
-                }
+                self.handler.store(&mut self.engine, self.held[&place].id, text);
             }
-            (Fault::Seek, Some(place)) if self.held[&place].deadline.is_none() => {
-                let Some(log) = context.broker.logs.get(&place) else { return };
-                let to =
-                    log.start + context.random.below((self.held[&place].position - log.start).max(1) as u64) as i64;
-                let to = if context.random.chance(25) { self.held[&place].position + 5 } else { to };
-                // Who seeks beyond the end has skipped the rest, of which nothing is committed until a record follows.
-                let Some(last) = log.last_readable() else { return };
-                let to = to.min(last);
-                self.begin_anew(place, Origin::Seek, to, context);
-            }
+            (Fault::Seek, Some(place)) => self.seek(place, context),
             (Fault::ClockLeap, _) => self.ahead += after * context.random.pick(&[1, 60, 1_200]),
             _ => {}
         }
@@ -218,7 +206,11 @@ impl Process {
     }
 
     fn owner(&self, assignment: AssignmentId) -> Owner {
-        Owner { process: self.number, assignment }
+        Owner { process: self.number, assignment, era: self.handler.era(assignment) }
+    }
+
+    fn owner_of(&self, held: &Held) -> Owner {
+        Owner { process: self.number, assignment: held.id, era: held.era }
     }
 
     fn resize(&mut self, pool: usize, seats: u32, context: &mut Context<'_>) {
@@ -291,9 +283,11 @@ impl Process {
         let decoded = committed.as_ref().map(|(offset, text)| metadata::decode(*offset, text)).unwrap_or_default();
         let id = self.engine.assign(self.now(context), self.topics[place.topic], place.partition, start);
         let start = start.offset.unwrap_or(log_start);
-        let (owner, done, user) = (self.owner(id), decoded.done.runs().to_vec(), decoded.user);
+        let done = decoded.done.runs().to_vec();
         let marked_until = done.last().map_or(0, |run| run.end);
-        let held = Held { id, generation, log_epoch, position: start, start, marked_until, user, deadline: None };
+        let held = Held { id, generation, log_epoch, position: start, start, marked_until, era: 0, deadline: None };
+        let owner = self.owner_of(&held);
+        self.handler.begin(id, context.scenario.topics[place.topic].options.offset_metadata, decoded.user);
         self.held.insert(place, held);
         self.places.insert(id, place);
         self.assigned += 1;
@@ -301,22 +295,23 @@ impl Process {
         context.add(Event::Assigned { owner, place, generation, origin, start, done });
     }
 
-    /// Ends an ownership and begins another one of the same partition elsewhere: how the runtime seeks, and follows a log
-    /// that was cut.
-    fn begin_anew(&mut self, place: Place, origin: Origin, position: i64, context: &mut Context<'_>) {
+    /// Ends an ownership and begins another one of the same partition elsewhere: how the runtime follows a log that was
+    /// cut.
+    fn begin_anew(&mut self, place: Place, position: i64, context: &mut Context<'_>) {
         let Some(log_epoch) = context.broker.logs.get(&place).map(|log| log.epoch) else { return };
         let Some(held) = self.held.get(&place) else { return };
         let (old, generation, now) = (held.id, held.generation, self.now(context));
         self.engine.lose(now, old);
         self.forget(place, End::Lost, context);
-        let offset = (origin == Origin::Seek).then_some(position);
-        let id = self.engine.assign(now, self.topics[place.topic], place.partition, Start { offset, metadata: None });
+        let start = Start { offset: None, metadata: None };
+        let id = self.engine.assign(now, self.topics[place.topic], place.partition, start);
         let (start, marked_until) = (position, 0);
-        let held = Held { id, generation, log_epoch, position, start, marked_until, user: None, deadline: None };
+        let held = Held { id, generation, log_epoch, position, start, marked_until, era: 0, deadline: None };
+        let (owner, origin) = (self.owner_of(&held), Origin::Reset);
+        self.handler.begin(id, context.scenario.topics[place.topic].options.offset_metadata, None);
         self.held.insert(place, held);
         self.places.insert(id, place);
         self.assigned += 1;
-        let owner = self.owner(id);
         context.add(Event::Assigned { owner, place, generation, origin, start: position, done: Vec::new() });
     }
 
@@ -329,7 +324,8 @@ impl Process {
             held.deadline = Some(deadline);
         }
         let id = held.id;
-        context.add(Event::Revoking { owner: self.owner(id), place });
+        let owner = Owner { process: self.number, assignment: id, era: held.era };
+        context.add(Event::Revoking { owner, place });
         self.engine.revoke(now, id, deadline);
         // The runtime may call back what no seat has begun; what it does not is run.
         let waits = |call: &Call| call.job.assignment == id && !call.started;
@@ -344,7 +340,8 @@ impl Process {
     /// An ownership is over: what no seat has begun of it is put back.
     fn forget(&mut self, place: Place, end: End, context: &mut Context<'_>) {
         let Some(held) = self.held.remove(&place) else { return };
-        context.add(Event::Gone { owner: self.owner(held.id), place, end });
+        context.add(Event::Gone { owner: self.owner_of(&held), place, end });
+        self.handler.end(held.id);
         self.put_back(context, |call| call.job.assignment == held.id);
     }
 

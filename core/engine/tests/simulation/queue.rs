@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use karafka_engine::{AssignmentId, CommitFailure, CommitId, Instant};
 
-use crate::history::Place;
+use crate::history::{Owner, Place};
 
 /// Something that happens to a process, a group or the world.
 #[derive(Clone, Debug)]
@@ -100,7 +100,7 @@ pub struct CommitRequest {
     pub place: Place,
     pub generation: u32,
     pub log_epoch: u32,
-    pub assignment: AssignmentId,
+    pub owner: Owner,
     pub id: CommitId,
     pub position: i64,
     pub metadata: String,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use karafka_engine::{Backoff, EngineOptions, PoolId, Segment, TopicOptions, VirtualPartitions};
+use karafka_engine::{Backoff, EngineOptions, OffsetMetadata, PoolId, Segment, TopicOptions, VirtualPartitions};
 
 use crate::failing::Failing;
 use crate::random::Random;
@@ -181,6 +181,8 @@ impl Topic {
         ]);
         options.virtual_partitions_per_job = random.pick(&[1, 1, 1, 2, 50]);
         options.max_messages = random.pick(&[1, 2, 5, 20, 100]);
+        options.max_bytes = random.pick(&[u64::MAX, u64::MAX, u64::MAX, 1, 150, 1_000]);
+        options.offset_metadata = random.pick(&[OffsetMetadata::Current, OffsetMetadata::Exact]);
         options.linger = random.pick(&[Duration::ZERO, Duration::ZERO, 3 * MILLISECOND, 200 * MILLISECOND]);
         options.manual_offset_management = random.chance(40);
         options.long_running_job = random.chance(25);

@@ -1,11 +1,12 @@
 //! C5: committed offsets never go back: not within an ownership, not below where it began, and not over all of a partition
-//! as long as nobody moved it, sought in it or lost the end of its log.
+//! as long as nobody set its offset by hand or lost the end of its log. A seek begins anew: it alone may take them back, once,
+//! to its target.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Violation;
 use super::view::View;
-use crate::history::{Event, History, Origin};
+use crate::history::{Event, History, Origin, Owner};
 
 pub fn judge(history: &History) -> Vec<Violation> {
     let mut violations = Vec::new();
@@ -13,6 +14,7 @@ pub fn judge(history: &History) -> Vec<Violation> {
     let mut asked = BTreeMap::new();
     let mut by_owner = BTreeMap::new();
     let mut by_place = BTreeMap::new();
+    let mut sought = BTreeMap::new();
     let mut disturbed = BTreeSet::new();
     for (index, (_, event)) in history.events.iter().enumerate() {
         view.follow(event);
@@ -27,15 +29,24 @@ pub fn judge(history: &History) -> Vec<Violation> {
                 };
                 let start = view.owned(*owner, *place).map_or(i64::MIN, |owned| owned.start);
                 let own = by_owner.insert((*owner, *place), position).unwrap_or(start).max(start);
-                let any = by_place.insert(*place, position).filter(|_| !disturbed.contains(place)).unwrap_or(own);
+                // A commit that was on its way when its owner moved on says nothing of what comes after it.
+                let overtaken = sought.get(place).is_some_and(|latest: &Owner| {
+                    (latest.process, latest.assignment) == (owner.process, owner.assignment) && latest.era > owner.era
+                });
+                let any = if overtaken { None } else { by_place.insert(*place, position) };
+                let any = any.filter(|_| !disturbed.contains(place)).unwrap_or(own);
                 if position < own.max(any) {
                     let problem = format!("{place:?}: goes back from {} to {position}", own.max(any));
                     violations.push(Violation::new(index, problem));
                 }
             }
+            Event::Assigned { owner, place, origin: Origin::Seek, .. } => {
+                sought.insert(*place, *owner);
+                by_place.remove(place);
+            }
             Event::Moved { place, .. }
             | Event::Truncated { place, .. }
-            | Event::Assigned { place, origin: Origin::Seek | Origin::Reset, .. } => {
+            | Event::Assigned { place, origin: Origin::Reset, .. } => {
                 disturbed.insert(*place);
             }
             _ => {}

@@ -8,7 +8,7 @@ use crate::oracles::{ORACLES, violations};
 pub const PLACE: Place = Place { topic: 0, partition: 0 };
 
 pub fn owner(process: u32) -> Owner {
-    Owner { process, assignment: AssignmentId::default() }
+    Owner { process, assignment: AssignmentId::default(), era: 0 }
 }
 
 pub fn readable(offset: i64, order: u64) -> Event {

@@ -15,6 +15,7 @@ pub mod letters;
 pub mod order;
 pub mod overlap;
 pub mod ownership;
+pub mod seeks;
 pub mod stall;
 pub mod texts;
 mod view;
@@ -38,7 +39,7 @@ impl Violation {
 type Judge = fn(&History) -> Vec<Violation>;
 
 /// Every oracle and its name.
-pub const ORACLES: [(&str, Judge); 14] = [
+pub const ORACLES: [(&str, Judge); 15] = [
     ("C1 at least once", at_least_once::judge),
     ("C2 duplicates", duplicates::judge),
     ("C3 order", order::judge),
@@ -52,6 +53,7 @@ pub const ORACLES: [(&str, Judge); 14] = [
     ("attempts", attempts::judge),
     ("dead letters", letters::judge),
     ("jobs", jobs::judge),
+    ("seeks", seeks::judge),
     ("texts", texts::judge),
 ];
 

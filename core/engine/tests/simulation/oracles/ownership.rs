@@ -42,7 +42,10 @@ pub fn judge(history: &History) -> Vec<Violation> {
             }
             Event::Gone { owner, place, end } => {
                 present.remove(&(*owner, *place));
-                let left = running.values().filter(|of| **of == (*owner, *place)).count();
+                let same = |(other, at): &&(Owner, Place)| {
+                    at == place && (other.process, other.assignment) == (owner.process, owner.assignment)
+                };
+                let left = running.values().filter(same).count();
                 if *end == (End::Released { overdue: false }) && left > 0 {
                     violate(format!("{place:?}: {owner:?} gave it up while {left} calls ran"));
                 }

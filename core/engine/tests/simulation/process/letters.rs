@@ -18,7 +18,7 @@ pub struct Letters {
 }
 
 struct Sent {
-    assignment: AssignmentId,
+    owner: Owner,
     id: LetterId,
     message: Message,
     arrived: bool,
@@ -46,20 +46,21 @@ impl Process {
         context.add(Event::LetterSent { owner, place, offset, attempts, arrives: !refused, answered: !unknown });
         self.letters.last += 1;
         let (letter, arrived) = (self.letters.last, !refused && !unknown);
-        self.letters.sent.insert(letter, Sent { assignment, id, message, arrived });
+        self.letters.sent.insert(letter, Sent { owner, id, message, arrived });
         let after = context.latency() * 2;
         context.queue.plan(after, Happening::Process(self.number, ProcessEvent::LetterAnswered { letter }));
     }
 
     pub(super) fn letter_answered(&mut self, letter: u64, context: &mut Context<'_>) {
-        let Some(Sent { assignment, id, message, arrived }) = self.letters.sent.remove(&letter) else { return };
+        let Some(Sent { owner, id, message, arrived }) = self.letters.sent.remove(&letter) else { return };
         let now = self.now(context);
-        let offset = message.0.offset;
+        let (assignment, offset) = (owner.assignment, message.0.offset);
         if arrived
+            && owner == self.owner(assignment)
             && self.engine.is_owned(assignment)
             && let Some(&place) = self.places.get(&assignment)
         {
-            context.add(Event::Done { owner: self.owner(assignment), place, offset });
+            context.add(Event::Done { owner, place, offset });
         }
         self.engine.dead_lettered(now, assignment, id, if arrived { Ok(()) } else { Err(message) });
     }

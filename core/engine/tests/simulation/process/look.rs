@@ -55,6 +55,15 @@ impl Process {
             let messages = &job.messages[group.start as usize..(group.start + group.len) as usize];
             messages.is_sorted_by(|before, after| before.0.offset < after.0.offset)
         });
+        let topic = self.topics.iter().position(|topic| *topic == job.topic).unwrap_or_default();
+        let size: u64 = job.messages.iter().map(|message| u64::from(message.0.bytes)).sum();
+        let most = context.scenario.topics[topic].options.max_bytes;
+        if job.kind == JobKind::Handle && size > most && job.messages.len() > 1 {
+            self.defect(
+                format!("a job of {} messages has {size} bytes, {most} are allowed", job.messages.len()),
+                context,
+            );
+        }
         let first = job.attempts.first().copied().unwrap_or(1);
         let counted = job.attempts.is_empty() || job.attempts.len() == job.messages.len();
         if empty || !whole || !ascending || !counted || job.attempt != first {

@@ -8,7 +8,7 @@ use super::Process;
 use crate::broker::Message;
 use crate::group::Context;
 use crate::handler::{Call, Handler};
-use crate::history::{End, Ending, Event, HandedOut, Origin, Owner, Part, Place, Text};
+use crate::history::{End, Ending, Event, HandedOut, Owner, Part, Place, Text};
 use crate::queue::{CommitRequest, GroupEvent, Happening, ProcessEvent};
 
 impl Process {
@@ -47,10 +47,11 @@ impl Process {
                     let Some((&place, held)) = place else { continue };
                     let (process, generation, log_epoch) = (self.number, held.generation, held.log_epoch);
                     let done = metadata::decode(position, &metadata).done.runs().to_vec();
-                    let text = Text { text: metadata.clone(), user: held.user.clone() };
-                    context.add(Event::Asked { owner: self.owner(assignment), place, id, position, done, text });
+                    let owner = self.owner(assignment);
+                    let text = Text { text: metadata.clone(), user: self.handler.text_at(assignment, position) };
+                    context.add(Event::Asked { owner, place, id, position, done, text });
                     let request =
-                        CommitRequest { process, place, generation, log_epoch, assignment, id, position, metadata };
+                        CommitRequest { process, place, generation, log_epoch, owner, id, position, metadata };
                     context.ask(process, GroupEvent::Commit(request));
                 }
                 Action::Release { assignment } => {
@@ -93,7 +94,7 @@ impl Process {
             let reset = log.reset(held.position.max(held.marked_until), held.position, held.log_epoch);
             if reset.is_none() && held.log_epoch != log.epoch {
                 held.log_epoch = log.epoch;
-                let owner = Owner { process: self.number, assignment: held.id };
+                let owner = Owner { process: self.number, assignment: held.id, era: held.era };
                 context.history.add(context.queue.now, Event::Followed { owner, place });
             }
             let count = u64::from(messages).min(context.random.between(1, 40));
@@ -104,12 +105,12 @@ impl Process {
             let (first, next) = (first.0.offset, last.0.offset + 1);
             fetched = true;
             if reset.is_some() {
-                self.begin_anew(place, Origin::Reset, first, context);
+                self.begin_anew(place, first, context);
             }
             let now = self.now(context);
             if let Some(held) = self.held.get_mut(&place) {
                 held.position = held.position.max(next);
-                let owner = Owner { process: self.number, assignment: held.id };
+                let owner = Owner { process: self.number, assignment: held.id, era: held.era };
                 let segment = context.scenario.topics[place.topic].options.segment;
                 let is_elsewhere = |message: &&Message| segment.is_some_and(|segment| !segment.holds(*message));
                 let elsewhere: Vec<i64> = batch.iter().filter(is_elsewhere).map(|message| message.0.offset).collect();
@@ -144,7 +145,7 @@ impl Process {
                 context.add(Event::HandedOut { call: self.called, job: handed_out });
                 self.look_at_job(&job, context);
                 self.look_at_segment(topic, &job, context);
-                self.calls.insert(self.called, Call { job, place, pool, started: false });
+                self.calls.insert(self.called, Call { job, owner, place, pool, started: false, paused: false });
                 self.pools[pool].waiting.push_back(self.called);
             }
             while self.pools[pool].busy < self.pools[pool].seats
@@ -199,7 +200,7 @@ impl Process {
         };
         context.add(Event::Finished { call: number, ending });
         // The messages of a successful job may stay with the worker.
-        let keeps = outcome == Outcome::Done && context.random.chance(50);
+        let keeps = outcome == Outcome::Done && !call.paused && context.random.chance(50);
         let messages = if keeps { Vec::new() } else { call.job.messages };
         let now = self.now(context);
         let critical = matches!(outcome, Outcome::Failed { verdict: Verdict::Critical, .. });
