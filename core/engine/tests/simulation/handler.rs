@@ -141,8 +141,8 @@ impl Handler {
             if !context.healed && context.random.chance(50) {
                 self.late.push(late);
             } else if engine.mark_offset(late.owner.assignment, late.offset) {
-                self.handled(context, late.owner, late.place, late.offset);
-                self.done(context, late.owner, late.place, late.offset);
+                handled(context, late.owner, late.place, late.offset);
+                done(context, late.owner, late.place, late.offset);
             }
         }
         self.has_late_marks()
@@ -192,8 +192,8 @@ impl Handler {
         }
         if !topic.options.manual_offset_management {
             for message in call.job.messages.iter().filter(|_| counts) {
-                self.handled(context, owner, call.place, message.0.offset);
-                self.done(context, owner, call.place, message.0.offset);
+                handled(context, owner, call.place, message.0.offset);
+                done(context, owner, call.place, message.0.offset);
             }
             return;
         }
@@ -206,7 +206,7 @@ impl Handler {
             for index in start..end {
                 let offset = call.job.messages[index as usize].0.offset;
                 if counts {
-                    self.handled(context, owner, call.place, offset);
+                    handled(context, owner, call.place, offset);
                 }
                 if counts && context.random.chance(topic.late_marks) {
                     let virtual_partition = group.virtual_partition;
@@ -242,13 +242,13 @@ impl Handler {
         }
         let group = job.groups.iter().find(|group| (group.start..group.start + group.len).contains(&index));
         let Some(group) = group.filter(|_| extent == Extent::Prefix) else {
-            self.handled(context, owner, call.place, offset);
-            self.done(context, owner, call.place, offset);
+            handled(context, owner, call.place, offset);
+            done(context, owner, call.place, offset);
             return;
         };
         for message in &job.messages[group.start as usize..=index as usize] {
-            self.handled(context, owner, call.place, message.0.offset);
-            self.done(context, owner, call.place, message.0.offset);
+            handled(context, owner, call.place, message.0.offset);
+            done(context, owner, call.place, message.0.offset);
         }
         // It reaches what earlier calls of the virtual partition left unmarked.
         let reached = |late: &Late| {
@@ -257,16 +257,16 @@ impl Handler {
         let (marked, left): (Vec<Late>, Vec<Late>) = std::mem::take(&mut self.late).into_iter().partition(reached);
         self.late = left;
         for late in marked {
-            self.handled(context, late.owner, late.place, late.offset);
-            self.done(context, late.owner, late.place, late.offset);
+            handled(context, late.owner, late.place, late.offset);
+            done(context, late.owner, late.place, late.offset);
         }
     }
+}
 
-    fn handled(&self, context: &mut Context<'_>, owner: Owner, place: Place, offset: i64) {
-        context.history.add(context.queue.now, Event::Handled { owner, place, offset });
-    }
+fn handled(context: &mut Context<'_>, owner: Owner, place: Place, offset: i64) {
+    context.history.add(context.queue.now, Event::Handled { owner, place, offset });
+}
 
-    fn done(&self, context: &mut Context<'_>, owner: Owner, place: Place, offset: i64) {
-        context.history.add(context.queue.now, Event::Done { owner, place, offset });
-    }
+fn done(context: &mut Context<'_>, owner: Owner, place: Place, offset: i64) {
+    context.history.add(context.queue.now, Event::Done { owner, place, offset });
 }
