@@ -4,6 +4,7 @@
 
 use crate::message::{Kept, Message, MessageInner, Stored};
 use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 /// Records of one virtual partition inside a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,34 @@ pub(crate) struct BatchInner {
     pub(crate) attempt: u32,
     /// Which attempt this is for each record; empty when it is the first for all of them.
     pub(crate) attempts: Vec<u32>,
+    /// When the job was made.
+    pub(crate) made: Instant,
+    /// The end of the log at that time; negative if unknown.
+    pub(crate) end: i64,
+}
+
+/// What is known of a batch beside its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchMetadata {
+    /// The first record's offset; −1 for an empty batch.
+    pub first_offset: i64,
+    /// The last record's offset; −1 for an empty batch.
+    pub last_offset: i64,
+    /// How many records there are.
+    pub messages: usize,
+    /// Bytes of their keys and payloads.
+    pub bytes: u64,
+    /// When the last record was made or appended: milliseconds since 1970-01-01 UTC; `None` in topics of very old brokers.
+    pub created_at: Option<i64>,
+    /// When the batch was put together, in the same unit.
+    pub scheduled_at: i64,
+    /// How old the last record is now; clocks of other machines count in.
+    pub consumption_lag: Option<Duration>,
+    /// How long ago the batch was put together.
+    pub processing_lag: Duration,
+    /// How many offsets of the partition lie behind the last record, as far as the last fetch told; `None` when no fetch
+    /// told it yet.
+    pub offset_lag: Option<u64>,
 }
 
 /// Records of one partition, each virtual partition's in order and without another's between them.
@@ -85,6 +114,30 @@ impl Batch {
         self.0.attempt
     }
 
+    /// Offsets, sizes, times and lags, as of now.
+    pub fn metadata(&self) -> BatchMetadata {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let milliseconds = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        let size = |message: Message<'_>| {
+            (message.payload().map_or(0, <[u8]>::len) + message.key().map_or(0, <[u8]>::len)) as u64
+        };
+        let created_at = self.iter().next_back().and_then(|message| message.timestamp()).map(|at| at.milliseconds);
+        let age = |created: i64| Duration::from_millis(u64::try_from(milliseconds(now) - created).unwrap_or(0));
+        let processing_lag = self.0.made.elapsed();
+        let behind = |end: i64| u64::try_from(end.saturating_sub(self.last_offset()).saturating_sub(1)).unwrap_or(0);
+        BatchMetadata {
+            first_offset: self.first_offset(),
+            last_offset: self.last_offset(),
+            messages: self.len(),
+            bytes: self.iter().map(size).sum(),
+            created_at,
+            scheduled_at: milliseconds(now.saturating_sub(processing_lag)),
+            consumption_lag: created_at.map(age),
+            processing_lag,
+            offset_lag: (self.0.end >= 0).then(|| behind(self.0.end)),
+        }
+    }
+
     /// The same batch without records, for a job that gave them back.
     pub(crate) fn emptied(&self) -> Self {
         Self(Arc::new(BatchInner {
@@ -95,6 +148,8 @@ impl Batch {
             groups: Vec::new(),
             attempt: self.0.attempt,
             attempts: Vec::new(),
+            made: self.0.made,
+            end: self.0.end,
         }))
     }
 

@@ -3,6 +3,7 @@
 //! Cloned and used on any thread, also after the call. Ownership is one atomic read; marks are messages to the poller.
 
 use crate::message::Message;
+use crate::position::Said;
 use crate::report::Report;
 use crate::shared::Shared;
 use crate::{Error, ErrorKind, Result};
@@ -20,6 +21,7 @@ pub(crate) struct Assignment {
     pub(crate) partition: i32,
     pub(crate) group: Arc<str>,
     pub(crate) owned: AtomicBool,
+    pub(crate) said: Said,
 }
 
 /// The context of one call of a handler.

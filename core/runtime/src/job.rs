@@ -118,7 +118,9 @@ impl Job {
     fn end(&mut self, outcome: Outcome, failure: Option<Failure>) {
         self.completed = true;
         // Records of a job that succeeded are freed with the job, on the worker; all others travel back to the engine.
-        let messages = if matches!(outcome, Outcome::Done) {
+        // So do those of one that paused, as what it did not mark comes again.
+        let goes_back = self.context.ends_paused();
+        let messages = if matches!(outcome, Outcome::Done) && !goes_back {
             Vec::new()
         } else {
             let emptied = self.batch.emptied();

@@ -53,6 +53,7 @@ mod native;
 mod pattern;
 mod poller;
 mod pool;
+mod position;
 mod producer;
 mod report;
 mod seat;
@@ -70,9 +71,10 @@ pub use admin::Admin;
 #[doc(hidden)]
 pub use allocator::Allocator;
 pub use app::{App, SeatKind, SeatRunner, Work};
-pub use batch::{Batch, Group};
+pub use batch::{Batch, BatchMetadata, Group};
 pub use config::{
-    AppConfig, GroupProtocol, InitialOffset, ProducerConfig, Settings, TopicConfig, Value, VirtualPartitions,
+    AppConfig, GroupProtocol, InitialOffset, OffsetMetadataStrategy, ProducerConfig, Settings, TopicConfig, Value,
+    VirtualPartitions,
 };
 pub use context::Context;
 pub use embedded::EmbeddedBroker;
@@ -82,6 +84,7 @@ pub use handler::{Handler, handler_fn, partitioned_handler_fn};
 pub use job::{Failure, Job, JobKind, Verdict};
 pub use letter::header as dead_letter_header;
 pub use message::{Header, Message, Timestamp, TimestampKind};
+pub use position::SeekTo;
 pub use producer::{Delivery, DeliveryReport, OnDelivery, Producer, Record};
 pub use seat::{Interrupter, Next, Seat};
 

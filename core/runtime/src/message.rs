@@ -64,6 +64,12 @@ impl Record for MessageInner {
         let size = native.payload().map_or(0, <[u8]>::len) + native.key().map_or(0, <[u8]>::len) + OVERHEAD_BYTES;
         u32::try_from(size).unwrap_or(u32::MAX)
     }
+
+    fn size(&self) -> u32 {
+        let native = self.native();
+        let size = native.payload().map_or(0, <[u8]>::len) + native.key().map_or(0, <[u8]>::len);
+        u32::try_from(size).unwrap_or(u32::MAX)
+    }
 }
 
 /// One record of a topic: a view that lives as long as its batch.

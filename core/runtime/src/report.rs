@@ -7,9 +7,10 @@ use crate::Result;
 use crate::job::Failure;
 use crate::message::MessageInner;
 use crate::poller::{Answer, View};
+use crate::position::{Ask, SeekTo};
 use crossbeam::channel::Sender;
 use karafka_engine::{AssignmentId, Extent, JobId, LetterId, Outcome};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(crate) enum Report {
     Ended {
@@ -22,6 +23,34 @@ pub(crate) enum Report {
         job: JobId,
         index: u32,
         extent: Extent,
+    },
+    /// A mark of a prefix that stores a text.
+    MarkedWith {
+        job: JobId,
+        index: u32,
+        text: String,
+    },
+    Stored {
+        assignment: AssignmentId,
+        text: String,
+    },
+    Paused {
+        job: JobId,
+        assignment: AssignmentId,
+        until: Option<Instant>,
+    },
+    Resumed {
+        job: JobId,
+        assignment: AssignmentId,
+    },
+    Seek {
+        assignment: AssignmentId,
+        to: SeekTo,
+        timeout: Duration,
+        ask: Ask,
+    },
+    CommitSoon {
+        assignment: AssignmentId,
     },
     Commit {
         assignment: AssignmentId,

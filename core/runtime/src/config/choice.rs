@@ -123,6 +123,17 @@ words! {
 }
 
 words! {
+    /// Which of the texts that were given with marks is stored with the committed offset.
+    OffsetMetadataStrategy {
+        /// The one given last.
+        #[default]
+        Current = "current",
+        /// The one of the last message before the committed offset that was given one.
+        Exact = "exact",
+    }
+}
+
+words! {
     /// Where a partition starts that its group has never committed.
     InitialOffset {
         /// With the oldest message.

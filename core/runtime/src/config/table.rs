@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::error::Result;
 
-use super::choice::{GroupProtocol, InitialOffset, VirtualPartitions, Words};
+use super::choice::{GroupProtocol, InitialOffset, OffsetMetadataStrategy, VirtualPartitions, Words};
 use super::field::Field;
 use super::group;
 use super::names;
@@ -328,6 +328,9 @@ options! {
     /// `linger`.
     max_messages: u32 = 100, count(1, 1_000_000), also "batch_size" "max_batch_size" "max_poll_records" "max_records";
 
+    /// Most bytes of keys and payloads that one call of the handler gets; 0 for any. A message that is larger goes alone.
+    max_bytes: u64 = 0, Kind::Bytes { min: 0, max: 1 << 40 }, also "max_batch_bytes" "batch_bytes" "max_batch_size_bytes";
+
     /// How long a call may wait to gather more than one message. 0 hands on at once what is there, which is best for
     /// latency; messages that arrive while a handler runs are gathered in any case.
     linger: Duration = Duration::ZERO, time(0, HOUR), also "max_wait_time" "batch_timeout" "timeout";
@@ -336,6 +339,12 @@ options! {
     /// its messages. On, only marked messages count as finished: what is never marked is handled again after a restart
     /// or a rebalance.
     manual_offset_management: bool = false, Kind::Boolean, also "manual_ack" "manual_commit" "auto_ack";
+
+    /// Which of the texts that were given with marks is stored with the committed offset. `current`: the one given last,
+    /// however far the offset is. `exact`: the one of the last message before the offset that was given one, so that a text
+    /// never runs ahead of the offset. See [offset metadata](options/offset-metadata.md).
+    offset_metadata_strategy: OffsetMetadataStrategy = OffsetMetadataStrategy::Current,
+        choice(OffsetMetadataStrategy::WORDS);
 
     /// How long the messages of a failed call wait before they are tried again. Only their virtual partitions wait; all
     /// others go on.

@@ -4,7 +4,7 @@
 //! come as events, and closing is begun here and finished by serving events until [`Consumer::closed`].
 
 use super::event::{self, ConsumerEvent, RebalanceKind};
-use super::partitions::{List, PartitionOffset};
+use super::partitions::{self, List, PartitionOffset};
 use super::queue::{PartitionQueue, Queue};
 use super::{c_string, configuration, error, sys, taken, text_of};
 use crate::wake::Ready;
@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::ffi::{CString, c_char, c_void};
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The longest that librdkafka takes. A request that times out while its coordinator is away leaves a freed object behind,
 /// on which the process aborts when the coordinator is back (librdkafka's issues 3663 and 4605).
@@ -278,8 +279,63 @@ impl Consumer {
         let mut entry = PartitionOffset::new(topic, partition);
         entry.offset = Some(offset);
         let list = list(&[entry], "seek")?;
-        // SAFETY: client and list are valid; a timeout of 0 does not wait.
-        taken(unsafe { sys::rd_kafka_seek_partitions(self.client.as_ptr(), list.as_ptr(), 0) }, "seek")
+        // SAFETY: client and list are valid; a timeout of 0 does not wait. The call writes errors into the list's entries.
+        let entries = unsafe {
+            taken(sys::rd_kafka_seek_partitions(self.client.as_ptr(), list.as_ptr(), 0), "seek")?;
+            partitions::read(list.as_ptr())
+        };
+        let refused = entries.iter().find(|entry| entry.code != super::code::NO_ERROR);
+        refused.map_or(Ok(()), |entry| Err(error(entry.code, "seek").with("topic", topic).with("partition", partition)))
+    }
+
+    /// Asks the partition's leader for the offset of a time in milliseconds, of the beginning (−2) or of the end (−1); the
+    /// answer comes as [`ConsumerEvent::Offsets`].
+    pub(crate) fn list_offsets(
+        &self,
+        ticket: u64,
+        topic: &str,
+        partition: i32,
+        time: i64,
+        timeout: Duration,
+    ) -> Result<()> {
+        let mut entry = PartitionOffset::new(topic, partition);
+        entry.offset = Some(time);
+        let list = list(&[entry], "seek")?;
+        let Some(queue) = &self.queue else {
+            return Err(Error::new(ErrorKind::Stopped, "seek", "the consumer is closed"));
+        };
+        let client = self.client.as_ptr();
+        let timeout = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX).clamp(1, OFFSETS_TIMEOUT_MS);
+        // SAFETY: all handles are valid; librdkafka copies the list and the options, which are destroyed once.
+        unsafe {
+            let options =
+                sys::rd_kafka_AdminOptions_new(client, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS);
+            let mut text = [0 as c_char; 256];
+            sys::rd_kafka_AdminOptions_set_request_timeout(options, timeout, text.as_mut_ptr(), text.len());
+            let level = sys::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED;
+            let _ = taken(sys::rd_kafka_AdminOptions_set_isolation_level(options, level), "seek");
+            sys::rd_kafka_AdminOptions_set_opaque(options, std::ptr::without_provenance_mut::<c_void>(ticket as usize));
+            sys::rd_kafka_ListOffsets(client, list.as_ptr(), options, queue.as_ptr());
+            sys::rd_kafka_AdminOptions_destroy(options);
+        }
+        Ok(())
+    }
+
+    /// The end of a partition's log as the last fetch told it; asks nobody.
+    pub(crate) fn end_of(&self, topic: &str, partition: i32) -> Option<i64> {
+        let topic = c_string(topic, "look at a log's end").ok()?;
+        let (mut low, mut high) = (0, 0);
+        // SAFETY: client and topic are valid, and the numbers are written only.
+        let code = unsafe {
+            sys::rd_kafka_get_watermark_offsets(
+                self.client.as_ptr(),
+                topic.as_ptr(),
+                partition,
+                &raw mut low,
+                &raw mut high,
+            )
+        };
+        (code as i32 == super::code::NO_ERROR && high >= 0).then_some(high)
     }
 
     /// The number of partitions of a topic, asked from a broker. Waits at most `timeout_ms`; only used before the poller

@@ -26,6 +26,11 @@ pub(crate) enum ConsumerEvent {
         ticket: u64,
         result: Result<Vec<PartitionOffset>, (i32, String)>,
     },
+    /// Where a time, the beginning or the end of a log is; negative where there is no message.
+    Offsets {
+        ticket: u64,
+        result: Result<i64, (i32, String)>,
+    },
     Error {
         code: i32,
         fatal: bool,
@@ -80,6 +85,10 @@ pub(super) unsafe fn take(event: NonNull<sys::rd_kafka_event_t>) -> ConsumerEven
                 let ticket = sys::rd_kafka_event_opaque(event) as u64;
                 ConsumerEvent::GroupOffsets { ticket, result: group_offsets(event, number) }
             }
+            sys::RD_KAFKA_EVENT_LISTOFFSETS_RESULT => {
+                let ticket = sys::rd_kafka_event_opaque(event) as u64;
+                ConsumerEvent::Offsets { ticket, result: listed_offset(event, number) }
+            }
             sys::RD_KAFKA_EVENT_ERROR => {
                 let mut text = text_of(sys::rd_kafka_event_error_string(event));
                 if text.is_empty() {
@@ -132,5 +141,27 @@ unsafe fn group_offsets(event: *mut sys::rd_kafka_event_t, number: i32) -> Resul
             return Err((number, text_of(sys::rd_kafka_error_string(failure))));
         }
         Ok(partitions::read(sys::rd_kafka_group_result_partitions(group)))
+    }
+}
+
+/// # Safety
+/// `event` must be a valid answer to a request for the offset of one partition.
+unsafe fn listed_offset(event: *mut sys::rd_kafka_event_t, number: i32) -> Result<i64, (i32, String)> {
+    // SAFETY: promised by the caller; results live as long as the event.
+    unsafe {
+        if number != code::NO_ERROR {
+            return Err((number, text_of(sys::rd_kafka_event_error_string(event))));
+        }
+        let result = sys::rd_kafka_event_ListOffsets_result(event);
+        let mut count = 0;
+        let infos = sys::rd_kafka_ListOffsets_result_infos(result, &raw mut count);
+        if infos.is_null() || count == 0 {
+            return Ok(-1);
+        }
+        let partition = sys::rd_kafka_ListOffsetsResultInfo_topic_partition(*infos);
+        match (&raw const (*partition).err).cast::<i32>().read() {
+            code::NO_ERROR => Ok((*partition).offset),
+            number => Err((number, super::describe(number))),
+        }
     }
 }

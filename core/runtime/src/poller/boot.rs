@@ -8,7 +8,7 @@ use super::scaling::Limits;
 use super::subscription::{Subscription, Target};
 use super::{Poller, Route, Source, View};
 use crate::app::TopicEntry;
-use crate::config::{self, AppConfig, InitialOffset, TopicConfig};
+use crate::config::{self, AppConfig, InitialOffset, OffsetMetadataStrategy, TopicConfig};
 use crate::embedded;
 use crate::job::Job;
 use crate::lease::Renewal;
@@ -64,8 +64,13 @@ pub(super) fn poller(
             virtual_partitions: spread(entry.config.virtual_partitions),
             virtual_partitions_per_job: entry.config.virtual_partitions_per_job,
             max_messages: entry.config.max_messages,
+            max_bytes: if entry.config.max_bytes == 0 { u64::MAX } else { entry.config.max_bytes },
             linger: entry.config.linger,
             manual_offset_management: entry.config.manual_offset_management,
+            offset_metadata: match entry.config.offset_metadata_strategy {
+                OffsetMetadataStrategy::Current => karafka_engine::OffsetMetadata::Current,
+                OffsetMetadataStrategy::Exact => karafka_engine::OffsetMetadata::Exact,
+            },
             long_running_job: entry.config.long_running_job,
             window: entry.config.window,
             ..TopicOptions::new(pool_ids[pool])
@@ -107,6 +112,7 @@ pub(super) fn poller(
         readable: Vec::new(),
         readable_set: HashSet::new(),
         commit_waiters: HashMap::new(),
+        seeks: HashMap::new(),
         failures: HashMap::new(),
         letters: super::letters::Letters::default(),
         held: Arc::new(()),

@@ -171,6 +171,7 @@ impl Poller {
                 self.begin_revoke(now, member, partitions);
             }
             ConsumerEvent::GroupOffsets { ticket, result } => self.finish_assign(now, member, ticket, result),
+            ConsumerEvent::Offsets { ticket, result } => self.offsets_listed(now, member, ticket, result),
             ConsumerEvent::Committed { ticket, code, partitions } => {
                 self.committed(now, member, ticket, code, &partitions);
             }

@@ -19,6 +19,7 @@ mod lookout;
 mod member;
 mod multiplexing;
 mod notice;
+mod position;
 mod prefetch;
 mod reader;
 mod rebalance;
@@ -40,6 +41,7 @@ use crate::lease::Renewal;
 use crate::message::MessageInner;
 use crate::native::{NativeMessage, PartitionQueue};
 use crate::pool::Pool;
+use crate::position::Said;
 use crate::report::{Control, Report};
 use crate::shared::Shared;
 use crate::wake::Ready;
@@ -93,6 +95,8 @@ struct Partition {
     mean_bytes: u64,
     /// Failures of messages by their offsets, where a strategy asks for them.
     failures: BTreeMap<i64, VecDeque<Failure>>,
+    /// When the end of the log was looked at last.
+    end_looked_at: Instant,
 }
 
 enum Source {
@@ -126,6 +130,8 @@ pub(crate) struct Poller {
     readable_set: HashSet<AssignmentId>,
     /// Callers that wait for a commit or a later one of an assignment.
     commit_waiters: HashMap<AssignmentId, Vec<(CommitId, Sender<bool>)>>,
+    /// By member and ticket.
+    seeks: HashMap<(usize, u64), position::Seeking>,
     failures: HashMap<karafka_engine::JobId, Failure>,
     letters: letters::Letters,
     /// One more reference for each batch that somebody still holds.
@@ -167,6 +173,7 @@ impl Poller {
         }
         self.shared.lease.end();
         self.commit_waiters.clear();
+        self.seeks.clear();
         self.shutdown_clients();
         self.shared.enter(Phase::Stopped);
         self.shared.publisher.close();
@@ -179,8 +186,9 @@ impl Poller {
             let may_begin = self.renewal.begin_round(now);
             self.take_reports(now);
             self.take_events(now);
-            let mut more = self.read_partitions(now);
+            // A pause that is over makes room to read.
             self.engine.tick(self.at(now));
+            let mut more = self.read_partitions(now);
             self.act(now);
             if may_begin {
                 self.dispatch(now);
@@ -250,6 +258,18 @@ impl Poller {
                 }
                 Report::Marked { job, index, extent } => {
                     self.engine.mark(job, index, extent);
+                }
+                Report::MarkedWith { job, index, text } => {
+                    self.engine.mark_with_metadata(job, index, text);
+                }
+                Report::Stored { assignment, text } => {
+                    self.engine.set_offset_metadata(assignment, Some(text));
+                }
+                Report::Paused { job, assignment, until } => self.pause(job, assignment, until),
+                Report::Resumed { job, assignment } => self.resume(job, assignment),
+                Report::Seek { assignment, to, timeout, ask } => self.begin_seek(now, assignment, to, timeout, ask),
+                Report::CommitSoon { assignment } => {
+                    self.engine.commit_now(self.at(now), assignment);
                 }
                 Report::Commit { assignment, done } => {
                     let covering = self.engine.commit_now(self.at(now), assignment);
@@ -398,7 +418,7 @@ impl Poller {
         let mut jobs = std::mem::take(&mut self.ready_jobs);
         for index in 0..self.pools.len() {
             while let Some(job) = self.engine.next_job(self.at(now), self.pool_ids[index]) {
-                match self.job(job) {
+                match self.job(now, job) {
                     Ok(job) => jobs.push(job),
                     Err(job) => self.orphaned(now, job),
                 }
@@ -423,6 +443,7 @@ impl Poller {
     /// The job as seats take it; given back when its partition is not known.
     fn job(
         &self,
+        now: Instant,
         job: karafka_engine::Job<MessageInner>,
     ) -> std::result::Result<Job, karafka_engine::Job<MessageInner>> {
         let Some(partition) = self.partitions.get(&job.assignment) else { return Err(job) };
@@ -440,6 +461,8 @@ impl Poller {
             messages: job.messages,
             attempt: job.attempt,
             attempts: job.attempts,
+            made: now,
+            end: partition.assignment.said.end.load(Ordering::Relaxed),
         }));
         let earlier = partition.failures.get(&batch.first_offset()).filter(|_| batch.len() == 1);
         let earlier = earlier.map(|failures| failures.iter().cloned().collect()).unwrap_or_default();
@@ -491,6 +514,7 @@ impl Poller {
             partition: offset.partition,
             group: Arc::clone(owner.group()),
             owned: AtomicBool::new(true),
+            said: Said::new(self.engine.offset_metadata(id).unwrap_or_default()),
         };
         self.sources.insert(token, Source::Partition(id));
         let partition = Partition {
@@ -503,6 +527,7 @@ impl Poller {
             next_offset: offset.offset.unwrap_or(0),
             mean_bytes: 1024,
             failures: BTreeMap::new(),
+            end_looked_at: self.start,
         };
         self.partitions.insert(id, partition);
         self.members[member].opened(&offset.topic, offset.partition, id, token);

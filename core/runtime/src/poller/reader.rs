@@ -9,6 +9,7 @@ use crate::context::Assignment;
 use crate::event::Event;
 use crate::message::{MessageInner, Stored};
 use crate::native::{NativeMessage, code};
+use crate::position::Said;
 use karafka_engine::{AssignmentId, Record};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,6 +50,9 @@ impl Poller {
             } else {
                 self.readable.push(assignment);
                 more = true;
+            }
+            if !messages.is_empty() {
+                self.look_at_end(now, assignment);
             }
             self.deliver(now, assignment, &mut messages);
             self.fetched = messages;
@@ -112,6 +116,7 @@ impl Poller {
             partition: old.partition,
             group: Arc::clone(&old.group),
             owned: AtomicBool::new(true),
+            said: Said::new(""),
         });
         if let Some(token) = self.members[partition.member].reopened(&old.topic, old.partition, new) {
             self.sources.insert(token, Source::Partition(new));
