@@ -284,7 +284,9 @@ impl Consumer {
             taken(sys::rd_kafka_seek_partitions(self.client.as_ptr(), list.as_ptr(), 0), "seek")?;
             partitions::read(list.as_ptr())
         };
-        let refused = entries.iter().find(|entry| entry.code != super::code::NO_ERROR);
+        // Nobody waits, so what was taken on is in progress.
+        let is_taken = |number: i32| number == super::code::NO_ERROR || number == super::code::IN_PROGRESS;
+        let refused = entries.iter().find(|entry| !is_taken(entry.code));
         refused.map_or(Ok(()), |entry| Err(error(entry.code, "seek").with("topic", topic).with("partition", partition)))
     }
 

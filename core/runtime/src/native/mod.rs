@@ -40,6 +40,7 @@ pub(crate) mod code {
     pub(crate) const WAIT_COORDINATOR: i32 = -180;
     pub(crate) const PARTITION_EOF: i32 = -191;
     pub(crate) const NO_OFFSET: i32 = -168;
+    pub(crate) const IN_PROGRESS: i32 = -178;
     pub(crate) const AUTHENTICATION: i32 = -169;
     pub(crate) const STATE: i32 = -172;
     pub(crate) const FATAL: i32 = -150;
