@@ -37,6 +37,7 @@ mod one_instance_id_twice_ends_the_older_one;
 mod what_refuses_a_client_is_told_within_ten_seconds;
 
 // How an app reads: groups, connections, clusters.
+mod a_hundred_idle_topics_cost_next_to_nothing;
 mod a_pattern_reads_topics_that_come_and_go;
 mod connections_come_and_go_one_at_a_time;
 mod groups_and_clusters_share_one_app;

@@ -85,6 +85,17 @@ impl Lines {
     }
 }
 
+/// A thread of a program, as the system counts.
+#[derive(Debug, Clone)]
+pub struct Thread {
+    /// Its name.
+    pub name: String,
+    /// How often it went to sleep.
+    pub sleeps: u64,
+    /// What it ran.
+    pub cpu_time: Duration,
+}
+
 /// A running child process with its lines. Dropping it kills it.
 #[derive(Debug)]
 pub struct Program {
@@ -154,6 +165,22 @@ impl Program {
             .map(|field| field.parse::<u64>().expect("a number of ticks"))
             .sum();
         Duration::from_millis(ticks * 1000 / TICKS_A_SECOND)
+    }
+
+    /// What each thread of the program has used so far: its name, how often it slept, and its processor time.
+    pub fn threads(&self) -> Vec<Thread> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.id())).expect("the program runs no more");
+        let thread = |task: std::fs::DirEntry| {
+            let read = |file: &str| std::fs::read_to_string(task.path().join(file)).ok();
+            let sleeps =
+                read("status")?.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?.trim().parse();
+            // In nanoseconds: the ticks of `stat` are too coarse for a thread that sleeps.
+            let ran: u64 = read("schedstat")?.split_whitespace().next()?.parse().ok()?;
+            let name = read("comm")?.trim().to_owned();
+            Some(Thread { name, sleeps: sleeps.ok()?, cpu_time: Duration::from_nanos(ran) })
+        };
+        // One that has just ended is none any more.
+        tasks.filter_map(|task| thread(task.ok()?)).collect()
     }
 
     /// Returns the first output line, of those written or of those to come, that `wanted` accepts.

@@ -2,7 +2,7 @@
 //!
 //! Called by tests from any thread. Every topic has a name of its own, so that tests run side by side on one broker.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
@@ -105,6 +105,21 @@ pub fn create_named(bootstrap: &str, name: &str, partitions: i32, replicas: i32,
     let answer = wait::block_on(admin(bootstrap).create_topics([&topic], &options)).expect("cannot create a topic");
     assert!(answer.iter().all(Result::is_ok), "cannot create topic {name}: {answer:?}");
     wait_for_leaders(bootstrap, name, partitions);
+}
+
+/// Makes many topics of one partition at once, and returns when each has a leader.
+pub fn create_many(bootstrap: &str, names: &[String]) {
+    let topics: Vec<_> = names.iter().map(|name| NewTopic::new(name, 1, TopicReplication::Fixed(1))).collect();
+    let options = AdminOptions::new().request_timeout(Some(ANSWER)).operation_timeout(Some(ANSWER));
+    let answer = wait::block_on(admin(bootstrap).create_topics(&topics, &options)).expect("cannot create topics");
+    assert!(answer.iter().all(Result::is_ok), "cannot create topics: {answer:?}");
+    let client = reader(bootstrap);
+    wait::until(ANSWER, "leaders of many topics", || {
+        let Ok(metadata) = client.fetch_metadata(None, ANSWER) else { return false };
+        let led = |topic: &&MetadataTopic| topic.partitions().first().is_some_and(|one| one.leader() >= 0);
+        let ready: HashSet<&str> = metadata.topics().iter().filter(led).map(MetadataTopic::name).collect();
+        names.iter().all(|name| ready.contains(name.as_str()))
+    });
 }
 
 /// Adds partitions, so that the topic has this many.

@@ -112,11 +112,12 @@ fn topics(handled: &[Handled]) -> Vec<&str> {
 #[test]
 fn a_pattern_finds_topics_when_they_come_and_leaves_names_to_their_own_handlers() {
     let world = World::new("embedded://pattern");
-    for topic in ["orders-eu", "orders-named", "other", "my-orders-us"] {
+    for topic in ["orders-eu", "orders-named", "orders-dead", "other", "my-orders-us"] {
         create(world.broker, topic, 1);
         produce(world.broker, topic, 1);
     }
-    let pattern = world.read("^orders-.*", TopicConfig::default()).unwrap();
+    let dead = TopicConfig { dead_letter_queue_topic: Some("orders-dead".to_owned()), ..TopicConfig::default() };
+    let pattern = world.read("^orders-.*", dead).unwrap();
     let named = TopicConfig { group: Some("another".to_owned()), ..TopicConfig::default() };
     world.read("orders-named", TopicConfig::default()).unwrap();
     world.read("orders-named", named).unwrap();

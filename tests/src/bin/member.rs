@@ -1,6 +1,6 @@
 //! `member OPTIONS...` is a member of a consumer group that tells what its handler sees, line by line.
 //!
-//! Options are `name=value`: `brokers`, `topic` (or several, by commas), `group`, `work_us` (what each record takes),
+//! Options are `name=value`: `brokers`, `topic` (or several, by commas), `group`, `groups` (over so many the topics are spread), `work_us` (what each record takes),
 //! `workers`, `hold_key` and `hold_ms` (records with this key take so long instead), `log` (1, or a level: the log goes to the error stream), and any option of an
 //! app (`app.NAME`), of the topic (`topic.NAME`) or of librdkafka (`kafka.NAME`). Begins and ends are printed as
 //! [`libkarafka_tests::record::Event`], events of the app as `app NAME ... at=NANOSECONDS`. A record with the key of `fail_key`
@@ -23,6 +23,7 @@ const INPUT_THREAD: &str = "input";
 #[derive(Default)]
 struct Options {
     topic: String,
+    groups: usize,
     work: Duration,
     hold: (String, Duration),
     fail_key: Option<String>,
@@ -46,6 +47,7 @@ fn options() -> Options {
                 "group" => options.app.push(("group".to_owned(), Value::from(text))),
                 "workers" => options.app.push(("concurrency".to_owned(), value)),
                 "topic" => text.clone_into(&mut options.topic),
+                "groups" => options.groups = text.parse().expect("groups is a number"),
                 "fail_key" => options.fail_key = Some(text.to_owned()),
                 "work_us" => options.work = Duration::from_micros(text.parse().expect("work_us is a number")),
                 "hold_key" => text.clone_into(&mut options.hold.0),
@@ -86,8 +88,12 @@ fn main() {
         Ok(())
     };
     let config = TopicConfig::from_settings(&options.of_topic).unwrap();
-    for topic in options.topic.split(',') {
-        app.topic(topic, config.clone(), handler_fn(handler.clone())).unwrap();
+    for (number, topic) in options.topic.split(',').enumerate() {
+        let mut config = config.clone();
+        if options.groups > 1 {
+            config.group = Some(format!("{}-{}", app.config().group, number % options.groups));
+        }
+        app.topic(topic, config, handler_fn(handler.clone())).unwrap();
     }
     let events = app.events();
     app.start().unwrap();
