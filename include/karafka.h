@@ -115,7 +115,8 @@
 #define KARAFKA_ABI_VERSION 0
 
 /**
- * For `karafka_app_run`: SIGTERM, SIGINT and SIGQUIT stop the app; a second one ends the wait for running handlers.
+ * For `karafka_app_run`: SIGTERM, SIGINT and SIGQUIT stop the app, a second one ends the wait for running handlers; SIGTSTP has
+ * it quiet, SIGCONT goes on; SIGTTIN writes what every worker does to the standard error stream.
  */
 #define KARAFKA_RUN_WITH_SIGNALS 1
 
@@ -661,6 +662,13 @@ bool karafka_error_is_fatal(const struct karafka_error_t *error);
 int32_t karafka_error_kafka_code(const struct karafka_error_t *error);
 
 /**
+ * The status with which a program should end that ends with this error.
+ *
+ * Returns: 0 for NULL, 2 when the stop was forced, 3 when the parent of the process is gone, else 1.
+ */
+int karafka_error_exit_code(const struct karafka_error_t *error);
+
+/**
  * Frees an error and its texts. Takes NULL.
  */
 void karafka_error_free(struct karafka_error_t *error);
@@ -1060,6 +1068,32 @@ struct karafka_error_t *karafka_topic_set_partitioner(struct karafka_topic_t *to
 struct karafka_error_t *karafka_app_events(struct karafka_app_t *app, struct karafka_events_t **events);
 
 /**
+ * Subscribes to these events only, from now on: those of single calls of handlers (`consumer.consumed`) are told to nobody
+ * else.
+ *
+ * @param names Names of docs/events.md, separated by commas or spaces; `rebalance.*` stands for all that begin so, `*` for
+ *   all. Empty is `karafka_app_events`.
+ * @param events Gets the subscription, to be freed by `karafka_events_free`.
+ * Errors: `CONFIG` for a name that no event has; `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_app_events_of(struct karafka_app_t *app,
+                                              const char *names,
+                                              size_t names_length,
+                                              struct karafka_events_t **events);
+
+/**
+ * Tells how an app does now, as a `statistics.emitted` event: gauges of the app, and the calls that run; of clients, brokers
+ * and lags only where `statistics_interval` is set or somebody subscribed to that event before the start.
+ *
+ * @param timeout_ms Milliseconds to wait for the answer, which takes microseconds unless the machine is very busy.
+ * @param event Gets the event, to be freed by `karafka_event_free`. Its fields `calls` and `clients` are JSON.
+ * Errors: `STOPPED` unless the app runs; `TIMEOUT`; `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_app_statistics(struct karafka_app_t *app,
+                                               int64_t timeout_ms,
+                                               struct karafka_event_t **event);
+
+/**
  * Waits for the next event. Blocks.
  *
  * @param timeout_ms Milliseconds; -1 for no limit, 0 to only look.
@@ -1090,11 +1124,13 @@ const char *karafka_event_name(const struct karafka_event_t *event);
 const char *karafka_event_text(const struct karafka_event_t *event);
 
 /**
- * A field of the event by its name, such as "topic".
+ * A field of the event by its name, such as "topic", as text. Partitions are `orders/0 orders/1`, lists and maps are JSON.
  *
  * Returns: text that ends with NUL and lives as long as the event; NULL when the event has no such field.
  */
-const char *karafka_event_field(const struct karafka_event_t *event, const char *name, size_t name_length);
+const char *karafka_event_field(const struct karafka_event_t *event,
+                                const char *name,
+                                size_t name_length);
 
 /**
  * How many fields the event has.

@@ -8,7 +8,6 @@ use crate::config::{self, karafka_config_t};
 use crate::error::{Fault, karafka_error_t};
 use crate::handle::{self, handle};
 use crate::handler::{Inside, Route, inside, serve};
-use crate::signals;
 use crate::text::{Out, long_patience, patience};
 use crate::topic::karafka_topic_t;
 use parking_lot::Mutex;
@@ -40,7 +39,8 @@ pub enum karafka_phase_t {
     KARAFKA_PHASE_STOPPED = 5,
 }
 
-/// For `karafka_app_run`: SIGTERM, SIGINT and SIGQUIT stop the app; a second one ends the wait for running handlers.
+/// For `karafka_app_run`: SIGTERM, SIGINT and SIGQUIT stop the app, a second one ends the wait for running handlers; SIGTSTP has
+/// it quiet, SIGCONT goes on; SIGTTIN writes what every worker does to the standard error stream.
 pub const KARAFKA_RUN_WITH_SIGNALS: u32 = 1;
 
 pub(crate) struct AppObject {
@@ -184,7 +184,7 @@ pub extern "C" fn karafka_app_run(app: *mut karafka_app_t, options: u32) -> *mut
         }
         refuse_inside("run")?;
         let object = handle::get(app.cast_const())?;
-        let watch = if options & KARAFKA_RUN_WITH_SIGNALS == 0 { None } else { Some(signals::watch(&object.app)?) };
+        let watch = if options & KARAFKA_RUN_WITH_SIGNALS == 0 { None } else { Some(object.app.obey_signals()?) };
         object.start()?;
         // Freeing the app on another thread while it runs here lets it go; the run still ends with it.
         let app = object.app.clone();

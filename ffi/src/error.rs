@@ -6,7 +6,7 @@
 use crate::boundary::{infallible, report};
 use crate::handle::{self, handle};
 use runtime::{Error, ErrorKind};
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
@@ -117,6 +117,7 @@ pub(crate) struct ErrorObject {
     retriable: bool,
     fatal: bool,
     kafka_code: i32,
+    exit_code: c_int,
 }
 
 /// Text that C can read to its end: NUL bytes inside are shown, not obeyed.
@@ -130,13 +131,13 @@ impl ErrorObject {
         match fault {
             Fault::Argument(_) => {
                 let code = Code::KARAFKA_ERROR_ARGUMENT;
-                Self { code, message, retriable: false, fatal: false, kafka_code: 0 }
+                Self { code, message, retriable: false, fatal: false, kafka_code: 0, exit_code: 1 }
             }
             Fault::Core(error) => {
                 let code = Code::of(error.kind());
                 let kafka_code = error.kafka().unwrap_or(0);
                 let (retriable, fatal) = (error.is_retriable(), error.is_fatal());
-                Self { code, message, retriable, fatal, kafka_code }
+                Self { code, message, retriable, fatal, kafka_code, exit_code: c_int::from(error.exit_code()) }
             }
         }
     }
@@ -238,6 +239,14 @@ pub extern "C" fn karafka_error_is_fatal(error: *const karafka_error_t) -> bool 
 #[unsafe(no_mangle)]
 pub extern "C" fn karafka_error_kafka_code(error: *const karafka_error_t) -> i32 {
     if error.is_null() { 0 } else { infallible("karafka_error_kafka_code", 0, || Ok(handle::get(error)?.kafka_code)) }
+}
+
+/// The status with which a program should end that ends with this error.
+///
+/// Returns: 0 for NULL, 2 when the stop was forced, 3 when the parent of the process is gone, else 1.
+#[unsafe(no_mangle)]
+pub extern "C" fn karafka_error_exit_code(error: *const karafka_error_t) -> c_int {
+    if error.is_null() { 0 } else { infallible("karafka_error_exit_code", 1, || Ok(handle::get(error)?.exit_code)) }
 }
 
 /// Frees an error and its texts. Takes NULL.

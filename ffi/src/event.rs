@@ -11,6 +11,7 @@ use crate::text::{Out, long_patience, text};
 use runtime::{Event, Events, NoEvent};
 use std::ffi::{CString, c_char};
 use std::ptr;
+use std::sync::Arc;
 
 /// A subscription to what happens in an app.
 ///
@@ -33,7 +34,7 @@ pub(crate) struct EventObject {
 
 impl EventObject {
     fn new(event: &Event) -> Self {
-        let fields = event.fields().into_iter().map(|(name, value)| (c_text(name), c_text(&value)));
+        let fields = event.fields().into_iter().map(|(name, value)| (c_text(name), c_text(&value.to_string())));
         Self { name: c_text(event.name()), text: c_text(&event.to_string()), fields: fields.collect() }
     }
 }
@@ -54,6 +55,54 @@ pub unsafe extern "C" fn karafka_app_events(
         let out = unsafe { Out::required(events, "events")? };
         let subscription = handle::get(app.cast_const())?.app.events();
         out.write(handle::open(subscription)?);
+        Ok(())
+    })
+}
+
+/// Subscribes to these events only, from now on: those of single calls of handlers (`consumer.consumed`) are told to nobody
+/// else.
+///
+/// @param names Names of docs/events.md, separated by commas or spaces; `rebalance.*` stands for all that begin so, `*` for
+///   all. Empty is `karafka_app_events`.
+/// @param events Gets the subscription, to be freed by `karafka_events_free`.
+/// Errors: `CONFIG` for a name that no event has; `ARGUMENT`, `FORKED`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn karafka_app_events_of(
+    app: *mut karafka_app_t,
+    names: *const c_char,
+    names_length: usize,
+    events: *mut *mut karafka_events_t,
+) -> *mut karafka_error_t {
+    fallible("karafka_app_events_of", || {
+        // SAFETY: the header asks for NULL or a valid place, and for a pointer with its length.
+        let (out, names) = unsafe { (Out::required(events, "events")?, text(names, names_length, "the names")?) };
+        let names: Vec<&str> = names.split([',', ' ']).filter(|name| !name.is_empty()).collect();
+        let app = &handle::get(app.cast_const())?.app;
+        let subscription = if names.is_empty() { app.events() } else { app.events_of(&names)? };
+        out.write(handle::open(subscription)?);
+        Ok(())
+    })
+}
+
+/// Tells how an app does now, as a `statistics.emitted` event: gauges of the app, and the calls that run; of clients, brokers
+/// and lags only where `statistics_interval` is set or somebody subscribed to that event before the start.
+///
+/// @param timeout_ms Milliseconds to wait for the answer, which takes microseconds unless the machine is very busy.
+/// @param event Gets the event, to be freed by `karafka_event_free`. Its fields `calls` and `clients` are JSON.
+/// Errors: `STOPPED` unless the app runs; `TIMEOUT`; `ARGUMENT`, `FORKED`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn karafka_app_statistics(
+    app: *mut karafka_app_t,
+    timeout_ms: i64,
+    event: *mut *mut karafka_event_t,
+) -> *mut karafka_error_t {
+    fallible("karafka_app_statistics", || {
+        // SAFETY: the header asks for NULL or a valid place.
+        let out = unsafe { Out::required(event, "event")? };
+        let timeout = long_patience(timeout_ms)?;
+        let app = handle::get(app.cast_const())?.app.clone();
+        let statistics = Event::Statistics(Arc::new(app.statistics(timeout)?));
+        out.write(handle::open(EventObject::new(&statistics))?);
         Ok(())
     })
 }
@@ -116,7 +165,7 @@ pub extern "C" fn karafka_event_text(event: *const karafka_event_t) -> *const c_
     infallible("karafka_event_text", ptr::null(), || Ok(handle::get(event)?.text.as_ptr()))
 }
 
-/// A field of the event by its name, such as "topic".
+/// A field of the event by its name, such as "topic", as text. Partitions are `orders/0 orders/1`, lists and maps are JSON.
 ///
 /// Returns: text that ends with NUL and lives as long as the event; NULL when the event has no such field.
 #[unsafe(no_mangle)]

@@ -23,7 +23,6 @@ mod handler;
 mod message;
 mod producer;
 mod registry;
-mod signals;
 mod text;
 mod topic;
 mod version;

@@ -34,6 +34,8 @@ mod a_right_taken_away_stops_reading_until_it_is_given_back;
 mod a_stop_keeps_its_deadline_in_every_state;
 mod known_defects_of_librdkafka_do_no_harm;
 mod one_instance_id_twice_ends_the_older_one;
+mod signals_are_obeyed_to_the_exit_code;
+mod statistics_tell_of_assigned_partitions_only;
 mod what_refuses_a_client_is_told_within_ten_seconds;
 
 // How an app reads: groups, connections, clusters.

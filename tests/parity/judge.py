@@ -114,7 +114,7 @@ def distinct(pairs: Any) -> dict[str, list[Any]]:
 def handler_errors(run: Facts) -> list[list[str]]:
     """Class, text and attempt. Languages write a class with or without where it was defined."""
     failed = [event["fields"] for event in run["events"] if event["name"] == "consumer.consume.error"]
-    return [[fields["error_class"].split(".")[-1], fields["error"], fields["attempt"]] for fields in failed]
+    return [[fields["error_class"].split(".")[-1], fields["error"], str(fields["attempt"])] for fields in failed]
 
 
 def result(facts: Facts) -> Any:

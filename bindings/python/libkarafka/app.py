@@ -1,7 +1,7 @@
 """An app: topics, their handlers, and their life.
 
 Set up on one thread, then run; every method may be called from any thread, also from inside a handler (but for ``run``
-and ``join``, which wait). A thread of the app's own, its host, hands out events and sees the app to its end.
+and ``join``, which wait). A thread of the app's own, its host, sees the app to its end.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from typing import Any, NoReturn, TypeVar, overload
 
 from . import _native
 from .errors import ConfigError, Error, ForkedError, StoppedError
-from .event import Event, Listener, Listeners
+from .event import Event, Listener, Listeners, log
 from .handler import Handler, examine
 from .latch import Latch
 from .loop import Bridge, on_open
+from .signals import end_process, obedience
 
 _log = logging.getLogger("libkarafka")
 
@@ -49,11 +50,12 @@ class App:
     def __init__(self, **options: Any) -> None:
         self._native = _native.App(options)
         self._handlers: list[Handler] = []
-        self._listeners = Listeners()
+        self._listeners = Listeners(self._native)
         self._latch = Latch()
         self._outcome: BaseException | None = None
         self._process = os.getpid()
         self._is_started = False
+        self._is_terminated = False
 
     def consumer(
         self, topic: str | re.Pattern[str], *, virtual_partitions: Any = None, **options: Any
@@ -89,19 +91,29 @@ class App:
     def on(self, name: str, function: Listener) -> Listener: ...
 
     def on(self, name: str, function: Any = None) -> Any:
-        """Has a function called with every event of this name, such as ``error.occurred``; also a decorator.
+        """Has a function called with every event of this name, such as ``error.occurred``; also a decorator. ``rebalance.*``
+        stands for all events that begin so, ``*`` for all.
 
-        It runs on the app's host thread and should be short. Events that nobody listens to are logged by the logger
-        ``libkarafka``.
+        It runs on a thread of its own. Events that nobody listens to are logged by the logger ``libkarafka``. Those of
+        single calls of handlers, such as ``consumer.consumed``, are made only when somebody names them.
         """
         if function is None:
             return lambda decorated: self.on(name, decorated)
-        self._listeners.add(name, function)
+        self._listeners.add([name], function)
         return function
 
-    def events(self) -> Iterator[Event]:
-        """Iterates over what happens from now on; ends when the app has stopped. ``next`` waits."""
-        return self._listeners.subscribe()
+    def events(self, *names: str) -> Iterator[Event]:
+        """Iterates over what happens from now on, or over the events of these names; ends when the app has stopped.
+        ``next`` waits."""
+        return self._listeners.subscribe(list(names) or None)
+
+    def statistics(self, timeout: float = 5.0) -> dict[str, Any]:
+        """How the app does now: its own gauges and the calls that run; of clients, brokers and lags only where
+        ``statistics_interval`` is set or somebody listened to ``statistics.emitted`` before the start.
+
+        Raises ``StoppedError`` unless the app runs, ``TimeoutError`` when it gives no answer within ``timeout`` seconds.
+        """
+        return self._native.statistics(timedelta(seconds=timeout))
 
     @property
     def phase(self) -> str:
@@ -113,12 +125,19 @@ class App:
         """Every option with its value as text; secrets are replaced."""
         return dict(self._native.options())
 
-    def run(self) -> None:
+    def run(self, *, signals: bool = False) -> None:
         """Starts, and returns when the app has stopped.
+
+        With ``signals=True``, for programs that do nothing else (on the main thread): TERM, INT and QUIT stop it gracefully
+        and raise nothing; a second one no longer waits for handlers; TSTP has it quiet, CONT goes on; TTIN writes to the
+        standard error stream what every worker does, with its Python stack. Where handlers had to be left behind, it writes
+        which, and ends the process with status 2 at once; with status 3 by SystemExit where ``stop_when_orphaned`` says so.
+
+        Without:
 
         Ctrl-C stops it gracefully (running handlers may finish within ``shutdown_timeout``) and then raises
         KeyboardInterrupt; a second Ctrl-C waits no longer. So does any other exception of a signal handler. On the main
-        thread SIGTERM stops it gracefully too, unless the program handles that signal itself. What a handler ended the
+        thread SIGTERM stops it gracefully too, and a second one waits no longer, unless the program handles that signal itself. What a handler ended the
         program with (SystemExit, KeyboardInterrupt, MemoryError) is raised here.
         """
         try:
@@ -127,9 +146,11 @@ class App:
             pass
         else:
             raise RuntimeError("run() would block the running event loop; use `async with app.running():`")
-        with self._stopped_by_sigterm():
+        with obedience(self._native) if signals else self._stopped_by_sigterm():
             self.start()
             interruption = self._wait_out()
+            if signals:
+                end_process(self._outcome)
         if interruption is not None:
             raise interruption
         self._raise_outcome()
@@ -159,7 +180,7 @@ class App:
             raise ForkedError("join: the app was made in the parent process and does not work after a fork")
         if not self._is_started:
             raise StoppedError("join: the app was not started")
-        if threading.current_thread() is self._host:
+        if threading.current_thread() is self._host or threading.current_thread() in self._listeners:
             raise RuntimeError("join() in a listener would wait for itself")
         if not self._latch.wait(timeout):
             return False
@@ -188,7 +209,7 @@ class App:
 
     def _launch(self, loop: asyncio.AbstractEventLoop | None) -> None:
         handlers = tuple(self._handlers)
-        events = self._native.events()
+        events = self._native.unheard_events()
         bridge = None
         if any(handler.is_async for handler in handlers):
             bridge = Bridge(self._native, handlers, loop)
@@ -201,6 +222,7 @@ class App:
         # The interpreter waits for threads that are no daemons before it runs what stops the app.
         self._host = threading.Thread(target=self._serve, args=(events, bridge), name="karafka-host", daemon=True)
         self._is_started = True
+        self._listeners.start()
         try:
             self._host.start()
         except BaseException:
@@ -213,7 +235,7 @@ class App:
         """The host thread: events until there are no more, then the end."""
         try:
             while (event := events.next()) is not None:
-                self._listeners.publish(Event(*event))
+                log(Event(*event))
             self._native.join()
         except BaseException as error:
             self._outcome = error
@@ -253,7 +275,8 @@ class App:
             return
 
         def terminate(_number: int, _frame: FrameType | None) -> None:
-            self.stop()
+            self.stop(0 if self._is_terminated else None)
+            self._is_terminated = True
 
         signal.signal(signal.SIGTERM, terminate)
         try:

@@ -24,6 +24,10 @@ class Error(Exception):
     code: int | None = None
     """Kafka's own error code, where there is one; negative codes are librdkafka's."""
 
+    exit_code: int = 1
+    """The status with which a program should end that ends with this error: 2 when the stop was forced, 3 when the parent of
+    the process is gone, else 1."""
+
 
 class ConfigError(Error):
     """A setting is unknown, out of range or contradicts another. Nothing was started."""
@@ -130,7 +134,7 @@ _CLASSES: dict[str, type[Error]] = {
 }
 
 
-def _from_core(kind: str, text: str, retriable: bool, fatal: bool, code: int | None) -> Error:
+def _from_core(kind: str, text: str, retriable: bool, fatal: bool, code: int | None, exit_code: int) -> Error:
     error = _CLASSES.get(kind, Error)(text)
-    error.retriable, error.fatal, error.code = retriable, fatal, code
+    error.retriable, error.fatal, error.code, error.exit_code = retriable, fatal, code, exit_code
     return error

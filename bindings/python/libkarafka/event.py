@@ -1,26 +1,38 @@
 """What happens in an app, and who wants to know.
 
-Events come from the app's host thread, one after another. Whoever listens too slowly, or raises, harms no handler.
+Each listener has a thread and a bounded queue of its own: one that is slow, hangs or raises holds up neither handlers nor
+other listeners. What nobody listens to is logged.
 """
 
 from __future__ import annotations
 
 import logging
 import queue
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
+
+from . import _native
 
 _log = logging.getLogger("libkarafka")
 
 _ENDED = None
 
+_GRACE = 2.0
+"""Seconds that listeners get at the end to hear the last events."""
+
+_AHEAD = 1024
+"""Events that wait for an iterator before its queue in the core is used."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event: its dotted name, such as ``error.occurred``, and its fields as text."""
+    """One event: its dotted name, such as ``error.occurred``, and its fields; numbers are numbers."""
 
     name: str
-    fields: dict[str, str]
+    fields: dict[str, Any]
 
     def __str__(self) -> str:
         fields = (f"{name}={value!r}" for name, value in self.fields.items() if name != "backtrace")
@@ -33,41 +45,71 @@ Listener = Callable[[Event], object]
 class Listeners:
     """The functions and iterators that want an app's events."""
 
-    def __init__(self) -> None:
-        self._functions: list[tuple[str, Listener]] = []
-        self._queues: list[queue.SimpleQueue[Event | None]] = []
-        self._has_ended = False
+    def __init__(self, native: _native.App) -> None:
+        self._native = native
+        self._waiting: list[tuple[_native.Events, Listener]] = []
+        self._threads: list[threading.Thread] = []
+        self._gathering: list[threading.Thread] = []
+        self._is_started = False
 
-    def add(self, name: str, function: Listener) -> None:
-        """Has the function called with every event of this name."""
-        self._functions.append((name, function))
+    def add(self, names: list[str] | None, function: Listener) -> None:
+        """Has the function called with every event of these names; None are all but those of single calls."""
+        events = self._native.events(names)
+        if self._is_started:
+            self._tell(events, function)
+        else:
+            self._waiting.append((events, function))
 
-    def subscribe(self) -> Iterator[Event]:
+    def subscribe(self, names: list[str] | None) -> Iterator[Event]:
         """Iterates over events from now on, and ends when the app has stopped."""
-        events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-        self._queues.append(events)
-        if self._has_ended:
-            events.put(_ENDED)
-        return iter(events.get, _ENDED)
+        events = self._native.events(names)
+        gathered: queue.Queue[Event | None] = queue.Queue(_AHEAD)
 
-    def publish(self, event: Event) -> None:
-        """Tells everybody. What nobody asked for, and a person should see, is logged."""
-        wanted = [function for name, function in tuple(self._functions) if name == event.name]
-        for function in wanted:
-            try:
-                function(event)
-            except Exception:
-                _log.exception("a listener of %s raised", event.name)
-        for events in tuple(self._queues):
-            events.put(event)
-        if not wanted and not self._queues:
-            _write(event)
+        def gather() -> None:
+            while (event := events.next()) is not None:
+                gathered.put(Event(*event))
+            gathered.put(_ENDED)
+
+        thread = threading.Thread(target=gather, name="karafka-events", daemon=True)
+        if self._is_started:
+            thread.start()
+        else:
+            self._gathering.append(thread)
+        return iter(gathered.get, _ENDED)
+
+    def start(self) -> None:
+        """The app starts: functions are called from now on."""
+        self._is_started = True
+        for events, function in self._waiting:
+            self._tell(events, function)
+        for thread in self._gathering:
+            thread.start()
+        self._waiting.clear()
+        self._gathering.clear()
 
     def end(self) -> None:
-        """The app has stopped: iterators end."""
-        self._has_ended = True
-        for events in tuple(self._queues):
-            events.put(_ENDED)
+        """The app has stopped: waits until everything was told, but not for a function that does not come back."""
+        deadline = time.monotonic() + _GRACE
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def __contains__(self, thread: threading.Thread) -> bool:
+        return thread in self._threads
+
+    def _tell(self, events: _native.Events, function: Listener) -> None:
+        thread = threading.Thread(target=_call, args=(events, function), name="karafka-events", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+
+def _call(events: _native.Events, function: Listener) -> None:
+    """A listener's thread."""
+    while (told := events.next()) is not None:
+        event = Event(*told)
+        try:
+            function(event)
+        except Exception:
+            _log.exception("a listener of %s raised", event.name)
 
 
 _LEVELS = {
@@ -78,7 +120,8 @@ _LEVELS = {
 }
 
 
-def _write(event: Event) -> None:
+def log(event: Event) -> None:
+    """Logs an event that nobody listens to."""
     level = _LEVELS.get(event.name, logging.INFO)
     backtrace = event.fields.get("backtrace")
     if backtrace:

@@ -4,12 +4,12 @@
 
 use crate::attach;
 use crate::error::OrRaise;
-use crate::event::Events;
+use crate::event::{self, Events};
 use crate::handler::{Handler, Handlers};
 use crate::job::Job;
 use crate::settings::settings;
 use crate::slots::Slots;
-use karafka::{AppConfig, SeatKind, TopicConfig, Work};
+use karafka::{AppConfig, SeatKind, Signal, TopicConfig, Work};
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -57,9 +57,22 @@ impl App {
         self.inner.add_topic(name, config, Work::Host, seats).or_raise(py)
     }
 
-    /// Subscribes to what happens.
-    fn events(&self) -> Events {
-        Events::new(self.inner.events())
+    /// Subscribes to events of these names; to all but those of single calls without names.
+    #[pyo3(signature = (names = None))]
+    fn events(&self, py: Python<'_>, names: Option<Vec<String>>) -> PyResult<Events> {
+        let events = names.map_or_else(|| Ok(self.inner.events()), |names| self.inner.events_of(&names));
+        Ok(Events::new(events.or_raise(py)?))
+    }
+
+    /// Subscribes to what no other subscription wants.
+    fn unheard_events(&self) -> Events {
+        Events::new(self.inner.unheard_events())
+    }
+
+    /// How the app does now.
+    fn statistics<'py>(&self, py: Python<'py>, timeout: Duration) -> PyResult<Bound<'py, PyDict>> {
+        let statistics = attach::detached(py, || self.inner.statistics(timeout)).or_raise(py)?;
+        event::fields(py, &karafka::Event::Statistics(Arc::new(statistics)))
     }
 
     /// Starts polling and the worker threads. `handlers` are in the order of their topics' numbers; `wake` is called on
@@ -116,6 +129,13 @@ impl App {
         match timeout {
             None => self.inner.stop(),
             Some(timeout) => self.inner.stop_within(timeout),
+        }
+    }
+
+    /// Does what a signal of this name asks for.
+    fn notice_signal(&self, py: Python<'_>, name: &str) {
+        if let Some(signal) = Signal::from_name(name) {
+            attach::detached(py, || self.inner.notice_signal(signal));
         }
     }
 

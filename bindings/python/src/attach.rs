@@ -29,8 +29,8 @@ static CLOSING: AtomicBool = AtomicBool::new(false);
 /// Python threads that wait in the core and will come back for the interpreter's lock.
 static GUESTS: AtomicUsize = AtomicUsize::new(0);
 
-/// Threads of the core that run handlers, by Python's number for them.
-static WORKERS: Mutex<Vec<c_long>> = Mutex::new(Vec::new());
+/// Threads of the core that run handlers.
+static WORKERS: Mutex<Vec<Worker>> = Mutex::new(Vec::new());
 static WORKER_LEFT: Condvar = Condvar::new();
 
 struct Guest;
@@ -129,23 +129,40 @@ fn next(py: Python<'_>, seat: &mut Seat, slots: &Slots, mut finished: Option<kar
     }
 }
 
-struct Worker(Option<c_long>);
+/// A thread by Python's number for it and by the system's.
+#[derive(Clone, Copy, PartialEq)]
+struct Worker {
+    ident: c_long,
+    thread: u64,
+}
+
+/// While it lives, the thread is among the workers.
+struct Entered(Option<Worker>);
 
 impl Worker {
-    fn enter(py: Python<'_>) -> Self {
-        let number = py.import("_thread").and_then(|module| module.call_method0("get_ident")?.extract());
-        let number = number.ok();
-        WORKERS.lock().extend(number);
-        Self(number)
+    fn enter(py: Python<'_>) -> Entered {
+        let found = py.import("_thread").and_then(|module| {
+            let ident = module.call_method0("get_ident")?.extract()?;
+            Ok(Self { ident, thread: module.call_method0("get_native_id")?.extract()? })
+        });
+        let worker = found.ok();
+        WORKERS.lock().extend(worker);
+        Entered(worker)
     }
 }
 
-impl Drop for Worker {
+impl Drop for Entered {
     fn drop(&mut self) {
         let mut workers = WORKERS.lock();
-        workers.retain(|number| Some(*number) != self.0);
+        workers.retain(|worker| Some(*worker) != self.0);
         WORKER_LEFT.notify_all();
     }
+}
+
+/// The threads that run handlers: Python's number of each, and the system's.
+#[pyfunction]
+pub(crate) fn workers() -> Vec<(c_long, u64)> {
+    WORKERS.lock().iter().map(|worker| (worker.ident, worker.thread)).collect()
 }
 
 /// Raises `SystemExit` in handlers that an app had to leave behind, and waits a moment for them. Returns how many are
@@ -153,9 +170,9 @@ impl Drop for Worker {
 #[pyfunction]
 pub(crate) fn interrupt_left_behind(py: Python<'_>) -> usize {
     let exit = py.get_type::<pyo3::exceptions::PySystemExit>();
-    let numbers = WORKERS.lock().clone();
-    for number in numbers {
-        raise_in(number, &exit);
+    let workers = WORKERS.lock().clone();
+    for worker in workers {
+        raise_in(worker.ident, &exit);
     }
     detached(py, || {
         let deadline = Instant::now() + PATIENCE;

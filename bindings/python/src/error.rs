@@ -15,7 +15,8 @@ pub(crate) fn exception(py: Python<'_>, error: &karafka::Error) -> PyErr {
 
 fn build<'py>(py: Python<'py>, error: &karafka::Error) -> PyResult<Bound<'py, PyAny>> {
     let make = MAKE.import(py, "libkarafka.errors", "_from_core")?;
-    make.call1((error.kind().name(), error.to_string(), error.is_retriable(), error.is_fatal(), error.kafka()))
+    let (retriable, fatal, exit_code) = (error.is_retriable(), error.is_fatal(), error.exit_code());
+    make.call1((error.kind().name(), error.to_string(), retriable, fatal, error.kafka(), exit_code))
 }
 
 /// An error that the binding itself found.

@@ -1,12 +1,14 @@
 //! An app's events, one at a time.
 //!
-//! Read by the app's host thread (`libkarafka/host.py`), which waits here without the interpreter's lock.
+//! Read by the app's host thread and by the threads of listeners (`libkarafka/event.py`), which wait here without the
+//! interpreter's lock.
 
 use crate::attach;
-use karafka::Event;
+use karafka::{Event, FieldValue};
 use parking_lot::Mutex;
+use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyList};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,15 +37,37 @@ impl Events {
             }
         });
         let Some(event) = event else { return Ok(None) };
-        let fields = PyDict::new(py);
-        for (name, value) in event.fields() {
-            fields.set_item(name, value)?;
-        }
-        if let Event::HandlerFailed { failure, .. } = &event
-            && let Some(backtrace) = &failure.backtrace
-        {
-            fields.set_item("backtrace", backtrace)?;
-        }
-        Ok(Some((event.name(), fields)))
+        Ok(Some((event.name(), fields(py, &event)?)))
     }
+}
+
+/// An event's fields, in Python's own types.
+pub(crate) fn fields<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, PyDict>> {
+    let fields = PyDict::new(py);
+    for (name, value) in event.fields() {
+        fields.set_item(name, object(py, &value)?)?;
+    }
+    Ok(fields)
+}
+
+fn object<'py>(py: Python<'py>, value: &FieldValue) -> PyResult<Bound<'py, PyAny>> {
+    Ok(match value {
+        FieldValue::Text(text) => text.into_bound_py_any(py)?,
+        FieldValue::Integer(number) => number.into_bound_py_any(py)?,
+        FieldValue::Float(number) => number.into_bound_py_any(py)?,
+        FieldValue::Bool(truth) => truth.into_bound_py_any(py)?,
+        FieldValue::Partitions(partitions) => partitions.into_bound_py_any(py)?,
+        FieldValue::List(values) => {
+            let objects: Vec<_> = values.iter().map(|value| object(py, value)).collect::<PyResult<_>>()?;
+            PyList::new(py, objects)?.into_any()
+        }
+        FieldValue::Map(pairs) => {
+            let map = PyDict::new(py);
+            for (name, value) in pairs {
+                map.set_item(name, object(py, value)?)?;
+            }
+            map.into_any()
+        }
+        other => other.to_string().into_bound_py_any(py)?,
+    })
 }

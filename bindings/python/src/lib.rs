@@ -35,7 +35,7 @@ mod _native {
     #[pymodule_export]
     use super::app::App;
     #[pymodule_export]
-    use super::attach::{close, interrupt_left_behind};
+    use super::attach::{close, interrupt_left_behind, workers};
     #[pymodule_export]
     use super::batch::{Batch, BatchIterator};
     #[pymodule_export]

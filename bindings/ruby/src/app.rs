@@ -4,12 +4,12 @@
 
 use crate::config::settings;
 use crate::error::{Raise, exception};
-use crate::event::Subscription;
+use crate::event::{self, Subscription};
 use crate::handle::Handle;
-use crate::wait::{Slot, deadline, seconds};
+use crate::wait::{Slot, deadline, interruptible, seconds};
 use crate::waste::Waste;
 use crate::worker;
-use karafka::{AppConfig, SeatKind, TopicConfig, VirtualPartitions, Work};
+use karafka::{AppConfig, SeatKind, Signal, TopicConfig, VirtualPartitions, Work};
 use magnus::typed_data::TypedData;
 use magnus::{Error, Module, Object, RHash, RModule, Ruby, Symbol, Value, function, method};
 use std::sync::{Arc, OnceLock};
@@ -66,6 +66,15 @@ impl App {
         this.get(ruby, "resize")?.resize(concurrency).or_raise(ruby)
     }
 
+    /// Does what a signal of this name asks for.
+    fn notice_signal(ruby: &Ruby, this: &Self, name: String) -> Result<(), Error> {
+        let app = this.get(ruby, "obey a signal")?.clone();
+        match Signal::from_name(&name) {
+            Some(signal) => interruptible(ruby, move || app.notice_signal(signal)),
+            None => Ok(()),
+        }
+    }
+
     fn quiet(ruby: &Ruby, this: &Self) -> Result<(), Error> {
         this.get(ruby, "quiet")?.quiet().or_raise(ruby)
     }
@@ -101,8 +110,18 @@ impl App {
         }
     }
 
-    fn events(ruby: &Ruby, this: &Self) -> Result<Subscription, Error> {
-        Ok(Subscription::new(this.get(ruby, "subscribe to events")?.events()))
+    /// Subscribes to events of these names; to all but those of single calls without names.
+    fn events(ruby: &Ruby, this: &Self, names: Option<Vec<String>>) -> Result<Subscription, Error> {
+        let app = this.get(ruby, "subscribe to events")?;
+        let events = names.map_or_else(|| Ok(app.events()), |names| app.events_of(&names));
+        Ok(Subscription::new(events.or_raise(ruby)?))
+    }
+
+    /// How the app does now, as the fields of an event.
+    fn statistics(ruby: &Ruby, this: &Self, timeout: f64) -> Result<RHash, Error> {
+        let (app, timeout) = (this.get(ruby, "read statistics")?.clone(), seconds(timeout).or_raise(ruby)?);
+        let statistics = interruptible(ruby, move || app.statistics(timeout))?.or_raise(ruby)?;
+        event::fields(ruby, &karafka::Event::Statistics(Arc::new(statistics)))
     }
 }
 
@@ -116,9 +135,11 @@ pub fn define(ruby: &Ruby, native: RModule) -> Result<(), Error> {
     class.define_method("start", method!(App::start, 0))?;
     class.define_method("work", method!(App::work, 1))?;
     class.define_method("resize", method!(App::resize, 1))?;
+    class.define_method("notice_signal", method!(App::notice_signal, 1))?;
     class.define_method("quiet", method!(App::quiet, 0))?;
     class.define_method("resume", method!(App::resume, 0))?;
     class.define_method("stop", method!(App::stop, 1))?;
     class.define_method("join", method!(App::join, 1))?;
-    class.define_method("events", method!(App::events, 0))
+    class.define_method("events", method!(App::events, 1))?;
+    class.define_method("statistics", method!(App::statistics, 1))
 }

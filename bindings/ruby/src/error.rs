@@ -49,6 +49,7 @@ fn build(ruby: &Ruby, error: &karafka::Error) -> Result<Exception, Error> {
     fields.aset(ruby.to_symbol("code"), error.kafka())?;
     fields.aset(ruby.to_symbol("retriable"), error.is_retriable())?;
     fields.aset(ruby.to_symbol("fatal"), error.is_fatal())?;
+    fields.aset(ruby.to_symbol("exit_code"), error.exit_code())?;
     class.new_instance((error.to_string(), KwArgs(fields)))
 }
 

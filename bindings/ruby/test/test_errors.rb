@@ -89,7 +89,7 @@ class TestErrors < KarafkaTest
     produce(topic, [[nil, "1"]])
     app.start
     event = take(events, 1).first
-    assert_equal ["RuntimeError", "cannot be made", topic, "0"], [event[:error_class], event[:error], event[:topic], event[:offset]]
+    assert_equal ["RuntimeError", "cannot be made", topic, 0], [event[:error_class], event[:error], event[:topic], event[:offset]]
   end
 
   def test_a_failing_subscriber_harms_nobody

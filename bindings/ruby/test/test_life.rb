@@ -10,7 +10,7 @@ class TestLife < KarafkaTest
     app.topic(topic) { |_| nil }
     assert_equal :initialized, app.phase
     app.start
-    eventually("partitions") { names.size >= 2 }
+    eventually("partitions") { names.size >= 3 }
     assert_equal :running, app.phase
     app.stop
     assert_equal :stopped, app.phase

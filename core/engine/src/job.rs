@@ -130,6 +130,13 @@ pub(crate) struct Part {
     pub(crate) suspect: bool,
 }
 
+impl JobId {
+    /// The id as a number that no other job has as long as the process lives.
+    pub fn number(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.slot)
+    }
+}
+
 impl RunningJob {
     pub(crate) fn sequences_of(&self, part: &Part) -> &[u64] {
         let start = part.start as usize;
@@ -210,6 +217,13 @@ impl Jobs {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &RunningJob> {
-        self.slots.iter().filter_map(|slot| slot.job.as_ref())
+        self.entries().map(|(_, job)| job)
+    }
+
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (JobId, &RunningJob)> {
+        self.slots.iter().enumerate().filter_map(|(place, slot)| {
+            let id = JobId { slot: place as u32, generation: slot.generation };
+            Some((id, slot.job.as_ref()?))
+        })
     }
 }

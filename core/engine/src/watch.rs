@@ -7,7 +7,7 @@ use crate::action::{Stall, Totals};
 use crate::assignment::{Assignment, AssignmentId, Stage};
 use crate::engine::Engine;
 use crate::instant::Instant;
-use crate::job::{JobId, RunningJob};
+use crate::job::{JobId, JobKind, RunningJob};
 use crate::record::Record;
 use crate::scheduler::{Counted, PoolId};
 use crate::virtual_partition::{Index, State};
@@ -18,6 +18,10 @@ const LATE: Duration = Duration::from_secs(1);
 /// A job that is out, for people who want to know what holds a stop up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunningCall {
+    /// The job's id.
+    pub job: JobId,
+    /// What is asked of the worker.
+    pub kind: JobKind,
     /// The ownership under which its messages were read.
     pub assignment: AssignmentId,
     /// Its first message, as long as the partition is owned.
@@ -31,16 +35,18 @@ pub struct RunningCall {
 impl<M: Record> Engine<M> {
     /// The jobs that are out, in no order.
     pub fn running_jobs(&self) -> Vec<RunningCall> {
-        let call = |job: &RunningJob| {
+        let call = |(id, job): (JobId, &RunningJob)| {
             let ledger = self.assignments.get(job.assignment).map(|assignment| &assignment.ledger);
             RunningCall {
+                job: id,
+                kind: job.kind,
                 assignment: job.assignment,
                 first_offset: job.sequences.first().and_then(|sequence| ledger?.offset(*sequence)),
                 messages: job.sequences.len() as u32,
                 since: job.since,
             }
         };
-        self.jobs.iter().map(call).collect()
+        self.jobs.entries().map(call).collect()
     }
 
     /// Messages of a partition that wait.

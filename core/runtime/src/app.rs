@@ -4,14 +4,15 @@
 //! `run` and `join`, which wait). Nothing native exists before the start, so that a process may fork until then.
 
 use crate::config::{AppConfig, TopicConfig};
-use crate::event::{Events, Phase};
+use crate::event::{Event, Events, Phase};
 use crate::handler::Handler;
 use crate::job::Job;
 use crate::poller::{self, Poller};
 use crate::pool::Pool;
 use crate::report::{Control, Report};
 use crate::seat::{Next, Seat};
-use crate::shared::Shared;
+use crate::shared::{NoAnswer, Shared};
+use crate::statistics::Statistics;
 use crate::wake::Waker;
 use crate::{Error, ErrorKind, Result};
 use crossbeam::sync::Parker;
@@ -151,6 +152,43 @@ impl App {
         self.0.shared.publisher.subscribe()
     }
 
+    /// Subscribes to these events only, by name (`consumer.consumed`), by beginning (`rebalance.*`) or to all (`*`).
+    ///
+    /// # Errors
+    /// `Config` for a name that no event has.
+    pub fn events_of(&self, names: &[impl AsRef<str>]) -> Result<Events> {
+        self.0.shared.publisher.subscribe_to(names)
+    }
+
+    /// Subscribes to what no other subscription wants: for programs that have it logged.
+    pub fn unheard_events(&self) -> Events {
+        self.0.shared.publisher.subscribe_to_leftovers()
+    }
+
+    /// How the app does now. What librdkafka tells of clients, brokers and lags is among it where `statistics_interval` is
+    /// set or somebody subscribed to `statistics.emitted` before the start; the app's own gauges always are.
+    ///
+    /// # Errors
+    /// `Stopped` unless the app runs, `Timeout` when the poller gave no answer in this time, `Forked` in a child process.
+    pub fn statistics(&self, timeout: Duration) -> Result<Statistics> {
+        self.0.shared.owns("read statistics")?;
+        if matches!(self.phase(), Phase::Initialized | Phase::Stopped) {
+            let message = format!("the app is {}", self.phase().name());
+            return Err(Error::new(ErrorKind::Stopped, "read statistics", message));
+        }
+        self.0.shared.ask(timeout, |answer| Report::Statistics { answer }).map_err(|none| match none {
+            NoAnswer::Late => {
+                let message = format!("the poller did not answer within {timeout:?}");
+                Error::new(ErrorKind::Timeout, "read statistics", message).retriable()
+            }
+            NoAnswer::Stopped => Error::new(ErrorKind::Stopped, "read statistics", "the app has stopped"),
+        })
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0.shared
+    }
+
     /// Where the app is in its life.
     pub fn phase(&self) -> Phase {
         self.0.shared.phase()
@@ -218,6 +256,7 @@ impl App {
         let pools = [Arc::clone(&self.0.threads), Arc::clone(&self.0.slots)];
         let poller = Poller::new(&self.0.config, &topics, Arc::clone(&self.0.shared), pools, parker)?;
         drop(topics);
+        crate::log::log_to_stderr(self.0.config.log_format, self.0.config.log_level);
         self.0.shared.enter(Phase::Running);
         let handle = thread::Builder::new().name("karafka-poll".to_owned()).spawn(move || poller.run());
         let handle = handle.map_err(|error| {
@@ -228,7 +267,7 @@ impl App {
     }
 
     fn spawn_worker(&self, pool: &Arc<Pool<Job>>, name: String, runner: &SeatRunner) -> Result<()> {
-        let (seat, runner) = (Seat::new(pool), Arc::clone(runner));
+        let (seat, runner) = (Seat::new(pool, &self.0.shared.desks), Arc::clone(runner));
         let spawned = thread::Builder::new().name(name).stack_size(WORKER_STACK).spawn(move || runner(seat));
         let handle = spawned.map_err(|error| {
             Error::new(ErrorKind::Internal, "start", "the system gave no thread for a worker").caused_by(error)
@@ -243,7 +282,7 @@ impl App {
     /// `Forked` in a child process.
     pub fn seat(&self, kind: SeatKind) -> Result<Seat> {
         self.0.shared.owns("take a seat")?;
-        Ok(Seat::new(self.pool(kind)))
+        Ok(Seat::new(self.pool(kind), &self.0.shared.desks))
     }
 
     fn pool(&self, kind: SeatKind) -> &Arc<Pool<Job>> {
@@ -264,7 +303,13 @@ impl App {
             let message = format!("concurrency must be between 1 and 4096, not {concurrency}");
             return Err(Error::new(ErrorKind::Config, "resize", message));
         }
+        let before = u32::try_from(self.0.threads.capacity()).unwrap_or(u32::MAX);
         let mut missing = self.0.threads.resize(concurrency as usize);
+        if concurrency > before {
+            self.0.shared.publisher.publish(&Event::WorkersUp { from: before, to: concurrency });
+        } else if concurrency < before {
+            self.0.shared.publisher.publish(&Event::WorkersDown { from: before, to: concurrency });
+        }
         let runner = self.0.runner.lock().clone();
         if let Some(runner) = runner {
             for _ in 0..missing {

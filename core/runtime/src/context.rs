@@ -5,9 +5,8 @@
 use crate::message::Message;
 use crate::position::Said;
 use crate::report::Report;
-use crate::shared::Shared;
+use crate::shared::{NoAnswer, Shared};
 use crate::{Error, ErrorKind, Result};
-use crossbeam::channel::bounded;
 use karafka_engine::{AssignmentId, Extent, JobId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -103,17 +102,14 @@ impl Context {
         if self.is_revoked() {
             return Ok(false);
         }
-        let (done, answer) = bounded(1);
-        self.shared.report(Report::Commit { assignment: self.assignment.id, done });
-        self.shared.waker.wake();
-        match answer.recv_timeout(timeout) {
+        match self.shared.ask(timeout, |done| Report::Commit { assignment: self.assignment.id, done }) {
             Ok(owned) => Ok(owned),
-            Err(crossbeam::channel::RecvTimeoutError::Timeout) => {
+            Err(NoAnswer::Late) => {
                 let message =
                     format!("no answer from the group's coordinator within {timeout:?}; the commit may still happen");
                 Err(self.error(ErrorKind::Timeout, message).retriable())
             }
-            Err(crossbeam::channel::RecvTimeoutError::Disconnected) => {
+            Err(NoAnswer::Stopped) => {
                 Err(self.error(ErrorKind::Stopped, "the app stopped before the commit was answered".to_owned()))
             }
         }

@@ -215,6 +215,16 @@ impl Error {
         self.0.status == Status::Fatal
     }
 
+    /// The code with which a program should end that ends with this error: 2 when the stop was forced, 3 when the parent of
+    /// the process is gone, else 1.
+    pub fn exit_code(&self) -> u8 {
+        match (self.0.kind, self.0.operation) {
+            (ErrorKind::Timeout, "stop") => 2,
+            (ErrorKind::Stopped, "outlive the parent") => 3,
+            _ => 1,
+        }
+    }
+
     /// What was tried.
     pub fn operation(&self) -> &'static str {
         self.0.operation

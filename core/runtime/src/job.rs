@@ -5,12 +5,14 @@
 
 use crate::batch::Batch;
 use crate::context::Context;
+use crate::event::Event;
 use crate::handler::Handler;
 use crate::pool::Pool;
 use crate::report::Report;
 use karafka_engine::Outcome;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 
 pub use crate::failure::{Failure, Verdict};
 pub use karafka_engine::JobKind;
@@ -27,6 +29,8 @@ pub struct Job {
     pub(crate) taken: bool,
     pub(crate) has_strategy: bool,
     pub(crate) earlier: Vec<Failure>,
+    /// When the call began, where somebody wants to know.
+    pub(crate) begun: Option<Instant>,
 }
 
 impl Job {
@@ -49,6 +53,33 @@ impl Job {
     /// The topic, by the number that registering it returned.
     pub fn topic_index(&self) -> usize {
         self.topic_index
+    }
+
+    /// A seat begins the job.
+    pub(crate) fn begin(&mut self, now: Instant) {
+        if self.kind == JobKind::Handle && self.context.shared.publisher.wants_jobs() {
+            self.begun = Some(now);
+            self.context.shared.publisher.publish(&Event::Consume {
+                topic: Arc::clone(&self.context.assignment.topic),
+                partition: self.context.assignment.partition,
+                offset: self.batch.first_offset(),
+                messages: u32::try_from(self.batch.len()).unwrap_or(u32::MAX),
+                attempt: self.context.attempt,
+            });
+        }
+    }
+
+    /// The call has ended, of whose begin somebody was told.
+    fn tell_end(&self, begun: Instant, succeeded: bool) {
+        self.context.shared.publisher.publish(&Event::Consumed {
+            topic: Arc::clone(&self.context.assignment.topic),
+            partition: self.context.assignment.partition,
+            offset: self.batch.first_offset(),
+            messages: u32::try_from(self.batch.len()).unwrap_or(u32::MAX),
+            attempt: self.context.attempt,
+            time_taken_ms: begun.elapsed().as_secs_f64() * 1e3,
+            succeeded,
+        });
     }
 
     /// Runs the topic's Rust handler. A panic in it is a failure of the job.
@@ -117,6 +148,9 @@ impl Job {
 
     fn end(&mut self, outcome: Outcome, failure: Option<Failure>) {
         self.completed = true;
+        if let Some(begun) = self.begun {
+            self.tell_end(begun, matches!(outcome, Outcome::Done));
+        }
         // Records of a job that succeeded are freed with the job, on the worker; all others travel back to the engine.
         // So do those of one that paused, as what it did not mark comes again.
         let goes_back = self.context.ends_paused();

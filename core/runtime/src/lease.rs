@@ -44,13 +44,18 @@ impl Lease {
         self.nanoseconds(now) <= self.valid_until.load(Ordering::SeqCst)
     }
 
-    /// Waits while the lease is over. Called by a seat that holds a job it has not begun.
-    pub(crate) fn wait(&self) {
-        if self.is_valid(Instant::now()) {
-            return;
+    /// Waits while the lease is over. Called by a seat that holds a job it has not begun. Returns the time.
+    pub(crate) fn wait(&self) -> Instant {
+        let now = Instant::now();
+        if self.is_valid(now) {
+            return now;
         }
         let mut lock = self.lock.lock();
-        while !self.is_valid(Instant::now()) {
+        loop {
+            let now = Instant::now();
+            if self.is_valid(now) {
+                return now;
+            }
             self.renewed.wait(&mut lock);
         }
     }

@@ -40,6 +40,7 @@ mod app;
 mod batch;
 pub mod config;
 mod context;
+mod desk;
 mod embedded;
 mod error;
 mod event;
@@ -48,6 +49,7 @@ mod handler;
 mod job;
 mod lease;
 mod letter;
+mod log;
 mod message;
 mod native;
 mod pattern;
@@ -58,6 +60,8 @@ mod producer;
 mod report;
 mod seat;
 mod shared;
+mod signal;
+mod statistics;
 mod sync;
 mod wake;
 
@@ -73,20 +77,26 @@ pub use allocator::Allocator;
 pub use app::{App, SeatKind, SeatRunner, Work};
 pub use batch::{Batch, BatchMetadata, Group};
 pub use config::{
-    AppConfig, GroupProtocol, InitialOffset, OffsetMetadataStrategy, ProducerConfig, Settings, TopicConfig, Value,
-    VirtualPartitions,
+    AppConfig, GroupProtocol, InitialOffset, LogFormat, LogLevel, OffsetMetadataStrategy, ProducerConfig, Settings,
+    TopicConfig, Value, VirtualPartitions,
 };
 pub use context::Context;
 pub use embedded::EmbeddedBroker;
 pub use error::{Error, ErrorKind, Result, Status};
-pub use event::{DeadLetter, Event, Events, EventsInterrupter, NoEvent, Phase};
+pub use event::{
+    Event, EventClass, EventSpec, Events, EventsInterrupter, FieldSpec, FieldValue, NoEvent, Phase, event_reference,
+    events,
+};
 pub use handler::{Handler, handler_fn, partitioned_handler_fn};
 pub use job::{Failure, Job, JobKind, Verdict};
 pub use letter::header as dead_letter_header;
+pub use log::log_to_stderr;
 pub use message::{Header, Message, Timestamp, TimestampKind};
 pub use position::SeekTo;
 pub use producer::{Delivery, DeliveryReport, OnDelivery, Producer, Record};
 pub use seat::{Interrupter, Next, Seat};
+pub use signal::{Signal, SignalGuard};
+pub use statistics::{BrokerStatistics, Call, ClientStatistics, PartitionStatistics, Statistics};
 
 /// libkarafka's version, such as "0.1.0".
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

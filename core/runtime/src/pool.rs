@@ -123,6 +123,11 @@ impl<J> Pool<J> {
         withdrawn.into()
     }
 
+    /// What `look` finds in each job that nobody has taken yet.
+    pub(crate) fn waiting<T>(&self, look: impl FnMut(&J) -> T) -> Vec<T> {
+        self.state.lock().jobs.iter().map(look).collect()
+    }
+
     /// A job that was taken has ended; wakes the poller when more jobs will be wanted soon.
     pub(crate) fn ended(&self) {
         let (sleeper, low) = {

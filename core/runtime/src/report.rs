@@ -8,6 +8,7 @@ use crate::job::Failure;
 use crate::message::MessageInner;
 use crate::poller::{Answer, View};
 use crate::position::{Ask, SeekTo};
+use crate::statistics::Statistics;
 use crossbeam::channel::Sender;
 use karafka_engine::{AssignmentId, Extent, JobId, LetterId, Outcome};
 use std::time::{Duration, Instant};
@@ -55,6 +56,9 @@ pub(crate) enum Report {
     Commit {
         assignment: AssignmentId,
         done: Sender<bool>,
+    },
+    Statistics {
+        answer: Sender<Statistics>,
     },
     Control(Control),
     /// A copy of a message that was given up arrived, or did not.

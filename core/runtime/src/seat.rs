@@ -3,6 +3,7 @@
 //! A seat is held by one thread: one of the core's own, or one that a host language lends. It takes ready jobs from a pool
 //! until it is told to leave.
 
+use crate::desk::{Desk, Desks};
 use crate::job::Job;
 use crate::pool::{Place, Pool, Sleeper, Taken};
 use std::sync::Arc;
@@ -20,26 +21,32 @@ pub enum Next {
 /// A place for one thread that runs jobs.
 ///
 /// The thread calls [`Seat::next`] until it is told [`Next::Closed`].
-pub struct Seat(Place<Job>);
+pub struct Seat {
+    place: Place<Job>,
+    desk: Arc<Desk>,
+}
 
 impl Seat {
-    pub(crate) fn new(pool: &Arc<Pool<Job>>) -> Self {
-        Self(Pool::place(pool))
+    pub(crate) fn new(pool: &Arc<Pool<Job>>, desks: &Desks) -> Self {
+        Self { place: Pool::place(pool), desk: desks.open() }
     }
 
     /// Waits for the next job. Blocks the thread without using the processor; call it without an interpreter's lock.
     // Not an iterator: a wait may be interrupted and taken up again.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Next {
+        self.desk.stand_up();
         loop {
-            match self.0.take() {
+            match self.place.take() {
                 Taken::Job(mut job) => {
                     job.taken = true;
-                    job.context.shared.lease.wait();
+                    let now = job.context.shared.lease.wait();
                     if job.context.is_revoked() {
                         job.put_back();
                         continue;
                     }
+                    self.desk.sit_down(job.context.job, now);
+                    job.begin(now);
                     return Next::Job(job);
                 }
                 Taken::Interrupted => return Next::Interrupted,
@@ -50,7 +57,7 @@ impl Seat {
 
     /// A handle by which another thread makes [`Self::next`] return [`Next::Interrupted`].
     pub fn interrupter(&self) -> Interrupter {
-        Interrupter(self.0.sleeper())
+        Interrupter(self.place.sleeper())
     }
 }
 

@@ -3,16 +3,25 @@
 //! Owned by the app, held by the poller, by every job's context and by the callers of the app. Its lock is held for a few
 //! instructions only.
 
+use crate::desk::Desks;
 use crate::event::{Event, Phase, Publisher};
 use crate::lease::Lease;
 use crate::report::Report;
 use crate::wake::Waker;
 use crate::{Error, ErrorKind, Result};
+use crossbeam::channel::{RecvTimeoutError, Sender, bounded};
 use crossbeam::queue::SegQueue;
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+
+/// Why the poller gave no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoAnswer {
+    Late,
+    Stopped,
+}
 
 /// What the app's threads share: queues and flags, no state of a partition.
 pub(crate) struct Shared {
@@ -21,6 +30,11 @@ pub(crate) struct Shared {
     pub(crate) reports: SegQueue<Report>,
     pub(crate) publisher: Publisher,
     pub(crate) lease: Lease,
+    pub(crate) desks: Desks,
+    /// Signals that asked for the end, by now.
+    pub(crate) stop_signals: AtomicU32,
+    /// The process obeys signals on behalf of the app: a person reads what it says at its end.
+    pub(crate) obeys_signals: AtomicBool,
     phase: AtomicU8,
     stop_asked: AtomicBool,
     failure: Mutex<Option<Error>>,
@@ -41,6 +55,9 @@ impl Shared {
             reports: SegQueue::new(),
             publisher: Publisher::default(),
             lease: Lease::new(),
+            desks: Desks::default(),
+            stop_signals: AtomicU32::new(0),
+            obeys_signals: AtomicBool::new(false),
             phase: AtomicU8::new(Phase::Initialized.number()),
             stop_asked: AtomicBool::new(false),
             failure: Mutex::new(None),
@@ -50,6 +67,26 @@ impl Shared {
 
     pub(crate) fn report(&self, report: Report) {
         self.reports.push(report);
+    }
+
+    /// Asks the poller something and waits for its answer. An app that has ended answers nothing, and nobody waits for it.
+    pub(crate) fn ask<T>(&self, timeout: Duration, report: impl FnOnce(Sender<T>) -> Report) -> Result<T, NoAnswer> {
+        let (sender, answer) = bounded(1);
+        self.report(report(sender));
+        self.waker.wake();
+        if self.phase() == Phase::Stopped {
+            // The poller threw away what it found at its end; what came later is never read.
+            return answer.try_recv().map_err(|_| NoAnswer::Stopped);
+        }
+        answer.recv_timeout(timeout).map_err(|error| match error {
+            RecvTimeoutError::Timeout => NoAnswer::Late,
+            RecvTimeoutError::Disconnected => NoAnswer::Stopped,
+        })
+    }
+
+    /// Throws away what is asked of a poller that has ended. Called by it, after the phase says so.
+    pub(crate) fn refuse_reports(&self) {
+        while self.reports.pop().is_some() {}
     }
 
     pub(crate) fn phase(&self) -> Phase {

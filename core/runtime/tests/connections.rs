@@ -215,7 +215,7 @@ fn connections_come_while_one_is_crowded_and_leave_when_they_have_nothing() {
     world.read("topic", config).unwrap();
     world.app.start().unwrap();
     let connections = |event: Event| match event {
-        Event::Connection { connections, .. } => connections,
+        Event::ConnectionRunning { connections, .. } | Event::ConnectionStopped { connections, .. } => connections,
         other => panic!("{other}"),
     };
     assert_eq!(connections(world.event("connection.listener.running")), 2);

@@ -164,12 +164,14 @@ fn the_culprit_alone_goes_out_after_its_attempts_as_it_was() {
     assert_eq!(copy.headers, expected.map(own));
     let dispatched = loop {
         match events.next(PATIENCE) {
-            Ok(Event::DeadLetterDispatched(letter)) => break letter,
+            Ok(Event::DeadLetterDispatched { offset, attempts, dead_letter_offset, .. }) => {
+                break (offset, attempts, dead_letter_offset);
+            }
             Ok(_) => {}
             Err(NoEvent::Ended | NoEvent::Timeout) => panic!("no word of the dead letter"),
         }
     };
-    assert_eq!((dispatched.offset, dispatched.attempts, dispatched.dead_letter_offset), (1, 3, 0));
+    assert_eq!(dispatched, (1, 3, 0));
     end([app, reader]);
     assert_eq!(copies.try_iter().count(), 0, "exactly one");
     let seen = seen.lock().unwrap();
@@ -192,7 +194,7 @@ fn what_a_failure_says_is_done_once_its_message_fails_alone() {
         let (mut dispatched, mut discarded) = (0, 0);
         while dispatched + discarded == 0 {
             match events.next(PATIENCE).unwrap() {
-                Event::DeadLetterDispatched(letter) => dispatched += i32::from(letter.offset == 1),
+                Event::DeadLetterDispatched { offset, .. } => dispatched += i32::from(offset == 1),
                 Event::Discarded { offset, .. } => discarded += i32::from(offset == 1),
                 _ => {}
             }

@@ -170,7 +170,7 @@ fn listen(app: &App) -> JoinHandle<Vec<Json>> {
             match events.next(PATIENCE) {
                 Ok(event) => {
                     let fields: serde_json::Map<_, _> =
-                        event.fields().into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
+                        event.fields().into_iter().map(|(name, value)| (name.to_owned(), value.to_json())).collect();
                     heard.push(json!({ "name": event.name(), "fields": fields }));
                 }
                 Err(NoEvent::Timeout) => {}

@@ -4,7 +4,7 @@
 //! `workers`, `hold_key` and `hold_ms` (records with this key take so long instead), `log` (1, or a level: the log goes to the error stream), and any option of an
 //! app (`app.NAME`), of the topic (`topic.NAME`) or of librdkafka (`kafka.NAME`). Begins and ends are printed as
 //! [`libkarafka_tests::record::Event`], events of the app as `app NAME ... at=NANOSECONDS`. A record with the key of `fail_key`
-//! always fails.
+//! always fails. With `signals=1` it obeys signals, and its status is that of its error.
 //!
 //! The line `stop`, or the end of the input, stops it; so does `stop N`, within N milliseconds. `quiet` and `resume` do what
 //! they say. At the end the line `left ...` names the threads that are still there beside the main one.
@@ -28,6 +28,7 @@ struct Options {
     hold: (String, Duration),
     fail_key: Option<String>,
     log: Option<LevelFilter>,
+    signals: bool,
     app: Vec<(String, Value)>,
     of_topic: Vec<(String, Value)>,
     kafka: Vec<(String, Value)>,
@@ -52,6 +53,7 @@ fn options() -> Options {
                 "work_us" => options.work = Duration::from_micros(text.parse().expect("work_us is a number")),
                 "hold_key" => text.clone_into(&mut options.hold.0),
                 "hold_ms" => options.hold.1 = Duration::from_millis(text.parse().expect("hold_ms is a number")),
+                "signals" => options.signals = text == "1",
                 "log" if text == "1" => options.log = Some(LevelFilter::INFO),
                 "log" => options.log = Some(text.parse().expect("log is 1 or a level")),
                 other => panic!("unknown option {other}"),
@@ -96,6 +98,7 @@ fn main() {
         app.topic(topic, config, handler_fn(handler.clone())).unwrap();
     }
     let events = app.events();
+    let guard = options.signals.then(|| app.obey_signals().unwrap());
     app.start().unwrap();
     let commanded = app.clone();
     let input = thread::Builder::new().name(INPUT_THREAD.to_owned()).spawn(move || obey(&commanded));
@@ -108,10 +111,12 @@ fn main() {
         }
     }
     let outcome = app.join(None);
+    let obeys = guard.is_some();
+    drop(guard);
     println!("left {}", threads().join(" "));
     if let Err(error) = outcome {
         eprintln!("{error}");
-        std::process::exit(2);
+        std::process::exit(if obeys { error.exit_code().into() } else { 2 });
     }
 }
 

@@ -38,13 +38,16 @@ module LibKarafka
         @routes ||= self == App ? Routing.new : superclass.routes.dup
       end
 
-      # Runs an app of this class as the whole of a program: like #run, but an Interrupt (Ctrl-C) or SIGTERM that ended it is
-      # not raised again.
+      # Runs an app of this class as the whole of a program: like #run with +signals+, and with the status of the error,
+      # where the app ended with one: 2 when consumers had to be left behind, 3 when the parent of the process is gone.
       def run!(**options)
         @running = new(**options)
-        @running.run
-      rescue SignalException => e
-        raise unless %w[SIGINT SIGTERM].include?("SIG#{Signal.signame(e.signo)}")
+        @running.run(signals: true)
+      rescue Error => e
+        raise if e.exit_code == 1
+
+        warn("libkarafka: #{e.message}")
+        e.exit_code == 2 ? force(@running) : exit(e.exit_code)
       ensure
         @running = nil
       end
@@ -52,6 +55,15 @@ module LibKarafka
       # Asks the app that #run! runs to stop, and returns at once.
       def stop!
         @running&.stop(wait: false)
+      end
+
+      private
+
+      # What still runs may hold locks that an orderly end would wait for.
+      def force(app)
+        warn(app.backtraces)
+        [$stdout, $stderr].each(&:flush)
+        exit!(2)
       end
     end
 
@@ -93,7 +105,13 @@ module LibKarafka
 
     # Starts, and waits until the app has stopped. An exception that reaches the waiting thread, such as the Interrupt of
     # Ctrl-C, stops the app gracefully and is raised again after that.
-    def run
+    #
+    # With +signals+, for programs that do nothing else: TERM, INT and QUIT stop it gracefully, a second one no longer waits
+    # for consumers; TSTP has it quiet, CONT goes on; TTIN writes to the standard error stream what every worker does, with
+    # its backtrace. The program's own traps are put back at the end.
+    def run(signals: false)
+      return Signals.hand_to(method(:obey)) { run } if signals
+
       start
       begin
         join
@@ -101,6 +119,11 @@ module LibKarafka
         stop unless phase == :stopped
       end
       nil
+    end
+
+    # What the Ruby threads of the app do now, a backtrace each, as text.
+    def backtraces
+      @workers.backtraces
     end
 
     # Waits until the app has stopped, at most +timeout+ seconds. Returns whether it has. Everybody who asks gets the same
@@ -154,17 +177,30 @@ module LibKarafka
       @native.phase
     end
 
-    # Calls the block with every Event, on a thread for all subscribers. Subscribe before #start to miss nothing.
+    # Calls the block with every Event but those of single calls, on a thread of its own. Subscribe before #start to miss
+    # nothing.
     def on_event(&block)
-      subscribe(nil, &block)
+      subscribe(&block)
     end
 
-    # Calls the block with each Event of that name. Errors that nobody subscribed to go to the standard error stream.
-    def subscribe(name, &block)
+    # Calls the block with each Event of these names, on a thread of its own: "app.running", "rebalance.*" for all that
+    # begin so, "*" for all. Events of single calls, such as "consumer.consumed", are made only for who names them. Errors
+    # that nobody subscribed to go to the standard error stream.
+    #
+    # Raises ConfigError for a name that no event has.
+    def subscribe(*names, &block)
       raise ArgumentError, "a block is needed" unless block
 
-      @subscribers.add(name, block)
+      @subscribers.add(names.empty? ? nil : names.map(&:to_s), block)
       self
+    end
+
+    # How the app does now, as a Hash: its own gauges and the calls that run; of clients, brokers and lags only where
+    # +statistics_interval+ is set or somebody subscribed to "statistics.emitted" before the start.
+    #
+    # Raises StoppedError unless the app runs, TimeoutError when it gives no answer within +timeout+ seconds.
+    def statistics(timeout: 5)
+      @native.statistics(Float(timeout))
     end
 
     def ask_to_finish # :nodoc:
@@ -179,6 +215,11 @@ module LibKarafka
     end
 
     private
+
+    def obey(signal)
+      @native.notice_signal(signal)
+      warn(backtraces) if signal == "TTIN"
+    end
 
     # A consumer said that the process should end: stops, and has whoever waits, or else the main thread, raise it.
     def give_up

@@ -11,8 +11,13 @@ module LibKarafka
     # Kafka's error code where there is one; negative codes are local to librdkafka.
     attr_reader :code
 
-    def initialize(message = nil, kind: nil, code: nil, retriable: false, fatal: false)
+    # The status with which a program should end that ends with this error: 2 when the stop was forced, 3 when the parent of
+    # the process is gone, else 1.
+    attr_reader :exit_code
+
+    def initialize(message = nil, kind: nil, code: nil, retriable: false, fatal: false, exit_code: 1)
       super(message)
+      @exit_code = exit_code
       @kind = kind
       @code = code
       @retriable = retriable

@@ -6,7 +6,7 @@ module LibKarafka
     # The dotted name, such as "consumer.consume.error".
     attr_reader :name
 
-    # What is to be known about it: a Hash of Symbol and String.
+    # What is to be known about it: a Hash by Symbol; numbers are numbers.
     attr_reader :fields
 
     def initialize(name, fields, urgent)
@@ -25,7 +25,7 @@ module LibKarafka
     end
 
     def to_s
-      [name, *fields.map { |field, value| "#{field}=#{value.inspect}" }].join(" ")
+      [name, *fields.except(:backtrace).map { |field, value| "#{field}=#{value.inspect}" }].join(" ")
     end
 
     def inspect

@@ -1,59 +1,64 @@
 # frozen_string_literal: true
 
 module LibKarafka
-  # Who wants to know what happens in an app, and the thread that tells them.
+  # Who wants to know what happens in an app. Each has a thread and a queue of its own, so that one that hangs or fails holds
+  # up nobody else.
   class Subscribers # :nodoc:
+    # Seconds that subscribers get at the end to hear the last events.
+    GRACE = 2
+
     def initialize(native)
       @native = native
-      @blocks = []
-      @events = nil
-      @thread = nil
+      @subscribed = []
+      @threads = []
       @started = false
     end
 
-    def add(name, block)
-      @events ||= @native.events
-      @blocks += [[name, block]]
-      tell if @started
+    # +names+ is nil for all events but those of single calls.
+    def add(names, block)
+      events = @native.events(names)
+      if @started
+        tell(events, block)
+      else
+        @subscribed += [[events, block]]
+      end
     end
 
     def start
       @started = true
-      tell if @events
+      @subscribed.each { |events, block| tell(events, block) }
+      @subscribed = []
     end
 
     def include?(thread)
-      thread == @thread
+      @threads.include?(thread)
     end
 
-    # Waits until everything that happened was told.
+    # Waits until everything that happened was told, but not for a subscriber that does not come back.
     def join
-      @thread&.join unless include?(Thread.current)
+      deadline = Process.clock_gettime(Process::CLOCK_MONOTONIC) + GRACE
+      @threads.each do |thread|
+        left = deadline - Process.clock_gettime(Process::CLOCK_MONOTONIC)
+        thread.join([left, 0].max) unless thread == Thread.current
+      end
     end
 
     private
 
-    def tell
-      return if @thread&.alive?
-
-      @thread = Thread.new do
-        while (told = @events.next)
-          publish(Event.new(*told))
+    def tell(events, block)
+      thread = Thread.new do
+        while (told = events.next)
+          call(block, Event.new(*told))
         end
       end
-      @thread.name = "karafka-events"
-    end
-
-    def publish(event)
-      blocks = @blocks.select { |name, _| name.nil? || name == event.name }
-      warn("libkarafka: #{event}") if blocks.empty? && event.urgent?
-      blocks.each { |_, block| call(block, event) }
+      thread.name = "karafka-events"
+      @threads += [thread]
     end
 
     # A subscriber's error is its own.
     def call(block, event)
       block.call(event)
-    rescue StandardError => e
+    rescue StandardError, ScriptError, SystemStackError => e
       warn("libkarafka: a subscriber of #{event.name} failed: #{e.full_message(highlight: false)}")
     end
   end

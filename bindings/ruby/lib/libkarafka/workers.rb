@@ -18,6 +18,14 @@ module LibKarafka
       @threads.key?(thread)
     end
 
+    # What each thread does now. The system's number of a thread is the one that the core's report has.
+    def backtraces
+      @threads.keys.map do |thread|
+        frames = thread.backtrace || []
+        ["  #{thread.name} (thread #{thread.native_thread_id}):", *frames.map { |frame| "    #{frame}" }].join("\n")
+      end.join("\n")
+    end
+
     # Waits until all but the calling thread have ended.
     def join
       @threads.keys.each { |thread| thread.join unless thread == Thread.current }

@@ -143,3 +143,33 @@ words! {
         Latest = "latest",
     }
 }
+
+words! {
+    /// Whether and how log lines are written to the standard error stream.
+    LogFormat {
+        /// Not at all: a program that collects `tracing` gets them.
+        #[default]
+        Off = "off",
+        /// For people.
+        Text = "text",
+        /// For machines: an object a line.
+        Json = "json",
+    }
+}
+
+words! {
+    /// The least important log lines that are written.
+    LogLevel {
+        /// What failed.
+        Error = "error",
+        /// What is unusual, handlers that failed among it.
+        Warn = "warn",
+        /// What happens.
+        #[default]
+        Info = "info",
+        /// Much more, for finding a fault.
+        Debug = "debug",
+        /// Everything.
+        Trace = "trace",
+    }
+}

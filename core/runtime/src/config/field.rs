@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::choice::{GroupProtocol, InitialOffset, OffsetMetadataStrategy, VirtualPartitions, Words};
+use super::choice::{
+    GroupProtocol, InitialOffset, LogFormat, LogLevel, OffsetMetadataStrategy, VirtualPartitions, Words,
+};
 use super::kafka;
 use super::option::{Kind, OptionSpec};
 use super::problem::Problem;
@@ -215,7 +217,7 @@ macro_rules! field_of_words {
     )+};
 }
 
-field_of_words!(GroupProtocol, InitialOffset, OffsetMetadataStrategy);
+field_of_words!(GroupProtocol, InitialOffset, LogFormat, LogLevel, OffsetMetadataStrategy);
 
 impl Field for BTreeMap<String, String> {
     fn read(value: &Value, spec: &OptionSpec) -> Result<Self, Vec<Problem>> {

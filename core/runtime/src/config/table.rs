@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use crate::error::Result;
 
-use super::choice::{GroupProtocol, InitialOffset, OffsetMetadataStrategy, VirtualPartitions, Words};
+use super::choice::{
+    GroupProtocol, InitialOffset, LogFormat, LogLevel, OffsetMetadataStrategy, VirtualPartitions, Words,
+};
 use super::field::Field;
 use super::group;
 use super::names;
@@ -254,6 +256,23 @@ options! {
     /// twice. A single message that is larger is handled all the same.
     memory_budget_bytes: u64 = 32 << 20, Kind::Bytes { min: 1 << 20, max: 1 << 40 },
         for "queued.max.messages.kbytes" "queued.min.messages", also "memory_budget" "memory_limit" "max_memory";
+
+    /// How often `statistics.emitted` tells how the app and its clients do. 0 is never, unless somebody names that event in
+    /// a subscription before the start: then it is every 5 seconds. See [statistics](statistics.md).
+    statistics_interval: Duration = Duration::ZERO, time(0, HOUR),
+        for "statistics.interval.ms", also "stats_interval" "metrics_interval";
+
+    /// Whether and how log lines are written to the standard error stream, from the start on, once for the whole process:
+    /// `off`, `text` or `json`. A Rust program that collects `tracing` itself needs none of them. See
+    /// [logging](logging.md).
+    log_format: LogFormat = LogFormat::Off, choice(LogFormat::WORDS), also "log" "logger" "logging";
+
+    /// The least important log lines that `log_format` writes.
+    log_level: LogLevel = LogLevel::Info, choice(LogLevel::WORDS), also "verbosity";
+
+    /// Whether the app stops when the process that started this one is gone, looked at every second: for workers of a
+    /// supervisor. It ends with an error whose exit code is 3.
+    stop_when_orphaned: bool = false, Kind::Boolean, also "exit_when_orphaned";
 
     /// librdkafka's own settings, under their own names, for consumers of this app: security, fetching, timeouts. They
     /// are checked by librdkafka before anything starts. See [settings of librdkafka](#settings-of-librdkafka).

@@ -91,7 +91,8 @@ impl Consumer {
         let events = sys::RD_KAFKA_EVENT_REBALANCE
             | sys::RD_KAFKA_EVENT_OFFSET_COMMIT
             | sys::RD_KAFKA_EVENT_ERROR
-            | sys::RD_KAFKA_EVENT_LOG;
+            | sys::RD_KAFKA_EVENT_LOG
+            | sys::RD_KAFKA_EVENT_STATS;
         let mut text = [0 as c_char; 512];
         // SAFETY: the configuration is ours; a successful `rd_kafka_new` takes it over.
         let client = unsafe {

@@ -1,6 +1,7 @@
 //! What a consumer's queue tells, copied out of librdkafka's event objects.
 
 use super::partitions::{self, PartitionOffset};
+use super::statistics::{self, RawStatistics};
 use super::{code, sys, text_of};
 use std::ptr::NonNull;
 
@@ -41,6 +42,8 @@ pub(crate) enum ConsumerEvent {
         facility: String,
         text: String,
     },
+    /// How the client does.
+    Statistics(Box<RawStatistics>),
     /// A message or a partition's error that took the consumer's own queue, which is cut off before assignment.
     Stray {
         topic: String,
@@ -101,6 +104,10 @@ pub(super) unsafe fn take(event: NonNull<sys::rd_kafka_event_t>) -> ConsumerEven
                 let (mut facility, mut text, mut level) = (std::ptr::null(), std::ptr::null(), 0);
                 sys::rd_kafka_event_log(event, &raw mut facility, &raw mut text, &raw mut level);
                 ConsumerEvent::Log { level, facility: text_of(facility), text: text_of(text) }
+            }
+            sys::RD_KAFKA_EVENT_STATS => {
+                let told = statistics::read(&text_of(sys::rd_kafka_event_stats(event)));
+                told.map_or(ConsumerEvent::Other, ConsumerEvent::Statistics)
             }
             sys::RD_KAFKA_EVENT_FETCH => {
                 let message = sys::rd_kafka_event_message_next(event);

@@ -13,6 +13,8 @@ mod mock;
 mod partitions;
 mod producer;
 mod queue;
+mod signals;
+mod statistics;
 
 pub(crate) use consumer::Consumer;
 pub(crate) use event::{ConsumerEvent, RebalanceKind};
@@ -22,6 +24,8 @@ pub(crate) use mock::MockCluster;
 pub(crate) use partitions::PartitionOffset;
 pub(crate) use producer::{DeliveryOutcome, NativeProducer, Outgoing, ProducerEvent};
 pub(crate) use queue::PartitionQueue;
+pub(crate) use signals::{Watch, thread_id, watch};
+pub(crate) use statistics::{RawBroker, RawPartition, RawStatistics};
 
 use crate::{Error, ErrorKind, Result};
 use rdkafka::bindings as sys;

@@ -3,6 +3,8 @@
 
 use super::direct::{Direct, Wanted};
 use super::member::Member;
+use super::observer::Observer;
+use super::orphan::Orphan;
 use super::prefetch::{self, Prefetch};
 use super::scaling::Limits;
 use super::subscription::{Subscription, Target};
@@ -92,6 +94,7 @@ pub(super) fn poller(
     }
     refuse_both_ways(&drafts)?;
 
+    let observer = Observer::new(config.statistics_interval, shared.publisher.wants_statistics());
     let mut poller = Poller {
         config: config.clone(),
         shared,
@@ -122,6 +125,8 @@ pub(super) fn poller(
         ready_jobs: Vec::new(),
         last_stall_check: Instant::now(),
         renewal: Renewal::new(),
+        observer,
+        orphan: Orphan::watch(config.stop_when_orphaned),
     };
     let prefetch = Prefetch::new(config.memory_budget_bytes, prefetch::ASSUMED.max(drafts.len() as u64));
     // Clients are made here, on the caller's thread, so that a refused setting is the caller's error.
@@ -256,7 +261,8 @@ impl Poller {
 
     fn client(&self, token: u64, group: &str, settings: &BTreeMap<String, String>) -> Result<Consumer> {
         let ready = Ready::new(token, Arc::clone(&self.shared.waker));
-        let pairs: Vec<_> = settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        let mut pairs: Vec<_> = settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        pairs.push(("statistics.interval.ms".to_owned(), self.observer.setting()));
         Consumer::new(&pairs, group, ready)
     }
 

@@ -7,7 +7,7 @@
 use super::Poller;
 use crate::config::ProducerConfig;
 use crate::context::Assignment;
-use crate::event::{DeadLetter, Event};
+use crate::event::Event;
 use crate::job::{Failure, Verdict};
 use crate::letter::{Given, partition_of};
 use crate::message::MessageInner;
@@ -121,7 +121,7 @@ impl Poller {
         let result = match answer {
             Ok(report) => {
                 if let Some(given) = self.letters.given.remove(&(assignment, id)) {
-                    self.shared.publisher.publish(&Event::DeadLetterDispatched(Arc::new(DeadLetter {
+                    self.shared.publisher.publish(&Event::DeadLetterDispatched {
                         topic: Arc::clone(&given.topic),
                         partition: given.partition,
                         offset: given.offset,
@@ -130,7 +130,7 @@ impl Poller {
                         dead_letter_partition: report.partition,
                         dead_letter_offset: report.offset,
                         error_class: given.failure.class.clone(),
-                    })));
+                    });
                 }
                 Ok(())
             }

@@ -182,6 +182,7 @@ impl Poller {
                     self.stray(*id, member, &topic, partition, offset, number);
                 }
             }
+            ConsumerEvent::Statistics(told) => self.client_told(member, told),
             ConsumerEvent::Other => {}
         }
     }

@@ -19,6 +19,8 @@ mod lookout;
 mod member;
 mod multiplexing;
 mod notice;
+mod observer;
+mod orphan;
 mod position;
 mod prefetch;
 mod reader;
@@ -50,6 +52,8 @@ use crossbeam::channel::Sender;
 use crossbeam::sync::Parker;
 use karafka_engine::{Action, AssignmentId, CommitId, Engine, Outcome, PoolId, TopicId, TopicOptions};
 use member::Member;
+use observer::Observer;
+use orphan::Orphan;
 use shutdown::Shutdown;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -144,6 +148,8 @@ pub(crate) struct Poller {
     ready_jobs: Vec<Job>,
     last_stall_check: Instant,
     renewal: Renewal,
+    observer: Observer,
+    orphan: Option<Orphan>,
 }
 
 impl Poller {
@@ -177,6 +183,7 @@ impl Poller {
         self.shutdown_clients();
         self.shared.enter(Phase::Stopped);
         self.shared.publisher.close();
+        self.shared.refuse_reports();
     }
 
     fn serve(&mut self) {
@@ -201,6 +208,8 @@ impl Poller {
             self.settle_phase();
             self.look_out(now);
             self.next_scale = self.scale(now);
+            self.observe(now);
+            self.look_for_parent(now);
             self.check_stalls(now);
             let next = self.next_wake(now);
             let next = self.renewal.end_round(&self.shared.lease, next);
@@ -235,7 +244,8 @@ impl Poller {
         if let Some(shutdown) = &self.shutdown {
             wake = wake.min(shutdown.next_wake(now));
         }
-        wake
+        let others = [self.observer.next_wake(), self.orphan.as_ref().map(Orphan::next_wake)];
+        others.into_iter().flatten().fold(wake, Instant::min)
     }
 
     // ---- reports of workers and callers
@@ -280,6 +290,10 @@ impl Poller {
                             let _ = done.send(self.engine.is_owned(assignment));
                         }
                     }
+                }
+                Report::Statistics { answer } => {
+                    // The caller may have given up waiting.
+                    let _ = answer.send(self.statistics(now));
                 }
                 Report::Control(control) => self.control(now, &control),
                 Report::LetterAnswered { assignment, id, answer } => {
@@ -487,6 +501,7 @@ impl Poller {
             taken: false,
             has_strategy: route.options.strategy,
             earlier,
+            begun: None,
         })
     }
 

@@ -120,6 +120,11 @@ impl Poller {
         let connections = self.present(number).count();
         let Some(subscription) = self.subscriptions.get(number) else { return };
         let group = Arc::clone(&subscription.group);
-        self.shared.publisher.publish(&Event::Connection { group, connections, came });
+        let connections = u32::try_from(connections).unwrap_or(u32::MAX);
+        self.shared.publisher.publish(&if came {
+            Event::ConnectionRunning { group, connections }
+        } else {
+            Event::ConnectionStopped { group, connections }
+        });
     }
 }

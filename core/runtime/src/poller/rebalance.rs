@@ -44,6 +44,8 @@ impl Poller {
             self.answer(member, RebalanceKind::Assign, &[]);
             return;
         }
+        let group = Arc::clone(self.members[member].group());
+        self.shared.publisher.publish(&Event::PartitionsAssign { group, partitions: names(&partitions) });
         self.members[member].change = Change::Fetching { ticket: 0, partitions, retry_at: now, wait: OFFSETS_WAIT };
         self.fetch_offsets(now, member);
     }
@@ -150,6 +152,8 @@ impl Poller {
                 pending.insert(*id);
             }
         }
+        let group = Arc::clone(self.members[member].group());
+        self.shared.publisher.publish(&Event::PartitionsRevoke { group, partitions: names(&partitions) });
         if lost {
             for id in pending.drain() {
                 self.engine.lose(self.at(now), id);

@@ -9,11 +9,12 @@
 //! At the deadline the rest is skipped: what still runs is named, its records stay uncommitted.
 
 use super::Poller;
-use crate::event::Phase;
+use crate::event::{Event, Phase, tell_person};
 use crate::native::Consumer;
 use crate::{Error, ErrorKind};
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// How long leaving groups may take, and destroying clients after it: an app with nothing to finish ends within two seconds.
@@ -144,7 +145,11 @@ impl Poller {
             names.join(", ")
         );
         let error = Error::new(ErrorKind::Timeout, "stop", message);
-        self.publish_error(Error::new(ErrorKind::Timeout, "stop", error.message()), false);
+        let event = Event::Error { error: Arc::new(error.clone()), recoverable: false };
+        if self.shared.publisher.publish(&event) && self.shared.obeys_signals.load(Ordering::SeqCst) {
+            // Programs have heard of it; the person who sent the signals has not.
+            tell_person(format_args!("{error}"));
+        }
         self.shared.fail(error);
     }
 
