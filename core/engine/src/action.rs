@@ -113,6 +113,23 @@ pub enum Notice {
         /// How many.
         messages: u32,
     },
+    /// Nobody said what the messages of a job must not have in common with those of others: they are taken to have one
+    /// value.
+    UniqueFailed {
+        /// Whose messages.
+        assignment: AssignmentId,
+        /// The job that asked.
+        job: JobId,
+        /// The first one.
+        offset: Option<i64>,
+        /// How many.
+        messages: u32,
+    },
+    /// A scheduler callback did not do its part: the partitions it was asked about are served as they came.
+    ChooserFailed {
+        /// Why.
+        reason: ChooserFailure,
+    },
     /// A commit failed for another reason than one that passes by itself. It is tried again as long as the partition is
     /// owned.
     CommitFailed {
@@ -156,6 +173,17 @@ pub enum Notice {
         /// Jobs still running.
         running: u32,
     },
+}
+
+/// Why an order was not taken from a scheduler callback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChooserFailure {
+    /// It said so.
+    Failed,
+    /// It took too long.
+    TooLate,
+    /// It named nobody it was asked about.
+    NothingValid,
 }
 
 /// Why a commit failed.

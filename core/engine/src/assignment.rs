@@ -14,6 +14,7 @@ use crate::letters::Letters;
 use crate::options::TopicOptions;
 use crate::partitioner::Partitioner;
 use crate::scheduler::Counted;
+use crate::unique::Unique;
 use crate::unmarked::Unmarked;
 use crate::virtual_partition::Mailboxes;
 use crate::waiting::Queued;
@@ -81,6 +82,8 @@ pub(crate) struct Assignment<M> {
     /// When messages arrived, where somebody asks: the first sequence of each delivery, and its time.
     pub(crate) arrivals: VecDeque<(u64, Instant)>,
     pub(crate) asking_partitioner: bool,
+    /// What its messages must not have in common with running jobs, where anything.
+    pub(crate) unique: Option<Box<Unique>>,
     pub(crate) unmarked: Unmarked,
     /// Messages that were given up and whose copies are not acknowledged.
     pub(crate) letters: Letters<M>,

@@ -10,6 +10,7 @@ use crate::failure::{Blame, Failed};
 use crate::instant::Instant;
 use crate::job::{Extent, JobId, JobKind, Outcome, Part, RunningJob};
 use crate::ledger::Ledger;
+use crate::options::VirtualPartitions;
 use crate::partitioner::Partitioner;
 use crate::record::Record;
 use crate::waiting::Queued;
@@ -67,16 +68,17 @@ impl<M: Record> Engine<M> {
     /// partition that was given up meanwhile changes nothing any more, one completed before is ignored.
     pub fn complete(&mut self, now: Instant, id: JobId, outcome: Outcome, mut messages: Vec<M>) {
         self.observe(now);
-        if let Some(job) = self.jobs.finish(id) {
+        if let Some(mut job) = self.jobs.finish(id) {
             let handled = if outcome == Outcome::Done { job.sequences.len() as u64 } else { 0 };
-            self.scheduler.job_ended(job.pool, now, handled);
+            self.scheduler.job_ended(job.topic, now, job.since, handled);
+            self.release_values(std::mem::take(&mut job.values));
             #[cfg(feature = "planted")]
             self.planted_letter(&job, &outcome, &mut messages);
             if let Some(assignment) = self.assignments.get_mut(job.assignment) {
                 assignment.earlier_jobs -= u32::from(assignment.era != job.era);
                 match job.kind {
                     JobKind::Handle => self.settle(now, id, &job, &outcome, &mut messages),
-                    JobKind::Key => self.settle_keys(now, id, &job, outcome, &mut messages),
+                    JobKind::Key | JobKind::Unique => self.settle_keys(now, id, &job, outcome, &mut messages),
                 }
                 self.enlist(job.assignment);
                 self.schedule_commit(job.assignment);
@@ -156,7 +158,8 @@ impl<M: Record> Engine<M> {
         }
     }
 
-    /// What happens after a partitioner: its messages enter their virtual partitions, in the order they arrived.
+    /// What happens after a question to the user's code: its messages enter their virtual partitions, or wait for the next
+    /// question, in the order they arrived.
     fn settle_keys(&mut self, now: Instant, id: JobId, job: &RunningJob, outcome: Outcome, messages: &mut Vec<M>) {
         let Some(assignment) = self.assignments.get_mut(job.assignment) else {
             return;
@@ -184,22 +187,43 @@ impl<M: Record> Engine<M> {
             for message in queued.rev() {
                 assignment.intake.push_front(message);
             }
+            assignment.question_put_back(job.kind, count);
             return;
         }
         let answers = match outcome {
             Outcome::Keyed(answers) if answers.len() == count => Some(answers),
             _ => None,
         };
-        for (position, message) in queued.enumerate() {
-            let answer = answers.as_ref().and_then(|answers| answers.get(position).copied());
-            if let Some(index) = assignment.mailboxes.push(Partitioner::answered(answer), message) {
-                assignment.gather(&mut self.timers, now, job.assignment, index);
+        if job.kind == JobKind::Unique {
+            assignment.keep_values(&job.sequences, answers.as_deref());
+            if assignment.options.virtual_partitions == VirtualPartitions::Callback {
+                for message in queued.rev() {
+                    assignment.intake.push_front(message);
+                }
+            } else {
+                let partitioner = Partitioner::new(assignment.options.virtual_partitions, self.options.hash_seed);
+                for message in queued {
+                    if let Some(index) = assignment.mailboxes.push(partitioner.route(&message.message), message) {
+                        assignment.gather(&mut self.timers, now, job.assignment, index);
+                    }
+                }
+            }
+        } else {
+            for (position, message) in queued.enumerate() {
+                let answer = answers.as_ref().and_then(|answers| answers.get(position).copied());
+                if let Some(index) = assignment.mailboxes.push(Partitioner::answered(answer), message) {
+                    assignment.gather(&mut self.timers, now, job.assignment, index);
+                }
             }
         }
         if answers.is_none() {
             let offset = job.sequences.first().and_then(|&sequence| assignment.ledger.offset(sequence));
             let (assignment, messages) = (job.assignment, count as u32);
-            self.notice(Notice::PartitionerFailed { assignment, job: id, offset, messages });
+            self.notice(if job.kind == JobKind::Unique {
+                Notice::UniqueFailed { assignment, job: id, offset, messages }
+            } else {
+                Notice::PartitionerFailed { assignment, job: id, offset, messages }
+            });
         }
     }
 

@@ -20,11 +20,11 @@ impl<M: Record> Engine<M> {
         if self.quiet {
             return None;
         }
-        while let Some(id) = self.scheduler.next(pool) {
-            let share = self.scheduler.share(pool);
+        while let Some(id) = self.turn(pool) {
             let Some(assignment) = self.assignments.get_mut(id) else {
                 continue;
             };
+            let share = self.scheduler.share(assignment.topic);
             assignment.enlisted = false;
             if !assignment.can_give_job() {
                 continue;
@@ -39,9 +39,18 @@ impl<M: Record> Engine<M> {
         None
     }
 
+    /// The assignment whose turn it is, while the pool takes one more job.
+    fn turn(&mut self, pool: PoolId) -> Option<AssignmentId> {
+        if self.options.chooser {
+            return self.chosen_turn(pool);
+        }
+        if self.scheduler.has_place(pool) { self.scheduler.next(pool) } else { None }
+    }
+
     fn make_key_job(&mut self, id: AssignmentId) -> Option<Job<M>> {
         let assignment = self.assignments.get_mut(id)?;
-        let count = assignment.intake.len().min(MOST_TO_KEY);
+        let (kind, most) = assignment.question();
+        let count = most.min(MOST_TO_KEY);
         let mut messages = self.spare.pop().unwrap_or_default();
         let (mut sequences, parts) = self.jobs.lists();
         let mut bytes = 0;
@@ -51,7 +60,7 @@ impl<M: Record> Engine<M> {
             bytes += u64::from(queued.bytes);
         }
         assignment.asking_partitioner = true;
-        let running = assignment.running(JobKind::Key, id, 1, bytes, sequences, parts);
+        let running = assignment.running(kind, id, 1, bytes, sequences, parts);
         self.hand_out(running, messages, Vec::new(), Vec::new())
     }
 
@@ -67,29 +76,35 @@ impl<M: Record> Engine<M> {
         let (mut attempts, mut bytes) = (Vec::new(), 0);
         let (mut skipped, mut skipped_bytes) = (Vec::new(), 0);
         let mut space = assignment.options.max_bytes;
+        let mut claims = self.locks.claims();
         while let Some((index, alone)) = assignment.mailboxes.peek_ready() {
             if !parts.is_empty() && (alone || parts.len() >= per_job || messages.len() >= share) {
                 break;
             }
             let start = messages.len();
-            let ledger = &assignment.ledger;
             let suspects = if alone { assignment.mailboxes.suspects(index) } else { 0 };
             let mut room = match suspects {
                 0 => most - start,
                 _ if assignment.options.bisect => most.min(suspects.div_ceil(2) as usize),
                 _ => 1,
             };
+            let mut left = space;
             if space < u64::MAX {
-                let skips = |sequence| alone && ledger.is_done(sequence);
+                let skips = |sequence| alone && assignment.ledger.is_done(sequence);
                 let (count, size) = assignment.mailboxes.fitting(index, room, space, skips);
                 if count == 0 && start > 0 {
                     break;
                 }
                 // A message that is larger than a call may be goes alone.
                 room = count.max(1);
-                space = if count == 0 { 0 } else { space - size };
+                left = if count == 0 { 0 } else { space - size };
             }
-            let taken = assignment.mailboxes.take_ready(room, |queued| {
+            let Some(free) = assignment.claim(&mut self.locks, &mut claims, (id, index), alone, room) else {
+                continue;
+            };
+            space = left;
+            let ledger = &assignment.ledger;
+            let taken = assignment.mailboxes.take_ready(free, |queued| {
                 // Only a message that was in a job before can have been marked.
                 let used = !alone || !ledger.is_done(queued.sequence);
                 if used {
@@ -130,11 +145,15 @@ impl<M: Record> Engine<M> {
         if messages.is_empty() {
             self.jobs.keep_lists(sequences, parts);
             self.spare.push(messages);
+            self.release_values(claims.unneeded);
             return None;
         }
         let attempt = attempts.first().copied().unwrap_or(1);
-        let running = assignment.running(JobKind::Handle, id, attempt, bytes, sequences, parts);
-        self.hand_out(running, messages, groups, attempts)
+        let mut running = assignment.running(JobKind::Handle, id, attempt, bytes, sequences, parts);
+        running.values = claims.values;
+        let job = self.hand_out(running, messages, groups, attempts);
+        self.release_values(claims.unneeded);
+        job
     }
 
     fn hand_out(
@@ -145,9 +164,9 @@ impl<M: Record> Engine<M> {
         attempts: Vec<u32>,
     ) -> Option<Job<M>> {
         running.since = self.clock;
-        let RunningJob { kind, assignment, topic, partition, pool, attempt, .. } = running;
+        let RunningJob { kind, assignment, topic, partition, attempt, .. } = running;
         self.assignments.get_mut(assignment)?.running_jobs += 1;
-        self.scheduler.job_started(pool);
+        self.scheduler.job_started(topic);
         let id = self.jobs.start(running);
         Some(Job { id, kind, assignment, topic, partition, messages, groups, attempt, attempts })
     }
@@ -178,12 +197,12 @@ impl<M> Assignment<M> {
             assignment: id,
             topic: self.topic,
             partition: self.partition,
-            pool: self.options.pool,
             attempt,
             bytes,
             since: Instant::START,
             sequences,
             parts,
+            values: Vec::new(),
             last_marked: 0,
             era: self.era,
             paused: false,

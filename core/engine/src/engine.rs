@@ -11,6 +11,7 @@ use crate::action::{Action, Notice, Room, Start};
 use crate::ahead;
 use crate::assignment::{Assignment, AssignmentId, Assignments, Stage, TopicId};
 use crate::budget::Budget;
+use crate::chooser::Chooser;
 use crate::committer::Commits;
 use crate::dispatch::MOST_TO_KEY;
 use crate::instant::Instant;
@@ -18,12 +19,13 @@ use crate::job::Jobs;
 use crate::ledger::{Delivery, Ledger};
 use crate::letters::Letters;
 use crate::metadata;
-use crate::options::{EngineOptions, TopicOptions, VirtualPartitions};
+use crate::options::{EngineOptions, Scheduling, TopicOptions, VirtualPartitions};
 use crate::partitioner::{Partitioner, Route};
 use crate::record::Record;
 use crate::scheduler::{Counted, PoolId, Scheduler};
 use crate::texts::Texts;
 use crate::timers::{Timer, Timers};
+use crate::unique::{Locks, Unique};
 use crate::unmarked::Unmarked;
 use crate::virtual_partition::{Index, Mailboxes, State};
 use crate::waiting::Queued;
@@ -38,6 +40,8 @@ pub struct Engine<M> {
     pub(crate) topics: Vec<TopicOptions>,
     pub(crate) assignments: Assignments<M>,
     pub(crate) scheduler: Scheduler,
+    pub(crate) chooser: Chooser,
+    pub(crate) locks: Locks,
     pub(crate) jobs: Jobs,
     pub(crate) timers: Timers,
     pub(crate) next_commit: Option<Instant>,
@@ -59,7 +63,12 @@ impl<M: Record> Engine<M> {
             options,
             topics: Vec::new(),
             assignments: Assignments::new(),
-            scheduler: Scheduler::default(),
+            scheduler: Scheduler::new(
+                options.scheduling,
+                options.chooser || options.scheduling == Scheduling::LongestFirst,
+            ),
+            chooser: Chooser::default(),
+            locks: Locks::default(),
             jobs: Jobs::default(),
             timers: Timers::default(),
             next_commit: None,
@@ -87,6 +96,7 @@ impl<M: Record> Engine<M> {
 
     /// Adds a topic.
     pub fn add_topic(&mut self, options: TopicOptions) -> TopicId {
+        self.scheduler.add_topic(options.pool, options.priority, options.max_concurrency);
         self.topics.push(options);
         TopicId((self.topics.len() - 1) as u32)
     }
@@ -110,7 +120,7 @@ impl<M: Record> Engine<M> {
             topic,
             partition,
             options,
-            partitioner: Partitioner::new(options.virtual_partitions, self.options.hash_seed),
+            partitioner: Partitioner::new(Unique::first_route(&options), self.options.hash_seed),
             stage: Stage::Active,
             paused_until: None,
             waits_for_old_jobs: old_jobs > 0,
@@ -126,6 +136,7 @@ impl<M: Record> Engine<M> {
             intake: VecDeque::new(),
             arrivals: VecDeque::new(),
             asking_partitioner: false,
+            unique: Unique::new(&options, self.options.hash_seed),
             unmarked: Unmarked::new(),
             letters: Letters::new(),
             running_jobs: 0,
@@ -135,7 +146,7 @@ impl<M: Record> Engine<M> {
             enlisted: false,
             counted: Counted::default(),
         });
-        self.scheduler.joined(options.pool);
+        self.scheduler.joined(topic);
         #[cfg(feature = "planted")]
         if let Some(assignment) = self.assignments.get_mut(id) {
             assignment.commits.planted.chosen = self.planted.chosen;
@@ -170,11 +181,11 @@ impl<M: Record> Engine<M> {
     /// How much of a partition the handlers can use soon.
     fn wanted(&self, assignment: &Assignment<M>) -> u64 {
         let (options, mean_bytes) = (&assignment.options, self.budget.mean_bytes());
-        let demand = self.scheduler.demand(options.pool);
+        let demand = self.scheduler.demand(assignment.topic);
         match options.virtual_partitions {
+            // One question to the user's code is enough ahead of it.
+            _ if assignment.intake.len() >= MOST_TO_KEY => 0,
             VirtualPartitions::Off => demand.of_one(options, assignment.queued(), mean_bytes),
-            // One question to the partitioner is enough ahead of it.
-            VirtualPartitions::Callback if assignment.intake.len() >= MOST_TO_KEY => 0,
             _ => demand.of_many(options, assignment.useful(), assignment.place(self.clock), mean_bytes),
         }
     }
@@ -271,11 +282,12 @@ impl<M: Record> Engine<M> {
             }
         }
         self.commit_if_due(now);
+        self.chooser_if_due(now);
     }
 
     /// The next moment at which [`Engine::tick`] has something to do; `None` when nothing is due ever.
     pub fn deadline(&self) -> Option<Instant> {
-        [self.timers.next(), self.next_commit].into_iter().flatten().min()
+        [self.timers.next(), self.next_commit, self.chooser.deadline(self.clock)].into_iter().flatten().min()
     }
 
     /// The next thing the runtime has to do.
@@ -308,16 +320,18 @@ impl<M: Record> Engine<M> {
 
     /// Sees to it that an assignment that could give a job gets its turn, and tells the pool what it has.
     pub(crate) fn enlist(&mut self, id: AssignmentId) {
+        self.review_values(id);
         let Some(assignment) = self.assignments.get_mut(id) else {
             return;
         };
         let can = assignment.can_give_job();
         let counted = assignment.count();
         let before = std::mem::replace(&mut assignment.counted, counted);
-        self.scheduler.recount(assignment.options.pool, before, counted);
+        self.scheduler.recount(assignment.topic, before, counted);
         if can && !assignment.enlisted {
             assignment.enlisted = true;
-            self.scheduler.enlist(assignment.options.pool, id);
+            let messages = counted.ready_messages.min(u64::from(assignment.options.max_messages));
+            self.scheduler.enlist(assignment.topic, id, self.clock, messages);
         }
     }
 

@@ -3,7 +3,6 @@
 use crate::after::Verdict;
 use crate::assignment::{AssignmentId, TopicId};
 use crate::instant::Instant;
-use crate::scheduler::PoolId;
 use crate::virtual_partition::Index;
 
 /// Names a job that was handed out. An id is never used again, so a late or doubled answer is harmless.
@@ -20,6 +19,9 @@ pub enum JobKind {
     Handle,
     /// Call the partitioner for each message; the answer is [`Outcome::Keyed`] or [`Outcome::KeyFailed`].
     Key,
+    /// Ask for each message what no other job may have in common with it while it runs; the answer is the same as to
+    /// [`JobKind::Key`], with 0 for a message that is not limited.
+    Unique,
 }
 
 /// A share of the work, owned by a worker until it is completed.
@@ -37,7 +39,7 @@ pub struct Job<M> {
     pub partition: i32,
     /// At least one message; group after group, each in order.
     pub messages: Vec<M>,
-    /// The virtual partitions of the messages; empty for [`JobKind::Key`].
+    /// The virtual partitions of the messages; empty for other kinds than [`JobKind::Handle`].
     pub groups: Vec<Group>,
     /// From 1: which attempt this is for the first message, in this ownership.
     pub attempt: u32,
@@ -79,9 +81,9 @@ pub enum Outcome {
     },
     /// The handler was never called: put back, without counting an attempt.
     NotStarted,
-    /// The partitioner's answers, one for each message of a [`JobKind::Key`] job.
+    /// The answers, one for each message of a [`JobKind::Key`] or [`JobKind::Unique`] job.
     Keyed(Vec<u64>),
-    /// The partitioner failed: the messages of the job go to one virtual partition.
+    /// Nobody answered: the messages of the job go to one virtual partition, or are taken to have one value.
     KeyFailed,
 }
 
@@ -97,7 +99,6 @@ pub(crate) struct RunningJob {
     pub(crate) assignment: AssignmentId,
     pub(crate) topic: TopicId,
     pub(crate) partition: i32,
-    pub(crate) pool: PoolId,
     pub(crate) attempt: u32,
     pub(crate) bytes: u64,
     /// When it was handed out.
@@ -105,6 +106,8 @@ pub(crate) struct RunningJob {
     /// The ledger's sequence of each message.
     pub(crate) sequences: Vec<u64>,
     pub(crate) parts: Vec<Part>,
+    /// What no other job may have while it is out.
+    pub(crate) values: Vec<u64>,
     /// The part that a prefix mark fell into last: handlers mark in order.
     pub(crate) last_marked: usize,
     /// The era of the assignment in which it was handed out.

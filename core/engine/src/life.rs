@@ -59,9 +59,12 @@ impl<M: Record> Engine<M> {
         };
         #[cfg(feature = "planted")]
         self.planted.keep_entries(&self.jobs, id, &assignment);
-        self.scheduler.left(assignment.options.pool, assignment.counted);
+        #[cfg(feature = "planted")]
+        self.lose_count(id);
+        self.scheduler.left(assignment.topic, assignment.counted);
         let (messages, bytes) = assignment.drop_queued(true, &mut self.dropped);
         self.budget.give_back(messages, bytes);
+        self.forget_values(&mut assignment);
     }
 
     /// Takes a partition that is being given up as far as it can go now.
@@ -138,6 +141,9 @@ impl<M> Assignment<M> {
         };
         self.intake.drain(..).for_each(&mut drop);
         self.mailboxes.clear(&mut drop);
+        if let Some(unique) = self.unique.as_deref_mut() {
+            unique.forget_waiting();
+        }
         let (letters, letter_bytes) = self.letters.drain(all, |message| dropped.push(message));
         let (messages, bytes) = (messages + letters, bytes + letter_bytes);
         self.release(messages, bytes);

@@ -22,6 +22,10 @@ pub struct EngineOptions {
     /// Seed of the key hash. In fixed mode it decides which key lands in which virtual partition, so it must stay the
     /// same over restarts where handlers keep state per virtual partition.
     pub hash_seed: u64,
+    /// Whose turn it is among partitions of the same priority.
+    pub scheduling: Scheduling,
+    /// Whether the user's code is asked whose turn it is, by [`Engine::next_question`](crate::Engine::next_question).
+    pub chooser: bool,
     /// The defect that the simulator has to find.
     #[cfg(feature = "planted")]
     pub planted: Option<crate::Planted>,
@@ -35,6 +39,8 @@ impl Default for EngineOptions {
             commit_interval: Duration::from_secs(1),
             metadata_limit: 4096,
             hash_seed: 0,
+            scheduling: Scheduling::FirstCome,
+            chooser: false,
             #[cfg(feature = "planted")]
             planted: None,
         }
@@ -83,6 +89,12 @@ pub struct TopicOptions {
     pub window: u32,
     /// Most bytes of one partition's messages waiting or running.
     pub partition_budget_bytes: u64,
+    /// Topics with a higher number go first.
+    pub priority: i32,
+    /// Most jobs of this topic that run at once, over all its partitions; 0: as many as there are seats.
+    pub max_concurrency: u32,
+    /// What no two jobs may have in common that run at once.
+    pub unique_by: UniqueBy,
 }
 
 impl TopicOptions {
@@ -107,6 +119,9 @@ impl TopicOptions {
             segment: None,
             window: 16_384,
             partition_budget_bytes: 16 * 1024 * 1024,
+            priority: 0,
+            max_concurrency: 0,
+            unique_by: UniqueBy::Off,
         }
     }
 }
@@ -134,6 +149,30 @@ pub enum OffsetMetadata {
     Current,
     /// The one of the last message before the position that was given one: a text never runs ahead of the offset.
     Exact,
+}
+
+/// Whose turn it is among partitions of topics of the same priority.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scheduling {
+    /// Who got in line first. A partition gets in line again after each job it gave.
+    #[default]
+    FirstCome,
+    /// Topics take turns, and inside a topic its partitions.
+    Fair,
+    /// Who can fill the job that takes longest, by what the topic's messages took so far. Waiting counts like cost.
+    LongestFirst,
+}
+
+/// What no two jobs that run at once may have in common, over all topics and partitions of the engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UniqueBy {
+    /// Nothing.
+    #[default]
+    Off,
+    /// The key of a message. One without a key is not limited.
+    Key,
+    /// What a callback answers for a message, asked for by a [`JobKind::Unique`](crate::JobKind::Unique) job.
+    Callback,
 }
 
 /// How the messages of a partition are spread over virtual partitions. Order holds inside each.

@@ -43,11 +43,15 @@ pub enum Planted {
     SoughtBeforehand,
     /// A pause outlives its ownership.
     PauseKept,
+    /// With a partition that is lost, the values of its running jobs are unlocked.
+    LocksDroppedWithPartition,
+    /// A job that still runs for a lost partition is counted out twice: when that is lost, and when it ends.
+    JobCountedOutTwice,
 }
 
 impl Planted {
     /// Every one of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::CommitAtDelivery,
         Self::LateMarkAccepted,
         Self::RetryCounterKept,
@@ -61,6 +65,8 @@ impl Planted {
         Self::LetterDoneEarly,
         Self::SoughtBeforehand,
         Self::PauseKept,
+        Self::LocksDroppedWithPartition,
+        Self::JobCountedOutTwice,
     ];
 }
 
@@ -152,6 +158,24 @@ impl<M: Record> Engine<M> {
             && let Some(message) = messages.pop()
         {
             self.post_though_lost(job.assignment, message, job.attempt);
+        }
+    }
+
+    /// What goes wrong with the turns when an assignment is lost.
+    pub(crate) fn lose_count(&mut self, id: AssignmentId) {
+        let running = self.jobs.iter().filter(|job| job.assignment == id);
+        match self.planted.chosen {
+            Some(Planted::LocksDroppedWithPartition) => {
+                let values = running.flat_map(|job| job.values.iter().copied()).collect();
+                self.release_values(values);
+            }
+            Some(Planted::JobCountedOutTwice) => {
+                let topics: Vec<TopicId> = running.map(|job| job.topic).collect();
+                for topic in topics {
+                    self.scheduler.job_ended(topic, self.clock, self.clock, 0);
+                }
+            }
+            _ => {}
         }
     }
 }

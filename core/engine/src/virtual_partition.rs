@@ -30,6 +30,8 @@ pub(crate) enum State {
     Lingering,
     /// A seat.
     Ready,
+    /// The end of a job elsewhere that has the value of its next message.
+    Blocked,
     /// The end of its job.
     Running,
     /// The end of its back-off, when it is due.
@@ -151,7 +153,7 @@ impl<M> Mailboxes<M> {
             }
             State::Lingering => return Some(index),
             State::Running => self.useful.running += u64::from(length <= self.depth),
-            State::BackingOff | State::Dispatching => {}
+            State::BackingOff | State::Dispatching | State::Blocked => {}
         }
         None
     }
@@ -171,6 +173,38 @@ impl<M> Mailboxes<M> {
     pub(crate) fn peek_ready(&self) -> Option<(Index, bool)> {
         let index = *self.ready.front()?;
         Some((index, self.partition(index).is_some_and(|partition| partition.failed)))
+    }
+
+    /// Takes the first ready virtual partition out of the queue, to wait for the end of a job elsewhere.
+    pub(crate) fn block_first(&mut self) {
+        let Some(index) = self.ready.pop_front() else { return };
+        let depth = self.depth;
+        if let Some(partition) = self.partition_mut(index) {
+            partition.state = State::Blocked;
+            let length = u64::from(partition.list.length());
+            self.ready_messages -= length;
+            self.useful.ready -= length.min(depth);
+        }
+    }
+
+    /// The waiting messages of a virtual partition with their sequences, the first one first.
+    pub(crate) fn waiting(&self, index: Index) -> impl Iterator<Item = (&M, u64)> {
+        self.partition(index).into_iter().flat_map(|partition| self.waiting.iter(&partition.list))
+    }
+
+    /// Puts a ready virtual partition in front of the others; whether it is ready.
+    pub(crate) fn advance(&mut self, index: Index) -> bool {
+        let place = self.ready.iter().position(|other| *other == index);
+        let found = place.and_then(|place| self.ready.remove(place));
+        if let Some(index) = found {
+            self.ready.push_front(index);
+        }
+        found.is_some()
+    }
+
+    /// Ready virtual partitions in their order, with their names.
+    pub(crate) fn ready(&self) -> impl Iterator<Item = (Index, u64)> {
+        self.ready.iter().filter_map(|&index| Some((index, self.partition(index)?.name)))
     }
 
     /// Takes the first ready virtual partition for a job, with its messages until `most` were of use to `each`.
@@ -428,7 +462,7 @@ impl<M> Mailboxes<M> {
             match state {
                 State::Ready => useful.ready += u64::from(length).min(self.depth),
                 State::Running => useful.running += u64::from(length).min(self.depth),
-                State::Idle | State::Lingering | State::BackingOff | State::Dispatching => {}
+                State::Idle | State::Lingering | State::BackingOff | State::Dispatching | State::Blocked => {}
             }
             empty += usize::from(state == State::Idle && length == 0);
             if state == State::Ready {

@@ -147,6 +147,20 @@ impl<M> Waiting<M> {
         }
     }
 
+    /// The messages of a list with their sequences.
+    pub(crate) fn iter(&self, list: &List) -> impl Iterator<Item = (&M, u64)> {
+        let (row, nodes) = match self {
+            Self::Single(row) => (Some(row.iter()), None),
+            Self::Many { nodes, .. } => (None, Some((nodes, list.head))),
+        };
+        let row = row.into_iter().flatten().map(|queued| (&queued.message, queued.sequence));
+        let linked = nodes.into_iter().flat_map(|(nodes, head)| {
+            let follow = move |node: &&Node<M>| nodes.get(node.next as usize);
+            std::iter::successors(nodes.get(head as usize), follow)
+        });
+        row.chain(linked.filter_map(|node| Some((node.message.as_ref()?, node.sequence))))
+    }
+
     /// Empties all lists, in no order; the lists themselves are not told.
     pub(crate) fn drain(&mut self, mut each: impl FnMut(Queued<M>)) {
         match self {
@@ -226,6 +240,7 @@ mod tests {
                 if !model.is_empty() {
                     prop_assert_eq!(waiting.first(list), model.front().copied());
                 }
+                prop_assert!(waiting.iter(list).map(|(_, sequence)| sequence).eq(model.iter().copied()));
             }
             let mut left = Vec::new();
             waiting.drain(|queued| left.push(*queued.message));

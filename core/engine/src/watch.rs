@@ -1,6 +1,5 @@
 //! Looking at the engine from outside: counters, and the check that nothing freezes silently.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::action::{Stall, Totals};
@@ -64,6 +63,13 @@ impl<M: Record> Engine<M> {
         self.scheduler.out(pool)
     }
 
+    /// Whether a partition would give a job now, if there were a place for one.
+    pub fn could_run(&self, id: AssignmentId) -> bool {
+        self.assignments.get(id).is_some_and(|assignment| {
+            assignment.can_give_job() && self.scheduler.turns(assignment.topic).is_some_and(|turns| !turns.is_full())
+        })
+    }
+
     /// The offset a commit would say now.
     pub fn position(&self, id: AssignmentId) -> Option<i64> {
         self.assignments.get(id)?.ledger.position()
@@ -97,7 +103,7 @@ impl<M: Record> Engine<M> {
     /// Partitions whose messages wait for nothing that will come. Always empty, unless the engine has a defect. Takes
     /// time proportional to the virtual partitions present: meant for a look every few seconds.
     pub fn stalls(&self, now: Instant) -> Vec<Stall> {
-        let stalled = self.assignments.iter().filter(|(_, assignment)| self.is_stalled(now, assignment));
+        let stalled = self.assignments.iter().filter(|(id, assignment)| self.is_stalled(now, *id, assignment));
         let stall = |(id, assignment): (AssignmentId, &Assignment<M>)| Stall {
             assignment: id,
             topic: assignment.topic,
@@ -107,7 +113,7 @@ impl<M: Record> Engine<M> {
         stalled.map(stall).collect()
     }
 
-    fn is_stalled(&self, now: Instant, assignment: &Assignment<M>) -> bool {
+    fn is_stalled(&self, now: Instant, id: AssignmentId, assignment: &Assignment<M>) -> bool {
         let old_jobs = self.assignments.old_jobs(assignment.topic, assignment.partition) > 0;
         let others =
             (assignment.waits_for_old_jobs && old_jobs) || (assignment.earlier_jobs > 0 && assignment.running_jobs > 0);
@@ -119,6 +125,7 @@ impl<M: Record> Engine<M> {
         let frozen = |index: Index, state: State| match state {
             State::Idle => true,
             State::Ready => !assignment.enlisted,
+            State::Blocked => !self.is_blocked(id, assignment, index),
             State::Running => assignment.running_jobs == 0,
             State::Lingering | State::BackingOff => assignment.mailboxes.due(index).is_none_or(late),
             State::Dispatching => !assignment.letters.awaits(index),
@@ -135,7 +142,7 @@ impl<M: Record> Engine<M> {
     #[doc(hidden)]
     pub fn check(&self) -> Result<(), String> {
         let (mut messages, mut bytes) = (0, 0);
-        let mut counted: BTreeMap<PoolId, (u32, Counted)> = BTreeMap::new();
+        let mut counted = vec![(0, Counted::default()); self.topics.len()];
         for (id, assignment) in self.assignments.iter() {
             assignment.mailboxes.check().map_err(|problem| format!("{id:?}: {problem}"))?;
             let jobs = || self.jobs.iter().filter(|job| job.assignment == id);
@@ -159,13 +166,14 @@ impl<M: Record> Engine<M> {
             if assignment.can_give_job() && !assignment.enlisted {
                 return Err(format!("{id:?} has something to give and is not in the ring"));
             }
-            let (assignments, sum) = counted.entry(assignment.options.pool).or_default();
-            let own = assignment.count();
-            *assignments += 1;
-            sum.ready_messages += own.ready_messages;
-            sum.useful.ready += own.useful.ready;
-            sum.useful.running += own.useful.running;
-            sum.useful.jobs += own.useful.jobs;
+            if let Some((assignments, sum)) = counted.get_mut(assignment.topic.0 as usize) {
+                let own = assignment.count();
+                *assignments += 1;
+                sum.ready_messages += own.ready_messages;
+                sum.useful.ready += own.useful.ready;
+                sum.useful.running += own.useful.running;
+                sum.useful.jobs += own.useful.jobs;
+            }
             messages += assignment.held_messages;
             bytes += assignment.held_bytes;
         }
@@ -173,13 +181,14 @@ impl<M: Record> Engine<M> {
             messages += job.sequences.len() as u64;
             bytes += job.bytes;
         }
-        for pool in self.scheduler.pools() {
-            let found = counted.remove(&pool).unwrap_or_default();
-            let told = (self.scheduler.demand(pool).assignments as u32, self.scheduler.counted(pool));
-            if told != found {
-                return Err(format!("{pool:?} counts {told:?}, there are {found:?}"));
+        let mut running = vec![0; self.topics.len()];
+        for job in self.jobs.iter() {
+            if let Some(running) = running.get_mut(job.topic.0 as usize) {
+                *running += 1;
             }
         }
+        self.scheduler.check(&counted, &running)?;
+        self.check_values()?;
         let counted = (self.budget.messages(), self.budget.bytes());
         if counted != (messages, bytes) {
             return Err(format!("the budget counts {counted:?}, held are {:?}", (messages, bytes)));

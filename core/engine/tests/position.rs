@@ -39,11 +39,7 @@ fn a_seek_back_commits_the_lower_position_and_handles_again_from_there() {
 
 #[test]
 fn nothing_of_before_a_seek_counts_and_the_next_job_waits_for_the_running_one() {
-    for outcome in [
-        Outcome::Done,
-        Outcome::FAILED,
-        Outcome::NotStarted,
-    ] {
+    for outcome in [Outcome::Done, Outcome::FAILED, Outcome::NotStarted] {
         let mut driver = Driver::new(|topic| topic.max_messages = 3);
         let id = driver.assign(0);
         driver.deliver(id, messages(0..5));

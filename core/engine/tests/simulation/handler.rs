@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use karafka_engine::{AssignmentId, Engine, Extent, Job, OffsetMetadata, Outcome};
+use karafka_engine::{AssignmentId, Engine, Extent, Job, JobKind, OffsetMetadata, Outcome};
 
 use crate::broker::{Message, partitioner};
 use crate::group::Context;
 use crate::history::{Event, Owner, Place};
 use crate::scenario::Fault;
+use crate::scheduling::unique_value;
 use crate::stored::Stored;
 
 /// A job on its way through a seat.
@@ -126,13 +127,14 @@ impl Handler {
         Outcome::Failed { verdict, culprit }
     }
 
-    /// What the partitioner answers.
+    /// What the partitioner answers, or the callback for unique values.
     pub fn keys(call: &Call, context: &mut Context<'_>) -> Outcome {
         let topic = &context.scenario.topics[call.place.topic];
         if context.random.chance(topic.partitioner_failures) {
             return if context.random.chance(50) { Outcome::KeyFailed } else { Outcome::Keyed(Vec::new()) };
         }
-        Outcome::Keyed(call.job.messages.iter().map(partitioner).collect())
+        let answer = if call.job.kind == JobKind::Unique { unique_value } else { partitioner };
+        Outcome::Keyed(call.job.messages.iter().map(answer).collect())
     }
 
     /// Marks some of what was left unmarked; all of it once the faults have ended. Whether there is more.

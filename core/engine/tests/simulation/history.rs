@@ -44,6 +44,8 @@ pub struct HandedOut {
     /// Which attempt this is for each message.
     pub attempts: Vec<u32>,
     pub parts: Vec<Part>,
+    /// What no other job may have that runs at the same time.
+    pub values: Vec<u64>,
 }
 
 /// Why an ownership began.

@@ -19,6 +19,7 @@ mod process;
 mod queue;
 mod random;
 mod scenario;
+mod scheduling;
 mod seeds;
 mod stored;
 mod world;

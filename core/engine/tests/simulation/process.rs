@@ -7,6 +7,7 @@ mod letters;
 mod look;
 mod position;
 mod round;
+mod turns;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -41,6 +42,8 @@ struct Pool {
     seats: u32,
     busy: u32,
     waiting: VecDeque<u64>,
+    /// Jobs handed out since one went past a higher priority.
+    since_lower: u32,
 }
 
 pub struct Process {
@@ -66,6 +69,7 @@ pub struct Process {
     /// The job answered last.
     answered: Option<JobId>,
     stopping: bool,
+    quiet: bool,
 }
 
 impl Process {
@@ -73,7 +77,7 @@ impl Process {
         let mut engine = Engine::new(scenario.engine);
         let add = |&(seats, lookahead): &(u32, u32)| {
             let id = engine.add_pool(seats, lookahead);
-            Pool { id, seats, busy: 0, waiting: VecDeque::new() }
+            Pool { id, seats, busy: 0, waiting: VecDeque::new(), since_lower: u32::MAX / 2 }
         };
         let pools: Vec<Pool> = scenario.pools.iter().map(add).collect();
         let mut topics = Vec::new();
@@ -101,6 +105,7 @@ impl Process {
             pumped: 0,
             answered: None,
             stopping: false,
+            quiet: false,
         }
     }
 
@@ -136,6 +141,7 @@ impl Process {
                 self.engine.committed(now, assignment, id, result);
             }
             ProcessEvent::LetterAnswered { letter } => self.letter_answered(letter, context),
+            ProcessEvent::Chosen { question, order } => self.engine.chosen(now, question, order.as_deref()),
             ProcessEvent::Resume => self.resume(),
             ProcessEvent::StopIsOver => context.ask(self.number, GroupEvent::Leaves { process: self.number }),
             ProcessEvent::Heal => {
@@ -170,6 +176,7 @@ impl Process {
             }
             (Fault::Quiet, _) => {
                 self.engine.quiet();
+                self.quiet = true;
                 self.resume_later(after, context);
             }
             (Fault::Resize, _) => {
@@ -228,6 +235,7 @@ impl Process {
     fn resume(&mut self) {
         if !self.stopping {
             self.engine.resume_all();
+            self.quiet = false;
         }
         for held in self.held.values() {
             self.engine.resume(held.id);
@@ -236,6 +244,7 @@ impl Process {
 
     fn stop(&mut self, context: &mut Context<'_>) {
         self.stopping = true;
+        self.quiet = true;
         self.engine.quiet();
         self.put_back(context, |_| true);
         let places: Vec<Place> = self.held.keys().copied().collect();

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
-use karafka_engine::{AssignmentId, CommitFailure, CommitId, Instant};
+use karafka_engine::{AssignmentId, CommitFailure, CommitId, Instant, QuestionId};
 
 use crate::history::{Owner, Place};
 
@@ -64,6 +64,11 @@ pub enum ProcessEvent {
         letter: u64,
     },
     Resume,
+    /// A scheduler of the user's answers.
+    Chosen {
+        question: QuestionId,
+        order: Option<Vec<u32>>,
+    },
     /// A stopping process waits no longer.
     StopIsOver,
     Heal,

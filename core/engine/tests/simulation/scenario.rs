@@ -7,6 +7,7 @@ use karafka_engine::{Backoff, EngineOptions, OffsetMetadata, PoolId, Segment, To
 
 use crate::failing::Failing;
 use crate::random::Random;
+use crate::scheduling;
 
 /// Long enough after the end of the faults for every retry, timeout and rebalance.
 pub const MUST_BE_DRAINED: Duration = Duration::from_secs(1_800);
@@ -134,7 +135,7 @@ impl Scenario {
         let random = &mut Random::new(seed);
         let failing = &mut Random::new(seed ^ 0xfa11);
         let small_budget = random.chance(30);
-        Self {
+        let mut scenario = Self {
             processes: random.between(1, 4) as u32,
             engine: EngineOptions {
                 memory_budget_bytes: if small_budget { random.between(1, 3_000) } else { 1 << 20 },
@@ -142,8 +143,7 @@ impl Scenario {
                 commit_interval: random.duration(5 * MILLISECOND, 2_000 * MILLISECOND),
                 metadata_limit: random.pick(&[0, 60, 4096, 4096]),
                 hash_seed: random.next(),
-                #[cfg(feature = "planted")]
-                planted: None,
+                ..EngineOptions::default()
             },
             topics: (0..random.between(1, 2)).map(|_| Topic::any(random, failing)).collect(),
             pools: (0..random.between(1, 2)).map(|_| (random.between(1, 6) as u32, random.below(4) as u32)).collect(),
@@ -159,7 +159,9 @@ impl Scenario {
             repeated_fetches: random.pick(&[0, 0, 20]),
             failures: random.pick(&[0, 0, 5, 40]),
             transactions: random.pick(&[0, 0, 0, 50]),
-        }
+        };
+        scheduling::vary(seed, &mut scenario);
+        scenario
     }
 
     pub fn pool_of(&self, topic: usize) -> usize {

@@ -22,8 +22,9 @@ pub fn assigned(process: u32, generation: u32, start: i64) -> Event {
 
 pub fn handed_out(call: u64, process: u32, virtual_partition: u64, offsets: &[i64]) -> Event {
     let parts = vec![Part { virtual_partition, offsets: offsets.to_vec() }];
-    let attempts = vec![1; offsets.len()];
-    Event::HandedOut { call, job: HandedOut { owner: owner(process), place: PLACE, pool: 0, attempts, parts } }
+    let (attempts, values) = (vec![1; offsets.len()], Vec::new());
+    let job = HandedOut { owner: owner(process), place: PLACE, pool: 0, attempts, parts, values };
+    Event::HandedOut { call, job }
 }
 
 /// A call from the seat to its end, all done.

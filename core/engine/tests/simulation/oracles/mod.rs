@@ -18,6 +18,7 @@ pub mod ownership;
 pub mod seeks;
 pub mod stall;
 pub mod texts;
+pub mod turns;
 mod view;
 
 use crate::history::History;
@@ -39,7 +40,7 @@ impl Violation {
 type Judge = fn(&History) -> Vec<Violation>;
 
 /// Every oracle and its name.
-pub const ORACLES: [(&str, Judge); 15] = [
+pub const ORACLES: [(&str, Judge); 16] = [
     ("C1 at least once", at_least_once::judge),
     ("C2 duplicates", duplicates::judge),
     ("C3 order", order::judge),
@@ -55,6 +56,7 @@ pub const ORACLES: [(&str, Judge); 15] = [
     ("jobs", jobs::judge),
     ("seeks", seeks::judge),
     ("texts", texts::judge),
+    ("turns", turns::judge),
 ];
 
 /// Everything wrong with a history, with the name of the oracle that says so, the earliest first.

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use karafka_engine::Instant;
+use karafka_engine::{Instant, UniqueBy};
 
 use super::Violation;
 use super::view::View;
@@ -115,7 +115,11 @@ pub fn judge(history: &History) -> Vec<Violation> {
                 }
                 let full = full || seats.busy >= seats.seats;
                 clocks.moves(history, index, now, now, |at, of| {
-                    of.process == process && (at == job.place || (full && history.pools[at.topic] == pool))
+                    let topics = (&history.topics[at.topic], &history.topics[job.place.topic]);
+                    let limited = at.topic == job.place.topic && topics.0.max_concurrency > 0;
+                    let unique = [topics.0, topics.1].iter().all(|topic| topic.unique_by != UniqueBy::Off);
+                    let place = at == job.place || (full && history.pools[at.topic] == pool);
+                    of.process == process && (place || limited || unique)
                 });
             }
             Event::Asked { owner, place, id, position, .. } => {

@@ -49,7 +49,7 @@ impl Process {
     /// A job holds at least one message, and its groups are all of it.
     pub(super) fn look_at_job(&self, job: &Job<Message>, context: &mut Context<'_>) {
         let grouped: u32 = job.groups.iter().map(|group| group.len).sum();
-        let whole = job.kind == JobKind::Key || grouped as usize == job.messages.len();
+        let whole = job.kind != JobKind::Handle || grouped as usize == job.messages.len();
         let empty = job.messages.is_empty() || job.groups.iter().any(|group| group.len == 0);
         let ascending = job.groups.iter().all(|group| {
             let messages = &job.messages[group.start as usize..(group.start + group.len) as usize];

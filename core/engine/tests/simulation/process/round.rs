@@ -10,6 +10,7 @@ use crate::group::Context;
 use crate::handler::{Call, Handler};
 use crate::history::{End, Ending, Event, HandedOut, Owner, Part, Place, Text};
 use crate::queue::{CommitRequest, GroupEvent, Happening, ProcessEvent};
+use crate::scheduling::value_of;
 
 impl Process {
     pub fn pump(&mut self, context: &mut Context<'_>) {
@@ -127,7 +128,7 @@ impl Process {
     fn call(&mut self, context: &mut Context<'_>) -> bool {
         let mut called = false;
         for pool in 0..self.pools.len() {
-            while let Some(job) = self.engine.next_job(self.now(context), self.pools[pool].id) {
+            while let Some(job) = self.next_job(pool, context) {
                 called = true;
                 self.called += 1;
                 let topic = self.topics.iter().position(|topic| *topic == job.topic).unwrap_or_default();
@@ -141,7 +142,12 @@ impl Process {
                 let owner = self.owner(job.assignment);
                 let attempt = |index| job.attempts.get(index).copied().unwrap_or(1);
                 let attempts = (0..job.messages.len()).map(attempt).collect();
-                let handed_out = HandedOut { owner, place, pool, attempts, parts };
+                let (plan, seed) = (&context.scenario.topics[topic], context.scenario.engine.hash_seed);
+                let handles = job.kind == JobKind::Handle;
+                let values =
+                    job.messages.iter().filter(|_| handles).filter_map(|message| value_of(message, plan, seed));
+                let values = values.collect();
+                let handed_out = HandedOut { owner, place, pool, attempts, parts, values };
                 context.add(Event::HandedOut { call: self.called, job: handed_out });
                 self.look_at_job(&job, context);
                 self.look_at_segment(topic, &job, context);
@@ -182,7 +188,7 @@ impl Process {
         let Some(call) = self.calls.remove(&number) else { return };
         self.pools[call.pool].busy -= 1;
         let outcome = match call.job.kind {
-            JobKind::Key => Handler::keys(&call, context),
+            JobKind::Key | JobKind::Unique => Handler::keys(&call, context),
             JobKind::Handle => {
                 let outcome = self.handler.finish(&mut self.engine, &call, context);
                 if self.handler.has_late_marks() {
