@@ -92,6 +92,8 @@ pub(crate) struct Route {
     handler: RawHandler,
     user: UserData,
     partitioner: OnceLock<Partitioner>,
+    /// What no two messages may have in common that are handled at once.
+    unique_by: OnceLock<Partitioner>,
 }
 
 struct Partitioner {
@@ -114,7 +116,7 @@ impl Route {
         // SAFETY: the types differ in what they return only, and a `repr(u32)` enum is returned as a `u32` is. As a number,
         // every value that C may return is valid.
         let handler = unsafe { std::mem::transmute::<HandlerFunction, RawHandler>(handler) };
-        Self { handler, user, partitioner: OnceLock::new() }
+        Self { handler, user, partitioner: OnceLock::new(), unique_by: OnceLock::new() }
     }
 
     /// Whether there was none before; else it is dropped.
@@ -122,6 +124,13 @@ impl Route {
         // SAFETY: as for the handler.
         let function = unsafe { std::mem::transmute::<PartitionerFunction, RawPartitioner>(function) };
         self.partitioner.set(Partitioner { function, user }).is_ok()
+    }
+
+    /// Whether there was none before; else it is dropped.
+    pub(crate) fn set_unique_by(&self, function: PartitionerFunction, user: UserData) -> bool {
+        // SAFETY: as for the handler.
+        let function = unsafe { std::mem::transmute::<PartitionerFunction, RawPartitioner>(function) };
+        self.unique_by.set(Partitioner { function, user }).is_ok()
     }
 
     pub(crate) fn has_partitioner(&self) -> bool {
@@ -194,8 +203,9 @@ fn unnamed(result: u32) -> Failure {
 }
 
 fn partition_job(route: &Route, job: Job) {
-    let Some(partitioner) = route.partitioner.get() else {
-        job.fail(Failure::new("NoPartitioner", "the topic's virtual partitions are chosen by a partitioner it lacks"));
+    let asked = if job.kind() == JobKind::Unique { &route.unique_by } else { &route.partitioner };
+    let Some(partitioner) = asked.get() else {
+        job.fail(Failure::new("NoPartitioner", "the topic asks for keys or unique values, and lacks the function"));
         return;
     };
     let Ok((batch, call)) = handle::open_pinned::<karafka_batch_t>(CallObject::new(job)) else { return };
@@ -227,7 +237,7 @@ fn keys(
             (partitioner.function)(batch, message, &raw mut key, &raw mut length, partitioner.user.data())
         });
         if result != DONE {
-            return Err(Failure::new("PartitionerFailed", format!("the partitioner returned {result}")));
+            return Err(Failure::new("PartitionerFailed", format!("the callback returned {result}")));
         }
         // SAFETY: the header asks for memory that stays as it is until the next call.
         let key = unsafe { crate::text::bytes(key, length, "the key") };

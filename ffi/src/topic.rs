@@ -99,6 +99,39 @@ pub unsafe extern "C" fn karafka_app_topic_asynchronous(
     })
 }
 
+/// Gives a topic the function that says what no two messages may have in common that are handled at the same time in this
+/// process, over all topics, before the app is started: for topics with `unique_by` set to "callback".
+///
+/// @param unique_by Called on the app's worker threads with what a partitioner gets; what it writes as the key is the value. An
+///   empty one does not limit the message. When it fails, no two of the fetched messages are handled at once, and an event
+///   reports it.
+/// @param user_data Handed to the function. Belongs to the app from now on, also when this call fails.
+/// @param destructor Frees `user_data`, once; may be NULL.
+/// Errors: `STOPPED` once the app was started; `ARGUMENT`, also when there is one already; `FORKED`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn karafka_topic_set_unique_by(
+    topic: *mut karafka_topic_t,
+    unique_by: karafka_partitioner_t,
+    user_data: *mut c_void,
+    destructor: karafka_destructor_t,
+) -> *mut karafka_error_t {
+    fallible("karafka_topic_set_unique_by", || {
+        // SAFETY: the header asks for a destructor that may be called with the data once.
+        let user = unsafe { UserData::new(user_data, destructor) };
+        let Some(unique_by) = unique_by else { return Err(Fault::argument("the function is NULL")) };
+        let topic = handle::get(topic.cast_const())?;
+        if topic.app.phase() != Phase::Initialized {
+            let message = "the app was started already; give topics their functions before";
+            return Err(Fault::stopped("set what is unique", message));
+        }
+        if topic.route.set_unique_by(unique_by, user) {
+            Ok(())
+        } else {
+            Err(Fault::argument("the topic has such a function already"))
+        }
+    })
+}
+
 /// Gives a topic its partitioner, before the app is started: for topics with `virtual_partitions` set to "callback".
 ///
 /// @param partitioner Called on the app's worker threads; see `karafka_partitioner_t`.

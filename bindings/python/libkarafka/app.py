@@ -58,7 +58,12 @@ class App:
         self._is_terminated = False
 
     def consumer(
-        self, topic: str | re.Pattern[str], *, virtual_partitions: Any = None, **options: Any
+        self,
+        topic: str | re.Pattern[str],
+        *,
+        virtual_partitions: Any = None,
+        unique_by: Any = None,
+        **options: Any,
     ) -> Callable[[Function], Function]:
         """Registers the decorated function as the handler of a topic, or of all topics whose names match a pattern as a whole:
         one of ``re.compile``, or text with a leading ``^``.
@@ -67,7 +72,9 @@ class App:
         run in its event loop. What it returns is ignored; what it raises has the batch tried again.
 
         ``virtual_partitions`` is ``"by_key"``, a number, ``"round_robin"``, ``"off"``, or a function that gets a message
-        and returns what takes the place of its key (bytes, str or int). Other options are those of a topic, such as
+        and returns what takes the place of its key (bytes, str or int). ``unique_by`` is ``"key"``, ``"off"``, or a function
+        that gets a message and returns what no two messages may have in common that are handled at the same time (None: it
+        is not limited). Other options are those of a topic, such as
         ``group`` and ``max_messages``.
         """
 
@@ -77,9 +84,15 @@ class App:
                 partitioner, split = virtual_partitions, "callback"
             elif virtual_partitions == "callback":
                 raise ConfigError("virtual_partitions = \"callback\": give the function itself")
-            handler = examine(function, partitioner)
+            value, unique = None, unique_by
+            if callable(unique_by):
+                value, unique = unique_by, "callback"
+            elif unique_by == "callback":
+                raise ConfigError("unique_by = \"callback\": give the function itself")
+            handler = examine(function, partitioner, value)
+            named = {"virtual_partitions": split, "unique_by": unique, **options}
             name = pattern(topic) if isinstance(topic, re.Pattern) else topic
-            number = self._native.add_topic(name, {"virtual_partitions": split, **options}, handler.is_async)
+            number = self._native.add_topic(name, named, handler.is_async)
             self._handlers.insert(number, handler)
             return function
 

@@ -19,14 +19,16 @@ class Handler:
     takes_context: bool
     is_async: bool
     partitioner: Callable[..., Any] | None
+    unique_by: Callable[..., Any] | None
 
 
-def examine(function: Any, partitioner: Any) -> Handler:
+def examine(function: Any, partitioner: Any, unique_by: Any) -> Handler:
     """Says how a function is called, or raises TypeError for one that cannot handle batches."""
     if not callable(function):
         raise TypeError(f"a handler must be a function, not {type(function).__name__}")
-    if partitioner is not None and _is(inspect.iscoroutinefunction, partitioner):
-        raise TypeError("a partitioner must be a plain function: it is asked before any call can be planned")
+    for asked in (partitioner, unique_by):
+        if asked is not None and _is(inspect.iscoroutinefunction, asked):
+            raise TypeError("a partitioner must be a plain function: it is asked before any call can be planned")
     if _is(inspect.isgeneratorfunction, function) or _is(inspect.isasyncgenfunction, function):
         raise TypeError(f"{_name(function)} is a generator: calling it runs nothing; leave `yield` out")
     return Handler(
@@ -34,6 +36,7 @@ def examine(function: Any, partitioner: Any) -> Handler:
         takes_context=_takes_context(function),
         is_async=_is(inspect.iscoroutinefunction, function),
         partitioner=partitioner,
+        unique_by=unique_by,
     )
 
 

@@ -21,6 +21,7 @@ pub(crate) struct Handler {
     takes_context: bool,
     pub(crate) is_async: bool,
     partitioner: Option<Py<PyAny>>,
+    unique_by: Option<Py<PyAny>>,
 }
 
 /// The handlers of one app by their topics' numbers, and what one of them may have ended the app with.
@@ -86,7 +87,7 @@ pub(crate) fn run(py: Python<'_>, job: karafka::Job, handlers: &Handlers) -> Opt
                 Ok(()) => return Some(job),
                 Err(error) => handlers.raised(py, job, error),
             },
-            JobKind::Key => match keys(py, &job, handler) {
+            JobKind::Key | JobKind::Unique => match keys(py, &job, handler) {
                 Ok(keys) => job.complete_keys(&keys),
                 Err(error) => handlers.raised(py, job, error),
             },
@@ -127,13 +128,16 @@ fn refuse_unfinished(returned: &Bound<'_, PyAny>) -> PyResult<()> {
 }
 
 fn keys(py: Python<'_>, job: &karafka::Job, handler: &Handler) -> PyResult<Vec<Vec<u8>>> {
-    let Some(partitioner) = &handler.partitioner else {
-        return Err(PyTypeError::new_err("the topic asks for a partitioner, and its handler has none"));
+    let unique = job.kind() == JobKind::Unique;
+    let asked = if unique { &handler.unique_by } else { &handler.partitioner };
+    let Some(asked) = asked else {
+        return Err(PyTypeError::new_err("the topic asks a callback for keys or values, and its handler has none"));
     };
     let batch = Batch::new(job.batch().clone());
     let mut keys = Vec::with_capacity(job.batch().len());
     for index in 0..job.batch().len() {
-        keys.push(key(&partitioner.bind(py).call1((batch.message(index),))?)?);
+        let answer = asked.bind(py).call1((batch.message(index),))?;
+        keys.push(if unique && answer.is_none() { Vec::new() } else { key(&answer)? });
     }
     Ok(keys)
 }
@@ -149,5 +153,5 @@ fn key(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
         return Ok(number.to_string().into_bytes());
     }
     let class = value.get_type().name()?;
-    Err(PyTypeError::new_err(format!("a partitioner must return bytes, str or int, not {class}")))
+    Err(PyTypeError::new_err(format!("a callback for keys or values must return bytes, str or int, not {class}")))
 }

@@ -22,6 +22,7 @@ use std::sync::Arc;
 struct Names {
     handle: Id,
     partition: Id,
+    unique_values: Id,
     critical: Id,
 }
 
@@ -30,8 +31,12 @@ pub fn work(ruby: &Ruby, app: &Handle<App>, waste: &Arc<Waste>, host: Value) -> 
     let seat = app.get("take a seat").and_then(|app| app.seat(SeatKind::Thread)).or_raise(ruby)?;
     let interrupter = seat.interrupter();
     let mut seat = Seat::new(seat, Arc::clone(waste));
-    let names =
-        Names { handle: ruby.intern("handle"), partition: ruby.intern("partition"), critical: ruby.intern("critical") };
+    let names = Names {
+        handle: ruby.intern("handle"),
+        partition: ruby.intern("partition"),
+        unique_values: ruby.intern("unique_values"),
+        critical: ruby.intern("critical"),
+    };
     // Reporting frees the job's messages and wakes other threads: nothing to do with the GVL in hand.
     let mut finished: Option<Job> = None;
     loop {
@@ -116,6 +121,7 @@ fn run(
     let method = match job.kind() {
         JobKind::Handle => names.handle,
         JobKind::Key => names.partition,
+        JobKind::Unique => names.unique_values,
     };
     let result = host.funcall::<_, _, Value>(method, (job.topic_index(), messages));
     if app.is_foreign() {
@@ -125,7 +131,7 @@ fn run(
     }
     let error = match (result, job.kind()) {
         (Ok(_), JobKind::Handle) => return Ok(Some(job)),
-        (Ok(keys), JobKind::Key) => match RArray::try_convert(keys).and_then(keys_of) {
+        (Ok(keys), JobKind::Key | JobKind::Unique) => match RArray::try_convert(keys).and_then(keys_of) {
             Ok(keys) => {
                 job.complete_keys(&keys);
                 return Ok(None);

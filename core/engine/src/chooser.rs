@@ -37,6 +37,8 @@ pub struct QuestionId(u64);
 /// A virtual partition that waits for a seat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
+    /// Under which ownership its messages were read.
+    pub assignment: AssignmentId,
     /// Of which topic.
     pub topic: TopicId,
     /// And partition.
@@ -191,6 +193,7 @@ impl<M: Record> Engine<M> {
                 }
                 for (index, name) in assignment.mailboxes.ready().take(each) {
                     candidates.push(Candidate {
+                        assignment: entry.assignment,
                         topic,
                         partition: assignment.partition,
                         virtual_partition: name,

@@ -10,6 +10,7 @@ use crate::job::Job;
 use crate::poller::{self, Poller};
 use crate::pool::Pool;
 use crate::report::{Control, Report};
+use crate::scheduler::{self, Questions, Scheduler};
 use crate::seat::{Next, Seat};
 use crate::shared::{NoAnswer, Shared};
 use crate::statistics::Statistics;
@@ -62,6 +63,12 @@ impl TopicEntry {
 /// what is used takes memory.
 const WORKER_STACK: usize = 8 << 20;
 
+/// Who decides whose turn it is.
+enum Chooser {
+    Core(Arc<dyn Scheduler>),
+    Host,
+}
+
 /// What a worker thread does with its seat.
 pub type SeatRunner = Arc<dyn Fn(Seat) + Send + Sync>;
 
@@ -72,6 +79,7 @@ struct Inner {
     threads: Arc<Pool<Job>>,
     slots: Arc<Pool<Job>>,
     runner: Mutex<Option<SeatRunner>>,
+    scheduler: Mutex<Option<Chooser>>,
     parker: Mutex<Option<Parker>>,
     handles: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -103,6 +111,7 @@ impl App {
             topics: Mutex::new(Vec::new()),
             shared,
             runner: Mutex::new(None),
+            scheduler: Mutex::new(None),
             parker: Mutex::new(Some(parker)),
             handles: Mutex::new(Vec::new()),
         };
@@ -145,6 +154,39 @@ impl App {
         }
         topics.push(entry);
         Ok(topics.len() - 1)
+    }
+
+    /// Asks this scheduler whose turn it is whenever more work waits than may run at once. It is advice: the app's `scheduling`
+    /// decides while there is no answer within 5 milliseconds, for a second after a failure, and for one call in sixteen; and
+    /// what is not ready when its turn comes is left out.
+    ///
+    /// # Errors
+    /// `Config` when there is one already, `Stopped` once the app was started, `Forked` in a child process.
+    pub fn set_scheduler(&self, scheduler: impl Scheduler) -> Result<()> {
+        self.choose_by(Chooser::Core(Arc::new(scheduler)))
+    }
+
+    /// [`Self::set_scheduler`] for a host that answers the questions on a thread of its own, until they are closed.
+    ///
+    /// # Errors
+    /// As [`Self::set_scheduler`].
+    pub fn lend_scheduler(&self) -> Result<Arc<Questions>> {
+        self.choose_by(Chooser::Host)?;
+        Ok(Arc::clone(&self.0.shared.questions))
+    }
+
+    fn choose_by(&self, chooser: Chooser) -> Result<()> {
+        const OPERATION: &str = "set a scheduler";
+        self.0.shared.owns(OPERATION)?;
+        if self.phase() != Phase::Initialized {
+            return Err(Error::new(ErrorKind::Stopped, OPERATION, "the app was started already; set it before"));
+        }
+        let mut present = self.0.scheduler.lock();
+        if present.is_some() {
+            return Err(Error::new(ErrorKind::Config, OPERATION, "the app has a scheduler already"));
+        }
+        *present = Some(chooser);
+        Ok(())
     }
 
     /// Subscribes to what happens. Subscribe before the start to miss nothing.
@@ -254,7 +296,9 @@ impl App {
             return Err(Error::new(ErrorKind::Config, "start", "there is no topic to read; register one first"));
         }
         let pools = [Arc::clone(&self.0.threads), Arc::clone(&self.0.slots)];
-        let poller = Poller::new(&self.0.config, &topics, Arc::clone(&self.0.shared), pools, parker)?;
+        let chooser = self.0.scheduler.lock();
+        let poller =
+            Poller::new(&self.0.config, &topics, Arc::clone(&self.0.shared), pools, parker, chooser.is_some())?;
         drop(topics);
         crate::log::log_to_stderr(self.0.config.log_format, self.0.config.log_level);
         self.0.shared.enter(Phase::Running);
@@ -263,6 +307,16 @@ impl App {
             Error::new(ErrorKind::Internal, "start", "the system gave no thread for the poller").caused_by(error)
         })?;
         self.0.handles.lock().push(handle);
+        if let Some(Chooser::Core(scheduler)) = chooser.as_ref() {
+            let (questions, scheduler) = (Arc::clone(&self.0.shared.questions), Arc::clone(scheduler));
+            let serve = move || scheduler::serve(&questions, scheduler.as_ref());
+            let spawned =
+                thread::Builder::new().name("karafka-choose".to_owned()).stack_size(WORKER_STACK).spawn(serve);
+            let handle = spawned.map_err(|error| {
+                Error::new(ErrorKind::Internal, "start", "the system gave no thread for the scheduler").caused_by(error)
+            })?;
+            self.0.handles.lock().push(handle);
+        }
         Ok(())
     }
 

@@ -26,6 +26,15 @@ pub trait Handler: Send + Sync + 'static {
         let _ = (job, failure);
         Verdict::Unsaid
     }
+
+    /// Says for each record of a job what no other record may have that is handled at the same time, for topics whose
+    /// `unique_by` is a callback; answers by [`Job::complete_keys`]. An empty value does not limit the record.
+    fn unique_value(&self, job: Job) {
+        job.fail(Failure::new(
+            "NoUniqueValue",
+            "the topic asks for a callback for unique values, and its handler has none",
+        ));
+    }
 }
 
 struct Closure<F>(F);
@@ -73,6 +82,51 @@ where
     K: AsRef<[u8]>,
 {
     Partitioned { key, function }
+}
+
+/// A handler whose topic has `unique_by` set to `callback`: `value` says what no two records may have in common that are handled
+/// at the same time, in this process; an empty value does not limit a record.
+///
+/// ```
+/// use karafka::{Batch, Context, Failure, Message, unique_handler_fn};
+///
+/// let account = |message: Message<'_>| message.payload().unwrap_or_default().get(..8).unwrap_or_default().to_vec();
+/// let handler = unique_handler_fn(account, |_batch: &Batch, _context: &Context| Ok::<(), Failure>(()));
+/// # let _ = handler;
+/// ```
+pub fn unique_handler_fn<F, E, V, K>(value: V, function: F) -> impl Handler
+where
+    F: Fn(&Batch, &Context) -> Result<(), E> + Send + Sync + 'static,
+    E: Into<Failure>,
+    V: Fn(crate::Message<'_>) -> K + Send + Sync + 'static,
+    K: AsRef<[u8]>,
+{
+    Unique { value, function }
+}
+
+struct Unique<V, F> {
+    value: V,
+    function: F,
+}
+
+impl<F, E, V, K> Handler for Unique<V, F>
+where
+    F: Fn(&Batch, &Context) -> Result<(), E> + Send + Sync + 'static,
+    E: Into<Failure>,
+    V: Fn(crate::Message<'_>) -> K + Send + Sync + 'static,
+    K: AsRef<[u8]>,
+{
+    fn handle(&self, job: Job) {
+        match (self.function)(job.batch(), job.context()) {
+            Ok(()) => job.done(),
+            Err(error) => job.fail(error),
+        }
+    }
+
+    fn unique_value(&self, job: Job) {
+        let values: Vec<K> = job.batch().iter().map(&self.value).collect();
+        job.complete_keys(&values);
+    }
 }
 
 struct Partitioned<P, F> {

@@ -44,8 +44,8 @@ impl Job {
         &self.context
     }
 
-    /// Whether records are to be handled, or a callback partitioner is asked for their keys
-    /// ([`Job::complete_keys`] answers that).
+    /// Whether records are to be handled, or a callback is asked for their keys or their unique values
+    /// ([`Job::complete_keys`] answers both).
     pub fn kind(&self) -> JobKind {
         self.kind
     }
@@ -91,6 +91,7 @@ impl Job {
         let outcome = catch_unwind(AssertUnwindSafe(|| match self.kind {
             JobKind::Handle => handler.handle(self),
             JobKind::Key => handler.partition(self),
+            JobKind::Unique => handler.unique_value(self),
         }));
         if outcome.is_err() {
             tracing::error!("a handler panicked; its records will be tried again");
@@ -105,7 +106,7 @@ impl Job {
     /// The handler failed: what it did not mark is tried again after the back-off.
     pub fn fail(mut self, failure: impl Into<Failure>) {
         let mut failure = failure.into();
-        if self.kind == JobKind::Key {
+        if self.kind != JobKind::Handle {
             return self.end(Outcome::KeyFailed, Some(failure));
         }
         if let Some(handler) = self.handler.clone().filter(|_| self.asks_strategy(&failure)) {
@@ -135,10 +136,13 @@ impl Job {
         self.end(Outcome::NotStarted, None);
     }
 
-    /// Answers a callback partitioner's job: one key for each record, in order. Records of equal keys stay in order.
+    /// Answers a callback's job: one key for each record, in order. Records of equal keys stay in order, or are never handled
+    /// at the same time as such records elsewhere; of unique values, an empty one says that the record is not limited.
     pub fn complete_keys<K: AsRef<[u8]>>(mut self, keys: &[K]) {
         if keys.len() == self.batch.len() {
-            let hashes = keys.iter().map(|key| karafka_engine::hash_key(key.as_ref(), 0)).collect();
+            let limited = |key: &[u8]| self.kind != JobKind::Unique || !key.is_empty();
+            let hash = |key: &[u8]| if limited(key) { karafka_engine::hash_key(key, 0) } else { 0 };
+            let hashes = keys.iter().map(|key| hash(key.as_ref())).collect();
             self.end(Outcome::Keyed(hashes), None);
         } else {
             let message = format!("{} keys for {} records", keys.len(), self.batch.len());
@@ -172,7 +176,7 @@ impl Drop for Job {
         if self.completed {
             return;
         }
-        let outcome = if self.kind == JobKind::Key { Outcome::KeyFailed } else { Outcome::FAILED };
+        let outcome = if self.kind == JobKind::Handle { Outcome::FAILED } else { Outcome::KeyFailed };
         let message = if std::thread::panicking() { "the handler panicked" } else { "the job was dropped uncompleted" };
         self.end(outcome, Some(Failure::new("Dropped", message)));
     }

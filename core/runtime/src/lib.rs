@@ -58,6 +58,7 @@ mod pool;
 mod position;
 mod producer;
 mod report;
+mod scheduler;
 mod seat;
 mod shared;
 mod signal;
@@ -77,8 +78,8 @@ pub use allocator::Allocator;
 pub use app::{App, SeatKind, SeatRunner, Work};
 pub use batch::{Batch, BatchMetadata, Group};
 pub use config::{
-    AppConfig, GroupProtocol, InitialOffset, LogFormat, LogLevel, OffsetMetadataStrategy, ProducerConfig, Settings,
-    TopicConfig, Value, VirtualPartitions,
+    AppConfig, GroupProtocol, InitialOffset, LogFormat, LogLevel, OffsetMetadataStrategy, ProducerConfig, Scheduling,
+    Settings, TopicConfig, UniqueBy, Value, VirtualPartitions,
 };
 pub use context::Context;
 pub use embedded::EmbeddedBroker;
@@ -87,13 +88,14 @@ pub use event::{
     Event, EventClass, EventSpec, Events, EventsInterrupter, FieldSpec, FieldValue, NoEvent, Phase, event_reference,
     events,
 };
-pub use handler::{Handler, handler_fn, partitioned_handler_fn};
+pub use handler::{Handler, handler_fn, partitioned_handler_fn, unique_handler_fn};
 pub use job::{Failure, Job, JobKind, Verdict};
 pub use letter::header as dead_letter_header;
 pub use log::log_to_stderr;
 pub use message::{Header, Message, Timestamp, TimestampKind};
 pub use position::SeekTo;
 pub use producer::{Delivery, DeliveryReport, OnDelivery, Producer, Record};
+pub use scheduler::{Asked, Candidate, Question, Questions, Scheduler};
 pub use seat::{Interrupter, Next, Seat};
 pub use signal::{Signal, SignalGuard};
 pub use statistics::{BrokerStatistics, Call, ClientStatistics, PartitionStatistics, Statistics};

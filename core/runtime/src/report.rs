@@ -10,7 +10,7 @@ use crate::poller::{Answer, View};
 use crate::position::{Ask, SeekTo};
 use crate::statistics::Statistics;
 use crossbeam::channel::Sender;
-use karafka_engine::{AssignmentId, Extent, JobId, LetterId, Outcome};
+use karafka_engine::{AssignmentId, Extent, JobId, LetterId, Outcome, QuestionId};
 use std::time::{Duration, Instant};
 
 pub(crate) enum Report {
@@ -59,6 +59,11 @@ pub(crate) enum Report {
     },
     Statistics {
         answer: Sender<Statistics>,
+    },
+    /// The answer to a question whose turn it is.
+    Chosen {
+        question: QuestionId,
+        order: std::result::Result<Vec<u32>, Failure>,
     },
     Control(Control),
     /// A copy of a message that was given up arrived, or did not.

@@ -7,6 +7,7 @@ use crate::desk::Desks;
 use crate::event::{Event, Phase, Publisher};
 use crate::lease::Lease;
 use crate::report::Report;
+use crate::scheduler::Questions;
 use crate::wake::Waker;
 use crate::{Error, ErrorKind, Result};
 use crossbeam::channel::{RecvTimeoutError, Sender, bounded};
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) stop_signals: AtomicU32,
     /// The process obeys signals on behalf of the app: a person reads what it says at its end.
     pub(crate) obeys_signals: AtomicBool,
+    pub(crate) questions: Arc<Questions>,
     phase: AtomicU8,
     stop_asked: AtomicBool,
     failure: Mutex<Option<Error>>,
@@ -58,6 +60,7 @@ impl Shared {
             desks: Desks::default(),
             stop_signals: AtomicU32::new(0),
             obeys_signals: AtomicBool::new(false),
+            questions: Arc::default(),
             phase: AtomicU8::new(Phase::Initialized.number()),
             stop_asked: AtomicBool::new(false),
             failure: Mutex::new(None),

@@ -175,6 +175,7 @@ impl Failure {
 pub enum JobKind {
     Handle,
     Key,
+    Unique,
 }
 
 #[derive(Debug)]

@@ -5,11 +5,12 @@ module LibKarafka
   class Dispatcher # :nodoc:
     # A topic's consumers. Those that stay are kept by partition and virtual partition until the partition goes.
     class Route
-      attr_reader :partitioner
+      attr_reader :partitioner, :unique_value
 
-      def initialize(consumer_class, partitioner, stays)
+      def initialize(consumer_class, partitioner, unique_value, stays)
         @consumer_class = consumer_class
         @partitioner = partitioner
+        @unique_value = unique_value
         @stays = stays
         @kept = {}
         @lock = Mutex.new
@@ -44,7 +45,7 @@ module LibKarafka
     end
 
     def add(index, topic, stays)
-      @routes[index] = Route.new(topic.consumer_class, topic.partitioner, stays)
+      @routes[index] = Route.new(topic.consumer_class, topic.partitioner, topic.unique_value, stays)
     end
 
     def handle(index, messages)
@@ -54,6 +55,11 @@ module LibKarafka
     def partition(index, messages)
       partitioner = @routes[index].partitioner
       messages.map { |message| partitioner.call(message).to_s }
+    end
+
+    def unique_values(index, messages)
+      unique_value = @routes[index].unique_value
+      messages.map { |message| unique_value.call(message).to_s }
     end
 
     # A consumer raised what concerns the whole process.

@@ -16,7 +16,7 @@ module LibKarafka
   class Routing
     # A topic and what is done with its messages.
     class Topic
-      attr_reader :name, :consumer_class, :partitioner, :options
+      attr_reader :name, :consumer_class, :partitioner, :unique_value, :options
 
       # A Regexp as the core takes patterns of topics: text that begins with +^+ and that the whole name has to match.
       def self.pattern(regexp)
@@ -34,6 +34,7 @@ module LibKarafka
         options.each { |option, value| @options[option] = value unless value.nil? }
         self.partitioner = partitioner if partitioner
         virtual_partitions(@options.delete(:virtual_partitions)) if @options.key?(:virtual_partitions)
+        unique_by(@options.delete(:unique_by)) if @options.key?(:unique_by)
         if block&.arity&.zero?
           instance_exec(&block)
         elsif block
@@ -43,7 +44,7 @@ module LibKarafka
 
       Native.options(:topic).each do |option|
         name = option[:name]
-        define_method(name) { |value| @options[name] = value } unless name == :virtual_partitions
+        define_method(name) { |value| @options[name] = value } unless %i[virtual_partitions unique_by].include?(name)
       end
 
       # The consumer's class.
@@ -60,6 +61,13 @@ module LibKarafka
         return self.partitioner = partitioner if partitioner
 
         @options[:virtual_partitions] = given.empty? ? :by_key : given.first
+      end
+
+      # What no two messages may have in common that are handled at the same time, over all topics of the process: +:key+,
+      # +:off+, or a callable that gets a message and returns it; +nil+ does not limit the message.
+      def unique_by(value)
+        @unique_value = value.respond_to?(:call) ? value : nil
+        @options[:unique_by] = @unique_value ? :callback : value
       end
 
       ONE_SPLIT = "virtual_partitions takes one of: a mode, partitioner:, max:"

@@ -134,6 +134,32 @@ words! {
 }
 
 words! {
+    /// Whose turn it is when more work waits than seats are free, among topics of the same priority.
+    Scheduling {
+        /// The partition's that waits longest; it waits anew after each call.
+        #[default]
+        FirstCome = "first_come",
+        /// The next topic's; inside a topic partitions take turns.
+        Fair = "fair",
+        /// The partition's whose next call takes longest, by what its topic's messages took so far.
+        LongestFirst = "longest_first",
+    }
+}
+
+words! {
+    /// What no two messages may have in common that are handled at the same time.
+    UniqueBy {
+        /// Nothing.
+        #[default]
+        Off = "off",
+        /// Their keys.
+        Key = "key",
+        /// What the topic's callback answers.
+        Callback = "callback",
+    }
+}
+
+words! {
     /// Where a partition starts that its group has never committed.
     InitialOffset {
         /// With the oldest message.

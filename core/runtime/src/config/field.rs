@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::choice::{
-    GroupProtocol, InitialOffset, LogFormat, LogLevel, OffsetMetadataStrategy, VirtualPartitions, Words,
+    GroupProtocol, InitialOffset, LogFormat, LogLevel, OffsetMetadataStrategy, Scheduling, UniqueBy, VirtualPartitions,
+    Words,
 };
 use super::kafka;
 use super::option::{Kind, OptionSpec};
@@ -217,7 +218,7 @@ macro_rules! field_of_words {
     )+};
 }
 
-field_of_words!(GroupProtocol, InitialOffset, LogFormat, LogLevel, OffsetMetadataStrategy);
+field_of_words!(GroupProtocol, InitialOffset, LogFormat, LogLevel, OffsetMetadataStrategy, Scheduling, UniqueBy);
 
 impl Field for BTreeMap<String, String> {
     fn read(value: &Value, spec: &OptionSpec) -> Result<Self, Vec<Problem>> {

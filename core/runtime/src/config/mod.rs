@@ -49,7 +49,9 @@ mod value;
 #[cfg(test)]
 mod tests;
 
-pub use choice::{GroupProtocol, InitialOffset, LogFormat, LogLevel, OffsetMetadataStrategy, VirtualPartitions};
+pub use choice::{
+    GroupProtocol, InitialOffset, LogFormat, LogLevel, OffsetMetadataStrategy, Scheduling, UniqueBy, VirtualPartitions,
+};
 pub use defaults::{consumer_defaults, producer_defaults};
 pub use kafka::redacted;
 pub use kafka_names::is_secret;

@@ -13,7 +13,8 @@ use std::time::Duration;
 use crate::error::Result;
 
 use super::choice::{
-    GroupProtocol, InitialOffset, LogFormat, LogLevel, OffsetMetadataStrategy, VirtualPartitions, Words,
+    GroupProtocol, InitialOffset, LogFormat, LogLevel, OffsetMetadataStrategy, Scheduling, UniqueBy, VirtualPartitions,
+    Words,
 };
 use super::field::Field;
 use super::group;
@@ -233,6 +234,16 @@ options! {
     /// time, over all topics. They share one thread, so one more costs little but the memory of its messages.
     async_concurrency: u32 = 1_000, count(1, 100_000), also "max_async" "max_tasks";
 
+    /// Whose turn it is when more work waits than may run at once, among topics of the same `priority`.
+    ///
+    /// - `first_come`: the partition's that has waited longest. After each call it waits anew, so that partitions take turns.
+    /// - `fair`: topics take turns, however many partitions they have.
+    /// - `longest_first`: the partition's whose next call will take longest, by what messages of its topic took so far.
+    ///   Waiting counts like cost, so that short calls have their turn too.
+    ///
+    /// A scheduler callback goes before it, as long as it answers.
+    scheduling: Scheduling = Scheduling::FirstCome, choice(Scheduling::WORDS), also "scheduler" "order";
+
     /// How often finished messages are committed. After a crash, what was finished since the last commit is handled
     /// again, so a shorter time means fewer duplicates and more requests to the broker. Nothing is sent when nothing
     /// changed, and partitions are committed in any case before they are given up.
@@ -364,6 +375,22 @@ options! {
     /// never runs ahead of the offset. See [offset metadata](options/offset-metadata.md).
     offset_metadata_strategy: OffsetMetadataStrategy = OffsetMetadataStrategy::Current,
         choice(OffsetMetadataStrategy::WORDS);
+
+    /// Topics with a higher number go first when more work waits than may run at once. Of sixteen calls one goes to a topic of a
+    /// lower priority that waits, so that none starves.
+    priority: u32 = 50, count(0, 100);
+
+    /// Most calls of this topic's handler that run at once in this process, over all its partitions. 0: as many as may run at
+    /// all.
+    max_concurrency: u32 = 0, count(0, 100_000), also "concurrency" "limit" "max_parallelism";
+
+    /// What no two messages may have in common that are handled at the same time, over all topics and partitions of the
+    /// process. Whatever else waits goes on meanwhile.
+    ///
+    /// - `off`: nothing.
+    /// - `key`: their keys. A message without a key is not limited.
+    /// - `callback`: what the topic's callback answers for a message. An empty answer does not limit it.
+    unique_by: UniqueBy = UniqueBy::Off, choice(UniqueBy::WORDS), also "unique" "lock_by" "mutex";
 
     /// How long the messages of a failed call wait before they are tried again. Only their virtual partitions wait; all
     /// others go on.

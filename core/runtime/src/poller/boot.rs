@@ -41,10 +41,13 @@ pub(super) fn poller(
     shared: Arc<Shared>,
     pools: [Arc<Pool<Job>>; 2],
     parker: Parker,
+    chooser: bool,
 ) -> Result<Poller> {
     let mut engine = Engine::new(EngineOptions {
         memory_budget_bytes: config.memory_budget_bytes - config.memory_budget_bytes / prefetch::SHARE,
         commit_interval: config.commit_interval,
+        scheduling: turns(config.scheduling),
+        chooser,
         ..EngineOptions::default()
     });
     let mut pool_ids = Vec::new();
@@ -75,6 +78,9 @@ pub(super) fn poller(
             },
             long_running_job: entry.config.long_running_job,
             window: entry.config.window,
+            priority: i32::try_from(entry.config.priority).unwrap_or(i32::MAX),
+            max_concurrency: entry.config.max_concurrency,
+            unique_by: unique(entry.config.unique_by),
             ..TopicOptions::new(pool_ids[pool])
         };
         let options = entry.config.decide(options);
@@ -118,6 +124,7 @@ pub(super) fn poller(
         seeks: HashMap::new(),
         failures: HashMap::new(),
         letters: super::letters::Letters::default(),
+        scheduler_failure: None,
         held: Arc::new(()),
         start: Instant::now(),
         shutdown: None,
@@ -440,5 +447,21 @@ fn spread(mode: config::VirtualPartitions) -> karafka_engine::VirtualPartitions 
         config::VirtualPartitions::Fixed(count) => karafka_engine::VirtualPartitions::Fixed(count),
         config::VirtualPartitions::Callback => karafka_engine::VirtualPartitions::Callback,
         config::VirtualPartitions::RoundRobin => karafka_engine::VirtualPartitions::RoundRobin(0),
+    }
+}
+
+fn turns(scheduling: config::Scheduling) -> karafka_engine::Scheduling {
+    match scheduling {
+        config::Scheduling::FirstCome => karafka_engine::Scheduling::FirstCome,
+        config::Scheduling::Fair => karafka_engine::Scheduling::Fair,
+        config::Scheduling::LongestFirst => karafka_engine::Scheduling::LongestFirst,
+    }
+}
+
+fn unique(by: config::UniqueBy) -> karafka_engine::UniqueBy {
+    match by {
+        config::UniqueBy::Off => karafka_engine::UniqueBy::Off,
+        config::UniqueBy::Key => karafka_engine::UniqueBy::Key,
+        config::UniqueBy::Callback => karafka_engine::UniqueBy::Callback,
     }
 }

@@ -28,6 +28,7 @@ mod rebalance;
 mod scaling;
 mod shutdown;
 mod subscription;
+mod turns;
 
 pub(crate) use errors::log;
 pub(crate) use letters::Answer;
@@ -138,6 +139,8 @@ pub(crate) struct Poller {
     seeks: HashMap<(usize, u64), position::Seeking>,
     failures: HashMap<karafka_engine::JobId, Failure>,
     letters: letters::Letters,
+    /// What the scheduler said, while the engine is told of it.
+    scheduler_failure: Option<Failure>,
     /// One more reference for each batch that somebody still holds.
     held: Arc<()>,
     start: Instant,
@@ -159,8 +162,9 @@ impl Poller {
         shared: Arc<Shared>,
         pools: [Arc<Pool<Job>>; 2],
         parker: Parker,
+        chooser: bool,
     ) -> Result<Self> {
-        boot::poller(config, topics, shared, pools, parker)
+        boot::poller(config, topics, shared, pools, parker, chooser)
     }
 
     /// The poller's thread.
@@ -178,6 +182,7 @@ impl Poller {
             partition.assignment.owned.store(false, Ordering::SeqCst);
         }
         self.shared.lease.end();
+        self.shared.questions.close();
         self.commit_waiters.clear();
         self.seeks.clear();
         self.shutdown_clients();
@@ -295,6 +300,7 @@ impl Poller {
                     // The caller may have given up waiting.
                     let _ = answer.send(self.statistics(now));
                 }
+                Report::Chosen { question, order } => self.chosen(now, question, order),
                 Report::Control(control) => self.control(now, &control),
                 Report::LetterAnswered { assignment, id, answer } => {
                     self.letter_answered(now, assignment, id, answer);
@@ -442,6 +448,7 @@ impl Poller {
             }
         }
         self.ready_jobs = jobs;
+        self.ask_scheduler();
     }
 
     /// A job of a partition that the poller has forgotten and the engine has not, which no path leads to: both let go of it

@@ -60,6 +60,23 @@ impl Poller {
                     ),
                 )
             }
+            Notice::UniqueFailed { assignment, job, offset, messages } => {
+                let failure = self.failures.remove(&job);
+                let why =
+                    failure.map_or_else(String::new, |failure| format!(" ({}: {})", failure.class, failure.message));
+                (
+                    assignment,
+                    format!(
+                        "the callback for unique values failed for {messages} records from offset {}: no two of them are \
+                         handled at once{why}",
+                        offset.unwrap_or(-1)
+                    ),
+                )
+            }
+            Notice::ChooserFailed { reason } => {
+                self.scheduler_failed(reason);
+                return;
+            }
             Notice::CommitFailed { assignment, failure } => {
                 (assignment, format!("a commit was refused ({failure:?}); what it said may be handled again"))
             }

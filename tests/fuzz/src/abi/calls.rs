@@ -553,4 +553,12 @@ pub(super) const CALLS: &[(&str, Call)] = &[
         // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
         unsafe { karafka_embedded_broker_free(broker) };
     }),
+    ("karafka_topic_set_unique_by", |world| {
+        let topic = world.handle();
+        let partitioner: Partitioner = (world.input.byte() != 0xff).then_some(partitioner);
+        let (data, destructor) = world.user_data();
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_topic_set_unique_by(topic, partitioner, data, destructor) };
+        world.error(error);
+    }),
 ];

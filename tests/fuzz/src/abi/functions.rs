@@ -153,6 +153,12 @@ unsafe extern "C" {
         data: Data,
         destructor: Destructor,
     ) -> Handle;
+    pub(super) fn karafka_topic_set_unique_by(
+        topic: Handle,
+        unique_by: Partitioner,
+        data: Data,
+        destructor: Destructor,
+    ) -> Handle;
     pub(super) fn karafka_app_events(app: Handle, events: *mut Handle) -> Handle;
     pub(super) fn karafka_events_next(events: Handle, timeout_ms: i64, event: *mut Handle) -> Handle;
     pub(super) fn karafka_events_free(events: Handle);
