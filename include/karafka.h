@@ -1045,6 +1045,22 @@ struct karafka_error_t *karafka_app_topic_asynchronous(struct karafka_app_t *app
                                                        struct karafka_topic_t **topic);
 
 /**
+ * Gives a topic the function that says what no two messages may have in common that are handled at the same time in this
+ * process, over all topics, before the app is started: for topics with `unique_by` set to "callback".
+ *
+ * @param unique_by Called on the app's worker threads with what a partitioner gets; what it writes as the key is the value. An
+ *   empty one does not limit the message. When it fails, no two of the fetched messages are handled at once, and an event
+ *   reports it.
+ * @param user_data Handed to the function. Belongs to the app from now on, also when this call fails.
+ * @param destructor Frees `user_data`, once; may be NULL.
+ * Errors: `STOPPED` once the app was started; `ARGUMENT`, also when there is one already; `FORKED`.
+ */
+struct karafka_error_t *karafka_topic_set_unique_by(struct karafka_topic_t *topic,
+                                                    karafka_partitioner_t unique_by,
+                                                    void *user_data,
+                                                    karafka_destructor_t destructor);
+
+/**
  * Gives a topic its partitioner, before the app is started: for topics with `virtual_partitions` set to "callback".
  *
  * @param partitioner Called on the app's worker threads; see `karafka_partitioner_t`.

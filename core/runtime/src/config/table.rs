@@ -382,7 +382,7 @@ options! {
 
     /// Most calls of this topic's handler that run at once in this process, over all its partitions. 0: as many as may run at
     /// all.
-    max_concurrency: u32 = 0, count(0, 100_000), also "concurrency" "limit" "max_parallelism";
+    max_concurrency: u32 = 0, count(0, 100_000), also "max_parallelism";
 
     /// What no two messages may have in common that are handled at the same time, over all topics and partitions of the
     /// process. Whatever else waits goes on meanwhile.
