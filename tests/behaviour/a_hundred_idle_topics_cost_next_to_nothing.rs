@@ -50,8 +50,9 @@ fn idle(name: &str, groups: usize) {
     let seconds = began.elapsed().as_secs_f64();
     let (sleeps_after, cpu_after, threads) = own(program);
     let pollers = threads.iter().filter(|thread| thread.name == "karafka-poll").count();
-    let (woken, used) = ((sleeps_after - sleeps) as f64 / seconds, (cpu_after - cpu_time).as_secs_f64() / seconds);
-    let all = (program.cpu_time() - librdkafka).as_secs_f64() / seconds;
+    let (woken, used) =
+        ((sleeps_after - sleeps) as f64 / seconds, cpu_after.saturating_sub(cpu_time).as_secs_f64() / seconds);
+    let all = program.cpu_time().saturating_sub(librdkafka).as_secs_f64() / seconds;
     println!(
         "{groups} groups: {woken:.2} wake-ups a second, {:.3} % of a core; with librdkafka {:.2} %",
         used * 100.0,

@@ -330,6 +330,7 @@ def flat(table: Facts) -> list[str]:
                 lines += option_lines(scope, {**table["defaults"][scope], **scenario.get(scope, {})})
         lines += [f"partitions {scenario.get('partitions', 1)}"]
         lines += ["later"] if scenario.get("later") else []
+        lines += ["pattern"] if scenario.get("pattern") else []
         if partitioner := scenario.get("partitioner"):
             lines.append(f"partitioner {partitioner.get('prefix', 'fails')}")
         lines += record_lines(scenario.get("records"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 import threading
 import time
@@ -239,7 +240,8 @@ def play_run(table: Facts, scenario: Facts, name: str, run: Facts, producer: lib
         options["virtual_partitions"] = partitioner(scenario["partitioner"])
     watch, rules = Watch(), Rules(run)
     handler = later_handler if scenario.get("later") else plain_handler
-    app.consumer(name, **options)(handler(watch, rules))
+    read = re.compile(re.escape(name)) if scenario.get("pattern") else name
+    app.consumer(read, **options)(handler(watch, rules))
     heard: list[Facts] = []
     events = app.events()
 

@@ -217,7 +217,7 @@ class Runner
     options = Table.options(@defaults["topic"], scenario["topic"], run["topic"])
     options[:virtual_partitions] = partitioner(scenario["partitioner"]) if scenario["partitioner"]
     watch = Watch.new
-    app.topic(name, consumer: scripted(watch, run), **options)
+    app.topic(scenario["pattern"] ? /#{Regexp.escape(name)}/ : name, consumer: scripted(watch, run), **options)
     app.on_event { |event| watch.told(event) }
     app.start
     in_time = watch.wait(*run["until"])

@@ -272,3 +272,38 @@ fn segments_share_the_records_by_key_and_each_commits_them_all() {
     let groups: std::collections::BTreeSet<_> = group_of.values().copied().collect();
     assert_eq!(groups.into_iter().collect::<Vec<_>>(), ["group-parallel-0", "group-parallel-1", "group-parallel-2"]);
 }
+
+#[test]
+fn what_topics_of_one_group_cannot_have_differently_is_told_at_the_start() {
+    let start = |first: TopicConfig, second: TopicConfig| {
+        let world = World::new("embedded://conflicts");
+        world.read("a", first).unwrap();
+        world.read("b", second).unwrap();
+        world.app.start().unwrap_err().to_string()
+    };
+    let latest = TopicConfig { initial_offset: karafka::InitialOffset::Latest, ..TopicConfig::default() };
+    assert!(start(TopicConfig::default(), latest).contains("initial offsets"));
+    let kafka = |size: &str| TopicConfig {
+        kafka: BTreeMap::from([("fetch.min.bytes".to_owned(), size.to_owned())]),
+        ..TopicConfig::default()
+    };
+    assert!(start(kafka("1"), kafka("2")).contains("fetch.min.bytes"));
+    let connections = |multiplexing_max| TopicConfig { multiplexing_max, ..TopicConfig::default() };
+    assert!(start(connections(2), connections(3)).contains("multiplexing"));
+}
+
+#[test]
+fn options_that_contradict_each_other_are_refused() {
+    let refused = |config: TopicConfig| World::new("embedded://refused").read("a", config).unwrap_err().to_string();
+    let id = BTreeMap::from([("group.instance.id".to_owned(), "one".to_owned())]);
+    let dynamic = TopicConfig { multiplexing_min: 1, multiplexing_max: 2, ..TopicConfig::default() };
+    assert!(refused(TopicConfig { kafka: id, ..dynamic.clone() }).contains("static member"));
+    assert!(refused(TopicConfig { multiplexing_min: 3, ..dynamic.clone() }).contains("multiplexing_max"));
+    assert!(refused(TopicConfig { multiplexing_boot: 3, ..dynamic.clone() }).contains("multiplexing_boot"));
+    assert!(refused(TopicConfig { assign: "all".to_owned(), ..dynamic }).contains("multiplexing"));
+    let segments = TopicConfig { parallel_segments_count: 2, ..TopicConfig::default() };
+    assert!(refused(TopicConfig { parallel_segments_only: "0-2".to_owned(), ..segments }).contains("numbered from 0"));
+    let pattern =
+        World::new("embedded://refused").read("^a", TopicConfig { assign: "all".to_owned(), ..TopicConfig::default() });
+    assert!(pattern.unwrap_err().to_string().contains("pattern"));
+}

@@ -189,13 +189,15 @@ static karafka_app_t *make_app(const struct script *script, const char *name) {
     karafka_config_t *of_topic = config_of("topic", &scenario->options, &script->run->options);
     karafka_topic_t *topic;
     karafka_app_t *app;
+    char read[300];
 
+    snprintf(read, sizeof read, "%s%s", scenario->pattern ? "^" : "", name);
     must(karafka_config_set_string(config, KARAFKA_STRING("group"), KARAFKA_STRING(name)));
     must(karafka_app_new(config, &app));
     if (scenario->later) {
-        must(karafka_app_topic_asynchronous(app, KARAFKA_STRING(name), of_topic, handle, (void *)script, NULL, &topic));
+        must(karafka_app_topic_asynchronous(app, KARAFKA_STRING(read), of_topic, handle, (void *)script, NULL, &topic));
     } else {
-        must(karafka_app_topic(app, KARAFKA_STRING(name), of_topic, handle, (void *)script, NULL, &topic));
+        must(karafka_app_topic(app, KARAFKA_STRING(read), of_topic, handle, (void *)script, NULL, &topic));
     }
     if (scenario->prefix != 0) must(karafka_topic_set_partitioner(topic, partition, (void *)script, NULL));
     karafka_config_free(of_topic);

@@ -150,6 +150,8 @@ static void of_scenario(struct scenario *scenario, const char *what) {
         scenario->partitions = (int)number();
     } else if (strcmp(what, "later") == 0) {
         scenario->later = true;
+    } else if (strcmp(what, "pattern") == 0) {
+        scenario->pattern = true;
     } else if (strcmp(what, "partitioner") == 0) {
         const char *answer = next();
         scenario->prefix = strcmp(answer, "fails") == 0 ? -1 : atoi(answer);

@@ -69,7 +69,7 @@ struct call {
 struct scenario {
     int number, partitions;
     struct octets name;
-    bool later;
+    bool later, pattern;
     /* Bytes of the payload that name a virtual partition; -1 for a partitioner that fails, 0 for none. */
     int prefix;
     struct options options;

@@ -197,7 +197,8 @@ fn run(table: &Json, scenario: &Json, name: &str, run: &Json, producer: &Produce
     let rules = Arc::new(Rules::new(run, &scenario["partitioner"]));
     let handler = Scripted { watch: Arc::clone(&watch), rules, is_later };
     let seats = if is_later { SeatKind::Slot } else { SeatKind::Thread };
-    app.add_topic(name, config, Work::Handler(Arc::new(handler)), seats)?;
+    let pattern = scenario["pattern"].as_bool().unwrap_or(false).then(|| format!("^{name}"));
+    app.add_topic(pattern.as_deref().unwrap_or(name), config, Work::Handler(Arc::new(handler)), seats)?;
     let listener = listen(&app);
     app.start()?;
     let (what, count) = (run["until"][0].as_str().unwrap(), run["until"][1].as_u64().unwrap() as usize);

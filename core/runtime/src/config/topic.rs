@@ -3,6 +3,7 @@
 //! Called after the single options are read, and when a topic is added to an app.
 
 use crate::error::Result;
+use crate::pattern::Pattern;
 
 use super::app::relate_consumer;
 use super::field::milliseconds;
@@ -77,6 +78,9 @@ impl TopicConfig {
     fn relate_to(&self, topic: &str, app: &AppConfig) -> Result<()> {
         let mut problems = Problems::new(Scope::Topic);
         self.relate_dead_letters(topic, &mut problems);
+        problems.unless(!(Pattern::is_one(topic) && self.is_direct()), &["assign"], || {
+            "belongs to topics with a name; the topics of a pattern are for a group".to_owned()
+        });
         let linger = milliseconds(self.linger);
         let shutdown = milliseconds(app.shutdown_timeout);
         problems.unless(linger < shutdown, &["linger"], || {

@@ -128,13 +128,11 @@ impl Poller {
         let subscription = &mut self.subscriptions[number];
         // What is gone from the cluster ends with its last partition; its number serves a later topic of the pattern.
         let routes = &mut self.routes;
-        subscription.chosen.retain(|topic, target| {
-            let stays = chosen.get(topic) == Some(&target.route) || assigned.contains(&target.topic);
-            if let Some(route) = routes.get_mut(target.route).filter(|_| !stays) {
+        for target in subscription.forget(&chosen, |topic| assigned.contains(&topic)) {
+            if let Some(route) = routes.get_mut(target.route) {
                 route.spare.push(target.topic);
             }
-            stays
-        });
+        }
         let mut partitions = 0;
         for (topic, route) in &chosen {
             partitions += view.get(topic).copied().and_then(|count| u64::try_from(count).ok()).unwrap_or(0);

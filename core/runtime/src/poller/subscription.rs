@@ -93,6 +93,24 @@ impl Subscription {
         names
     }
 
+    /// Forgets the topics that patterns do not choose any more, but those that are still `assigned`. Returns what they leave
+    /// behind, for later topics of their patterns.
+    pub(super) fn forget(
+        &mut self,
+        chosen: &BTreeMap<String, usize>,
+        assigned: impl Fn(TopicId) -> bool,
+    ) -> Vec<Target> {
+        let mut left = Vec::new();
+        self.chosen.retain(|topic, target| {
+            let stays = chosen.get(topic) == Some(&target.route) || assigned(target.topic);
+            if !stays {
+                left.push(*target);
+            }
+            stays
+        });
+        left
+    }
+
     /// From now on the group is wanted for the topics by name, and these.
     pub(super) fn want<'topic>(&mut self, chosen: impl Iterator<Item = &'topic String>) {
         let all: BTreeSet<_> = self.named.keys().cloned().chain(chosen.cloned()).collect();
@@ -117,3 +135,47 @@ impl Subscription {
 
 /// The partitions of one member: topic and number, with the assignment and the token of its queue.
 pub(super) type Assigned = HashMap<(String, i32), (AssignmentId, u64)>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use karafka_engine::{Engine, EngineOptions, TopicOptions};
+
+    /// M19: maps of topics grew for ever where a pattern's topics came and went.
+    #[test]
+    fn topics_that_come_and_go_leave_nothing_behind() {
+        let mut engine: Engine<crate::message::MessageInner> = Engine::new(EngineOptions::default());
+        let pool = engine.add_pool(1, 0);
+        let mut made = 0;
+        let mut spare: Vec<TopicId> = Vec::new();
+        let mut subscription = Subscription::new("group", "brokers", BTreeMap::new(), None, Limits::ONE);
+        for day in 0..1_000 {
+            let chosen = BTreeMap::from([(format!("orders-{day}"), 3), (format!("orders-{}", day + 1), 3)]);
+            spare.extend(subscription.forget(&chosen, |_| false).into_iter().map(|target| target.topic));
+            for (topic, route) in &chosen {
+                subscription.chosen.entry(topic.clone()).or_insert_with(|| {
+                    let topic = spare.pop().unwrap_or_else(|| {
+                        made += 1;
+                        engine.add_topic(TopicOptions::new(pool))
+                    });
+                    Target { route: *route, topic }
+                });
+            }
+            assert_eq!(subscription.chosen.len(), 2);
+        }
+        assert!(made <= 3, "{made} topics of the engine for two at a time");
+        // A partition that still ends keeps its topic until the next look.
+        assert_eq!(subscription.forget(&BTreeMap::new(), |_| true), []);
+        assert_eq!(subscription.forget(&BTreeMap::new(), |_| false).len(), 2);
+    }
+
+    #[test]
+    fn connections_of_a_static_member_have_ids_of_their_own() {
+        let settings = BTreeMap::from([("group.instance.id".to_owned(), "pod-3".to_owned())]);
+        let id = |max, position| {
+            let limits = Limits::new(0, max, 0, std::time::Duration::ZERO);
+            Subscription::new("group", "brokers", settings.clone(), None, limits).settings_at(position)["group.instance.id"].clone()
+        };
+        assert_eq!([id(1, 0), id(2, 0), id(2, 1)], ["pod-3", "pod-3-0", "pod-3-1"]);
+    }
+}
