@@ -51,6 +51,8 @@ pub(crate) struct CallObject {
     headers: Mutex<BTreeMap<usize, Box<[karafka_header_t]>>>,
     topic: OnceLock<CString>,
     pub(crate) group: OnceLock<CString>,
+    /// The offset metadata, as it was asked for last.
+    pub(crate) metadata: Mutex<CString>,
     /// The job, until it ends.
     pub(crate) job: Mutex<Option<Job>>,
     pub(crate) failure: Mutex<Option<Failure>>,
@@ -71,6 +73,7 @@ impl CallObject {
             headers: Mutex::new(BTreeMap::new()),
             topic: OnceLock::new(),
             group: OnceLock::new(),
+            metadata: Mutex::new(CString::default()),
             job: Mutex::new(Some(job)),
             failure: Mutex::new(None),
             deferred: AtomicBool::new(false),

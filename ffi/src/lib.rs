@@ -21,6 +21,7 @@ mod fork;
 mod handle;
 mod handler;
 mod message;
+mod position;
 mod producer;
 mod registry;
 mod text;

@@ -7,13 +7,14 @@ use std::fs;
 use std::path::Path;
 
 /// The header's order is that of these files.
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     "version",
     "error",
     "config",
     "message",
     "batch",
     "context",
+    "position",
     "completion",
     "handler",
     "app",

@@ -70,6 +70,12 @@ impl Batch {
         self.inner.last_offset()
     }
 
+    /// Offsets, sizes, times and lags, as of now: a ``BatchMetadata``.
+    #[getter]
+    fn metadata(&self) -> BatchMetadata {
+        BatchMetadata(self.inner.metadata())
+    }
+
     /// The values in order: bytes, or None for a tombstone.
     fn values<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         PyList::new(py, self.inner.iter().map(|message| octets(py, message.payload())))
@@ -149,6 +155,71 @@ impl Batch {
             self.inner.len(),
             self.inner.first_offset()
         )
+    }
+}
+
+/// What is known of a batch beside its records, at the moment of asking. What is unknown is None.
+#[pyclass(frozen, module = "libkarafka")]
+pub(crate) struct BatchMetadata(karafka::BatchMetadata);
+
+#[pymethods]
+impl BatchMetadata {
+    /// The first record's offset.
+    #[getter]
+    fn first_offset(&self) -> i64 {
+        self.0.first_offset
+    }
+
+    /// The last record's offset.
+    #[getter]
+    fn last_offset(&self) -> i64 {
+        self.0.last_offset
+    }
+
+    /// How many records there are.
+    #[getter]
+    fn size(&self) -> usize {
+        self.0.messages
+    }
+
+    /// Bytes of their keys and values.
+    #[getter]
+    fn bytes(&self) -> u64 {
+        self.0.bytes
+    }
+
+    /// When the last record was made or appended: milliseconds since 1970-01-01 UTC.
+    #[getter]
+    fn created_at(&self) -> Option<i64> {
+        self.0.created_at
+    }
+
+    /// When the batch was put together, in the same unit.
+    #[getter]
+    fn scheduled_at(&self) -> i64 {
+        self.0.scheduled_at
+    }
+
+    /// How old the last record is, in seconds.
+    #[getter]
+    fn consumption_lag(&self) -> Option<f64> {
+        self.0.consumption_lag.map(|lag| lag.as_secs_f64())
+    }
+
+    /// How long ago the batch was put together, in seconds.
+    #[getter]
+    fn processing_lag(&self) -> f64 {
+        self.0.processing_lag.as_secs_f64()
+    }
+
+    /// How many offsets lie behind the last record, as far as the last fetch told.
+    #[getter]
+    fn offset_lag(&self) -> Option<u64> {
+        self.0.offset_lag
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<libkarafka.BatchMetadata {}..{}, {} bytes>", self.0.first_offset, self.0.last_offset, self.0.bytes)
     }
 }
 

@@ -7,8 +7,10 @@ use crate::attach;
 use crate::error::OrRaise;
 use crate::message::Message;
 use crate::settings;
-use pyo3::exceptions::PyValueError;
+use karafka::SeekTo;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The context of one call of a handler.
 #[pyclass(frozen, module = "libkarafka")]
@@ -84,8 +86,16 @@ impl Context {
 
     /// Marks a message and everything before it in its virtual partition. Returns whether the partition is still owned;
     /// False marks nothing. The commit follows within ``commit_interval``.
-    fn mark_as_consumed(&self, message: &Bound<'_, Message>) -> PyResult<bool> {
-        Ok(self.inner.mark_index(self.place(message.get())?, true))
+    ///
+    /// A text is stored with the offset: whoever is assigned the partition next reads it by ``offset_metadata``. Which of
+    /// several is stored is decided by ``offset_metadata_strategy``.
+    #[pyo3(signature = (message, metadata = None))]
+    fn mark_as_consumed(&self, message: &Bound<'_, Message>, metadata: Option<&str>) -> PyResult<bool> {
+        let place = self.place(message.get())?;
+        Ok(match metadata {
+            Some(text) => self.inner.mark_index_with(place, text),
+            None => self.inner.mark_index(place, true),
+        })
     }
 
     /// Marks this one message and no other. Returns whether the partition is still owned.
@@ -96,9 +106,15 @@ impl Context {
     /// Marks like ``mark_as_consumed``, and returns after the broker has it. Returns whether the partition is still owned.
     ///
     /// Waits up to ``timeout`` seconds: from a coroutine, call it by ``asyncio.to_thread``.
-    #[pyo3(signature = (message, timeout = 30.0))]
-    fn mark_as_consumed_sync(&self, py: Python<'_>, message: &Bound<'_, Message>, timeout: f64) -> PyResult<bool> {
-        Ok(self.mark_as_consumed(message)? && self.commit(py, timeout)?)
+    #[pyo3(signature = (message, timeout = 30.0, metadata = None))]
+    fn mark_as_consumed_sync(
+        &self,
+        py: Python<'_>,
+        message: &Bound<'_, Message>,
+        timeout: f64,
+        metadata: Option<&str>,
+    ) -> PyResult<bool> {
+        Ok(self.mark_as_consumed(message, metadata)? && self.commit(py, timeout)?)
     }
 
     /// Commits what is marked, and returns after the broker has it. Returns whether the partition is still owned: use it as a
@@ -109,7 +125,114 @@ impl Context {
         attach::detached(py, || self.inner.commit(timeout)).or_raise(py)
     }
 
+    /// Commits what is marked now instead of at the next ``commit_interval``, and returns at once. Returns whether the
+    /// partition is still owned.
+    fn commit_offsets(&self) -> bool {
+        self.inner.commit_offsets()
+    }
+
+    /// ``commit`` by the name that its asynchronous sister has.
+    #[pyo3(signature = (timeout = 30.0))]
+    fn commit_offsets_sync(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {
+        self.commit(py, timeout)
+    }
+
+    /// Hands out no more messages of the partition for so many seconds, or until ``resume``. Running calls go on, and nothing
+    /// that was fetched is thrown away. Returns whether the partition is still owned.
+    ///
+    /// What this call has not marked when it returns is not marked by returning: it comes again when the pause is over. A
+    /// later pause takes the place of an earlier one; a pause ends with the ownership of the partition.
+    #[pyo3(signature = (seconds = None))]
+    fn pause(&self, seconds: Option<f64>) -> PyResult<bool> {
+        Ok(self.inner.pause(seconds.map(settings::seconds).transpose()?))
+    }
+
+    /// Ends a pause, whoever paused. Returns whether the partition is still owned.
+    fn resume(&self) -> bool {
+        self.inner.resume()
+    }
+
+    /// Moves the partition: the next message that is handed out is at the target, forwards or backwards: an offset, a
+    /// ``datetime`` (the first message that is not older), ``"earliest"`` or ``"latest"``. Returns whether the partition is
+    /// still owned.
+    ///
+    /// Messages that wait are dropped; what running calls mark from then on does not count, nor what this call has not
+    /// marked. The new position is committed, also where it lies below the old one. Raises an ``Error`` when the target
+    /// cannot be found or reached; then the partition goes on where it was.
+    ///
+    /// May wait for a broker up to ``timeout`` seconds: from a coroutine, call it by ``asyncio.to_thread``.
+    #[pyo3(signature = (target, timeout = 30.0))]
+    fn seek(&self, py: Python<'_>, target: &Bound<'_, PyAny>, timeout: f64) -> PyResult<bool> {
+        let (to, timeout) = (seek_to(target)?, settings::seconds(timeout)?);
+        attach::detached(py, || self.inner.seek(to, timeout)).or_raise(py)
+    }
+
+    /// Stores a text with the offset from the next commit on, without marking anything. Returns whether the partition is
+    /// still owned.
+    fn store_offset_metadata(&self, metadata: &str) -> bool {
+        self.inner.store_offset_metadata(metadata)
+    }
+
+    /// The text that was stored with the partition's offset when it was assigned, or the last one given here since; empty
+    /// when there is none, and None when the partition is no longer owned.
+    #[getter]
+    fn offset_metadata(&self) -> Option<String> {
+        self.inner.offset_metadata()
+    }
+
+    /// The messages of the call one by one, each marked when the next is asked for: a loop that raises has marked all before
+    /// its message, and only that one and those behind it are tried again. Ends early when the partition is lost.
+    fn each(&self) -> Each {
+        let Self { inner, batch } = self;
+        Each { context: inner.clone(), batch: batch.clone(), next: AtomicUsize::new(0) }
+    }
+
     fn __repr__(&self) -> String {
         format!("<libkarafka.Context {}/{}, attempt {}>", self.topic(), self.partition(), self.attempt())
+    }
+}
+
+/// Where a seek goes: an offset, a time or the name of an end.
+fn seek_to(target: &Bound<'_, PyAny>) -> PyResult<SeekTo> {
+    if let Ok(offset) = target.extract::<i64>() {
+        return Ok(SeekTo::Offset(offset));
+    }
+    match target.extract::<String>().ok().as_deref() {
+        Some("earliest") => return Ok(SeekTo::Earliest),
+        Some("latest") => return Ok(SeekTo::Latest),
+        _ => {}
+    }
+    if target.hasattr("timestamp")? {
+        let seconds: f64 = target.call_method0("timestamp")?.extract()?;
+        return Ok(SeekTo::Time((seconds * 1000.0).floor() as i64));
+    }
+    let class = target.get_type().name()?;
+    Err(PyTypeError::new_err(format!("seek takes an offset, a datetime, \"earliest\" or \"latest\", not {class}")))
+}
+
+/// The messages of a call, each marked when the next is asked for.
+#[pyclass(frozen, module = "libkarafka._native")]
+pub(crate) struct Each {
+    context: karafka::Context,
+    batch: karafka::Batch,
+    next: AtomicUsize,
+}
+
+#[pymethods]
+impl Each {
+    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __next__(&self) -> Option<Message> {
+        let index = self.next.load(Ordering::Relaxed);
+        if let Some(before) = index.checked_sub(1) {
+            self.context.mark_index(before, false);
+        }
+        if index >= self.batch.len() || self.context.is_revoked() {
+            return None;
+        }
+        self.next.store(index + 1, Ordering::Relaxed);
+        Some(Message::new(self.batch.clone(), index))
     }
 }

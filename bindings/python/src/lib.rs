@@ -37,11 +37,11 @@ mod _native {
     #[pymodule_export]
     use super::attach::{close, interrupt_left_behind, workers};
     #[pymodule_export]
-    use super::batch::{Batch, BatchIterator};
+    use super::batch::{Batch, BatchIterator, BatchMetadata};
     #[pymodule_export]
     use super::buffer::Payload;
     #[pymodule_export]
-    use super::context::Context;
+    use super::context::{Context, Each};
     #[pymodule_export]
     use super::delivery::{Delivery, DeliveryReport};
     #[pymodule_export]

@@ -10,7 +10,7 @@ use crate::handle::Handle;
 use crate::message::{self, Cells, strings};
 use crate::wait::{interruptible, seconds};
 use crate::waste::Waste;
-use karafka::{Batch, Context, Header, Job, Message};
+use karafka::{Batch, Context, Header, Job, Message, SeekTo};
 use magnus::gc::Marker;
 use magnus::typed_data::{DataTypeFunctions, Obj, TypedData};
 use magnus::{Error, Module, RArray, RHash, RModule, RString, Ruby, Value, method, prelude::*};
@@ -175,6 +175,66 @@ impl Messages {
         Ok(this.call.get("mark a message").or_raise(ruby)?.context.mark_index(index, prefix))
     }
 
+    /// Marks a message and everything before it, with a text. Returns whether the partition is still owned.
+    fn mark_with(ruby: &Ruby, this: &Self, index: usize, text: RString) -> Result<bool, Error> {
+        this.message(ruby, index)?;
+        let text = text.to_string()?;
+        Ok(this.call.get("mark a message").or_raise(ruby)?.context.mark_index_with(index, &text))
+    }
+
+    fn store_offset_metadata(ruby: &Ruby, this: &Self, text: RString) -> Result<bool, Error> {
+        let text = text.to_string()?;
+        Ok(this.call.get("store offset metadata").or_raise(ruby)?.context.store_offset_metadata(&text))
+    }
+
+    /// The text beside the offset; nothing when the partition is not owned.
+    fn offset_metadata(ruby: &Ruby, this: &Self) -> Result<Option<String>, Error> {
+        Ok(this.call(ruby)?.context.offset_metadata())
+    }
+
+    fn commit_offsets(ruby: &Ruby, this: &Self) -> Result<bool, Error> {
+        Ok(this.call.get("commit").or_raise(ruby)?.context.commit_offsets())
+    }
+
+    /// For so many seconds; without a number until resumed.
+    fn pause(ruby: &Ruby, this: &Self, time: Option<f64>) -> Result<bool, Error> {
+        let time = time.map(seconds).transpose().or_raise(ruby)?;
+        Ok(this.call.get("pause").or_raise(ruby)?.context.pause(time))
+    }
+
+    fn resume(ruby: &Ruby, this: &Self) -> Result<bool, Error> {
+        Ok(this.call.get("resume").or_raise(ruby)?.context.resume())
+    }
+
+    /// To an offset, a time in milliseconds, or an end, named by a word.
+    fn seek(ruby: &Ruby, this: &Self, what: String, number: i64, timeout: f64) -> Result<bool, Error> {
+        let timeout = seconds(timeout).or_raise(ruby)?;
+        let to = match what.as_str() {
+            "earliest" => SeekTo::Earliest,
+            "latest" => SeekTo::Latest,
+            "time" => SeekTo::Time(number),
+            _ => SeekTo::Offset(number),
+        };
+        let context = this.call.get("seek").or_raise(ruby)?.context.clone();
+        interruptible(ruby, move || context.seek(to, timeout))?.or_raise(ruby)
+    }
+
+    /// What is known of the batch, in the order of `MessagesMetadata`.
+    fn metadata_values(ruby: &Ruby, this: &Self) -> Result<RArray, Error> {
+        let found = this.call(ruby)?.batch.metadata();
+        let values = ruby.ary_new_capa(9);
+        values.push(found.first_offset)?;
+        values.push(found.last_offset)?;
+        values.push(found.messages)?;
+        values.push(found.bytes)?;
+        values.push(found.created_at)?;
+        values.push(found.scheduled_at)?;
+        values.push(found.consumption_lag.map(|lag| lag.as_secs_f64()))?;
+        values.push(found.processing_lag.as_secs_f64())?;
+        values.push(found.offset_lag)?;
+        Ok(values)
+    }
+
     /// Commits what is marked and waits for the broker. Returns whether the partition is still owned.
     fn commit(ruby: &Ruby, this: &Self, timeout: f64) -> Result<bool, Error> {
         let timeout = seconds(timeout).or_raise(ruby)?;
@@ -260,5 +320,13 @@ pub fn define(ruby: &Ruby, module: RModule, native: RModule) -> Result<(), Error
     class.define_method("ownership", method!(Messages::ownership, 0))?;
     class.define_method("stopping?", method!(Messages::is_stopping, 0))?;
     class.define_method("mark", method!(Messages::mark, 2))?;
+    class.define_method("mark_with", method!(Messages::mark_with, 2))?;
+    class.define_method("store_offset_metadata", method!(Messages::store_offset_metadata, 1))?;
+    class.define_method("offset_metadata", method!(Messages::offset_metadata, 0))?;
+    class.define_method("commit_offsets", method!(Messages::commit_offsets, 0))?;
+    class.define_method("pause", method!(Messages::pause, 1))?;
+    class.define_method("resume", method!(Messages::resume, 0))?;
+    class.define_private_method("seek_to", method!(Messages::seek, 3))?;
+    class.define_private_method("metadata_values", method!(Messages::metadata_values, 0))?;
     class.define_method("commit", method!(Messages::commit, 1))
 }

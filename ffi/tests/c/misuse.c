@@ -12,6 +12,7 @@ static void refused_everywhere(void *value) {
     karafka_event_t *event = NULL;
     karafka_app_t *app = NULL;
     bool flag = false;
+    karafka_batch_metadata_t metadata;
     size_t size = 7;
 
 #define REFUSED(call) FAILS(call, KARAFKA_ERROR_ARGUMENT)
@@ -52,6 +53,17 @@ static void refused_everywhere(void *value) {
     REFUSED(karafka_context_mark_as_consumed(value, 0, &flag));
     REFUSED(karafka_context_acknowledge(value, 0, &flag));
     REFUSED(karafka_context_mark_as_consumed_sync(value, 0, 0, &flag));
+    REFUSED(karafka_context_mark_as_consumed_with(value, 0, "a", 1, &flag));
+    REFUSED(karafka_context_store_offset_metadata(value, "a", 1, &flag));
+    CHECK(karafka_context_offset_metadata(value) == NULL);
+    REFUSED(karafka_context_commit_offsets(value, &flag));
+    REFUSED(karafka_context_commit_offsets_sync(value, 0, &flag));
+    REFUSED(karafka_context_pause(value, 0, &flag));
+    REFUSED(karafka_context_resume(value, &flag));
+    REFUSED(karafka_context_seek(value, 0, 0, &flag));
+    REFUSED(karafka_context_seek_to_time(value, 0, 0, &flag));
+    IS(karafka_context_each(value, NULL, NULL), KARAFKA_FAILED);
+    REFUSED(karafka_batch_metadata(value, &metadata));
     REFUSED(karafka_context_fail(value, "a", 1, "b", 1));
     REFUSED(karafka_context_defer(value, &completion));
     CHECK(karafka_context_topic(value) == NULL && karafka_context_group(value) == NULL);

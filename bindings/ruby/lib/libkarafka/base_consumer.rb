@@ -64,17 +64,18 @@ module LibKarafka
     end
 
     # Marks a message and all before it in its virtual partition. Returns whether the partition is still owned; the commit
-    # follows within +commit_interval+.
-    def mark_as_consumed(message)
-      message.mark(true)
+    # follows within +commit_interval+. A text is stored with the offset: whoever is assigned the partition next reads it by
+    # #offset_metadata; which of several is stored is decided by +offset_metadata_strategy+.
+    def mark_as_consumed(message, text = nil)
+      text ? message.mark_with(text) : message.mark(true)
     end
 
     # Marks like #mark_as_consumed, and returns after the broker has what may be committed: the returned boolean is a
     # fence for effects that must not happen twice.
     #
     # Raises TimeoutError when no broker answered in +timeout+ seconds.
-    def mark_as_consumed!(message, timeout: PATIENCE)
-      message.mark(true) && message.commit(timeout)
+    def mark_as_consumed!(message, text = nil, timeout: PATIENCE)
+      mark_as_consumed(message, text) && message.commit(timeout)
     end
 
     # Marks this one message and no other. Returns whether the partition is still owned.
@@ -85,6 +86,59 @@ module LibKarafka
     # Commits what is marked, and returns after the broker has it. Returns whether the partition is still owned.
     def commit!(timeout: PATIENCE)
       messages.commit(timeout)
+    end
+    alias commit_offsets! commit!
+
+    # Commits what is marked now instead of at the next +commit_interval+, and returns at once. Returns whether the partition
+    # is still owned.
+    def commit_offsets
+      messages.commit_offsets
+    end
+
+    # Calls the block with one message after the other, and marks each when the block returned. An exception of the block ends
+    # it: only its message and those behind it are tried again. Ends early, too, when the partition is lost.
+    def each
+      messages.each do |message|
+        break if revoked?
+
+        yield message
+        acknowledge(message)
+      end
+    end
+
+    # Hands out no more messages of the partition for +seconds+, or until #resume. Running calls go on, and nothing that was
+    # fetched is thrown away. What this call has not marked when it returns is not marked by returning: it comes again when
+    # the pause is over. A later pause takes the place of an earlier one; a pause ends with the ownership of the partition.
+    # Returns whether the partition is still owned.
+    def pause(seconds = nil)
+      messages.pause(seconds&.to_f)
+    end
+
+    # Ends a pause, whoever paused. Returns whether the partition is still owned.
+    def resume
+      messages.resume
+    end
+
+    # Moves the partition: the next message that is handed out is at the target, forwards or backwards: an offset, a Time (the
+    # first message that is not older), +:earliest+ or +:latest+. Messages that wait are dropped; what running calls mark from
+    # then on does not count, nor what this call has not marked. The new position is committed, also where it lies below the
+    # old one. Returns whether the partition is still owned.
+    #
+    # Raises an Error when the target cannot be found or reached; then the partition goes on where it was.
+    def seek(target, timeout: PATIENCE)
+      messages.seek(target, timeout)
+    end
+
+    # Stores a text with the offset from the next commit on, without marking anything. Returns whether the partition is still
+    # owned.
+    def store_offset_metadata(text)
+      messages.store_offset_metadata(text)
+    end
+
+    # The text that was stored with the partition's offset when it was assigned, or the last one given here since; empty when
+    # there is none, and false when the partition is no longer owned.
+    def offset_metadata
+      messages.offset_metadata || false
     end
 
     # LibKarafka.producer.

@@ -38,6 +38,10 @@ module LibKarafka
       messages.mark(index, prefix)
     end
 
+    def mark_with(text) # :nodoc:
+      messages.mark_with(index, text)
+    end
+
     def commit(timeout) # :nodoc:
       messages.commit(timeout)
     end

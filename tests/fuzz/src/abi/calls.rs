@@ -172,6 +172,97 @@ pub(super) const CALLS: &[(&str, Call)] = &[
         let error = unsafe { karafka_context_mark_as_consumed_sync(context, index, timeout, owned) };
         world.error(error);
     }),
+    ("karafka_context_mark_as_consumed_with", |world| {
+        let context = world.handle();
+        let index = world.input.integer() as usize;
+        let text = world.text();
+        let mut owned = false;
+        let owned = world.place(&mut owned);
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_context_mark_as_consumed_with(context, index, text.0, text.1, owned) };
+        world.error(error);
+    }),
+    ("karafka_context_store_offset_metadata", |world| {
+        let context = world.handle();
+        let text = world.text();
+        let mut owned = false;
+        let owned = world.place(&mut owned);
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_context_store_offset_metadata(context, text.0, text.1, owned) };
+        world.error(error);
+    }),
+    ("karafka_context_offset_metadata", |world| {
+        let context = world.handle();
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        read(unsafe { karafka_context_offset_metadata(context) });
+    }),
+    ("karafka_context_commit_offsets", |world| {
+        let context = world.handle();
+        let mut owned = false;
+        let owned = world.place(&mut owned);
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_context_commit_offsets(context, owned) };
+        world.error(error);
+    }),
+    ("karafka_context_commit_offsets_sync", |world| {
+        let context = world.handle();
+        let timeout = world.timeout();
+        let mut owned = false;
+        let owned = world.place(&mut owned);
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_context_commit_offsets_sync(context, timeout, owned) };
+        world.error(error);
+    }),
+    ("karafka_context_pause", |world| {
+        let context = world.handle();
+        let timeout = world.timeout();
+        let mut owned = false;
+        let owned = world.place(&mut owned);
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_context_pause(context, timeout, owned) };
+        world.error(error);
+    }),
+    ("karafka_context_resume", |world| {
+        let context = world.handle();
+        let mut owned = false;
+        let owned = world.place(&mut owned);
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_context_resume(context, owned) };
+        world.error(error);
+    }),
+    ("karafka_context_seek", |world| {
+        let context = world.handle();
+        let offset = world.input.integer();
+        let timeout = world.timeout();
+        let mut owned = false;
+        let owned = world.place(&mut owned);
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_context_seek(context, offset, timeout, owned) };
+        world.error(error);
+    }),
+    ("karafka_context_seek_to_time", |world| {
+        let context = world.handle();
+        let offset = world.input.integer();
+        let timeout = world.timeout();
+        let mut owned = false;
+        let owned = world.place(&mut owned);
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_context_seek_to_time(context, offset, timeout, owned) };
+        world.error(error);
+    }),
+    ("karafka_context_each", |world| {
+        let context = world.handle();
+        // SAFETY: any handle will do; without a function nothing is called.
+        let _ = unsafe { karafka_context_each(context, None, std::ptr::null_mut()) };
+    }),
+    ("karafka_batch_metadata", |world| {
+        let batch = world.handle();
+        let mut metadata = BatchMetadata::default();
+        let metadata = world.place(&mut metadata);
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_batch_metadata(batch, metadata) };
+        world.error(error);
+    }),
     ("karafka_context_fail", |world| {
         let context = world.handle();
         let class = world.text();

@@ -9,6 +9,7 @@ pub(super) type Destructor = Option<unsafe extern "C" fn(Data)>;
 pub(super) type Handler = Option<unsafe extern "C" fn(Handle, Handle, Data) -> u32>;
 pub(super) type Partitioner =
     Option<unsafe extern "C" fn(Handle, *const c_void, *mut *const u8, *mut usize, Data) -> u32>;
+pub(super) type Each = Option<unsafe extern "C" fn(*const c_void, Handle, Data) -> u32>;
 pub(super) type Callback = Option<unsafe extern "C" fn(Handle, *const c_void, Data)>;
 
 #[repr(C)]
@@ -37,6 +38,12 @@ pub(super) struct Record {
     pub(super) timestamp_ms: i64,
     pub(super) partition: i32,
     pub(super) reserved: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub(super) struct BatchMetadata {
+    pub(super) numbers: [i64; 9],
 }
 
 #[repr(C)]
@@ -94,6 +101,33 @@ unsafe extern "C" {
         timeout_ms: i64,
         owned: *mut bool,
     ) -> Handle;
+    pub(super) fn karafka_context_mark_as_consumed_with(
+        context: Handle,
+        index: usize,
+        metadata: *const u8,
+        metadata_length: usize,
+        owned: *mut bool,
+    ) -> Handle;
+    pub(super) fn karafka_context_store_offset_metadata(
+        context: Handle,
+        metadata: *const u8,
+        metadata_length: usize,
+        owned: *mut bool,
+    ) -> Handle;
+    pub(super) fn karafka_context_offset_metadata(context: Handle) -> Text;
+    pub(super) fn karafka_context_commit_offsets(context: Handle, owned: *mut bool) -> Handle;
+    pub(super) fn karafka_context_commit_offsets_sync(context: Handle, timeout_ms: i64, owned: *mut bool) -> Handle;
+    pub(super) fn karafka_context_pause(context: Handle, time_ms: i64, owned: *mut bool) -> Handle;
+    pub(super) fn karafka_context_resume(context: Handle, owned: *mut bool) -> Handle;
+    pub(super) fn karafka_context_seek(context: Handle, offset: i64, timeout_ms: i64, owned: *mut bool) -> Handle;
+    pub(super) fn karafka_context_seek_to_time(
+        context: Handle,
+        time_ms: i64,
+        timeout_ms: i64,
+        owned: *mut bool,
+    ) -> Handle;
+    pub(super) fn karafka_context_each(context: Handle, each: Each, data: Data) -> u32;
+    pub(super) fn karafka_batch_metadata(batch: Handle, metadata: *mut BatchMetadata) -> Handle;
     pub(super) fn karafka_context_fail(
         context: Handle,
         class: *const u8,
