@@ -115,6 +115,16 @@
 #define KARAFKA_ABI_VERSION 0
 
 /**
+ * `offset` of `karafka_context_seek`: the oldest message that is still there.
+ */
+#define KARAFKA_OFFSET_EARLIEST -2
+
+/**
+ * `offset` of `karafka_context_seek`: the end, only what arrives from now on.
+ */
+#define KARAFKA_OFFSET_LATEST -1
+
+/**
  * For `karafka_app_run`: SIGTERM, SIGINT and SIGQUIT stop the app, a second one ends the wait for running handlers; SIGTSTP has
  * it quiet, SIGCONT goes on; SIGTTIN writes what every worker does to the standard error stream.
  */
@@ -232,6 +242,35 @@ typedef uint32_t karafka_timestamp_kind_t;
 #endif // __cplusplus
 
 /**
+ * What a handler returns.
+ */
+enum karafka_result_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /**
+     * The messages are handled: they are marked as consumed, unless the topic's offsets are managed by hand.
+     */
+    KARAFKA_DONE = 0,
+    /**
+     * The handler failed: what it did not mark is tried again after the back-off. So does any value not listed here.
+     */
+    KARAFKA_FAILED = 1,
+    /**
+     * The completion that the handler took ends the job. Without one, the job has failed.
+     */
+    KARAFKA_LATER = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum karafka_result_t karafka_result_t;
+#else
+typedef uint32_t karafka_result_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
  * Where an app is in its life.
  */
 enum karafka_phase_t
@@ -269,35 +308,6 @@ enum karafka_phase_t
 typedef enum karafka_phase_t karafka_phase_t;
 #else
 typedef uint32_t karafka_phase_t;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
-
-/**
- * What a handler returns.
- */
-enum karafka_result_t
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : uint32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
-    /**
-     * The messages are handled: they are marked as consumed, unless the topic's offsets are managed by hand.
-     */
-    KARAFKA_DONE = 0,
-    /**
-     * The handler failed: what it did not mark is tried again after the back-off. So does any value not listed here.
-     */
-    KARAFKA_FAILED = 1,
-    /**
-     * The completion that the handler took ends the job. Without one, the job has failed.
-     */
-    KARAFKA_LATER = 2,
-};
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum karafka_result_t karafka_result_t;
-#else
-typedef uint32_t karafka_result_t;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
@@ -452,6 +462,62 @@ typedef struct karafka_header_t {
      */
     size_t value_length;
 } karafka_header_t;
+
+/**
+ * Handles one message of a batch, for `karafka_context_each`.
+ *
+ * Thread, and what may be called inside: as in the handler that called it.
+ *
+ * @param message The message.
+ * @param context The handler's.
+ * @param user_data As given to `karafka_context_each`.
+ * Returns: `KARAFKA_DONE`; everything else is a failure.
+ */
+typedef karafka_result_t (*karafka_each_t)(const struct karafka_message_t *message,
+                                           struct karafka_context_t *context,
+                                           void *user_data);
+
+/**
+ * What is known of a batch beside its messages, at the moment of asking. The struct's layout never changes.
+ */
+typedef struct karafka_batch_metadata_t {
+    /**
+     * The first message's offset.
+     */
+    int64_t first_offset;
+    /**
+     * The last message's offset.
+     */
+    int64_t last_offset;
+    /**
+     * How many messages there are.
+     */
+    uint64_t messages;
+    /**
+     * Bytes of their keys and payloads.
+     */
+    uint64_t bytes;
+    /**
+     * When the last message was made or appended: milliseconds since 1970-01-01 UTC; -1 without a timestamp.
+     */
+    int64_t created_ms;
+    /**
+     * When the batch was put together, in the same unit.
+     */
+    int64_t scheduled_ms;
+    /**
+     * How old the last message is, in milliseconds; -1 without a timestamp.
+     */
+    int64_t consumption_lag_ms;
+    /**
+     * How long ago the batch was put together, in milliseconds.
+     */
+    int64_t processing_lag_ms;
+    /**
+     * How many offsets lie behind the last message, as far as the last fetch told; -1 when none told it yet.
+     */
+    int64_t offset_lag;
+} karafka_batch_metadata_t;
 
 /**
  * Handles the messages of one job.
@@ -890,6 +956,133 @@ bool karafka_context_is_revoked(const struct karafka_context_t *context);
  * Returns: true for a value that is no context.
  */
 bool karafka_context_is_stopping(const struct karafka_context_t *context);
+
+/**
+ * Marks as `karafka_context_mark_as_consumed`, and stores a text with the offset, which whoever is assigned the partition
+ * next reads by `karafka_context_offset_metadata`. Which of several texts is stored is decided by
+ * `offset_metadata_strategy`. A text that does not fit into the 4096 bytes that brokers take is not stored, which a warning
+ * tells; it is never cut.
+ *
+ * @param index The message's index in the batch.
+ * @param metadata The text, UTF-8; an empty one is none.
+ * @param owned Gets whether the partition is still owned. May be NULL.
+ * Errors: `ARGUMENT`, also when the job has ended; `FORKED`.
+ */
+struct karafka_error_t *karafka_context_mark_as_consumed_with(struct karafka_context_t *context,
+                                                              size_t index,
+                                                              const char *metadata,
+                                                              size_t metadata_length,
+                                                              bool *owned);
+
+/**
+ * Stores a text with the offset from the next commit on, without marking anything.
+ *
+ * @param metadata The text, UTF-8; an empty one removes it.
+ * @param owned Gets whether the partition is still owned. May be NULL.
+ * Errors: `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_context_store_offset_metadata(struct karafka_context_t *context,
+                                                              const char *metadata,
+                                                              size_t metadata_length,
+                                                              bool *owned);
+
+/**
+ * The text that was stored with the partition's offset when it was assigned, or the last one given here since.
+ *
+ * Returns: UTF-8 text that ends with NUL, empty when there is none, and lives until the next call of this function for the
+ * same context or the context's end; NULL when the partition is no longer owned, and for a value that is no context.
+ */
+const char *karafka_context_offset_metadata(const struct karafka_context_t *context);
+
+/**
+ * Commits what is marked now instead of at the next `commit_interval`, and returns at once.
+ *
+ * @param owned Gets whether the partition is still owned. May be NULL.
+ * Errors: `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_context_commit_offsets(struct karafka_context_t *context, bool *owned);
+
+/**
+ * Commits what is marked, and returns when the broker has it: a fence before effects that must not happen twice. Blocks.
+ *
+ * @param timeout_ms Milliseconds; -1 for no limit.
+ * @param owned Gets whether the partition is still owned. May be NULL.
+ * Errors: `TIMEOUT` (retriable) when no broker answered in time; `STOPPED` when the app ended meanwhile; `ARGUMENT`,
+ * `FORKED`.
+ */
+struct karafka_error_t *karafka_context_commit_offsets_sync(struct karafka_context_t *context,
+                                                            int64_t timeout_ms,
+                                                            bool *owned);
+
+/**
+ * Hands out no more messages of the partition for a time, or until `karafka_context_resume`. Running calls go on, and nothing
+ * that was fetched is thrown away. What this call has not marked when it returns is not marked by returning: it comes again
+ * when the pause is over. A later pause takes the place of an earlier one; a pause ends with the ownership of the partition.
+ *
+ * @param time_ms Milliseconds; -1 for until resumed.
+ * @param owned Gets whether the partition is still owned; false means that nothing was paused. May be NULL.
+ * Errors: `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_context_pause(struct karafka_context_t *context,
+                                              int64_t time_ms,
+                                              bool *owned);
+
+/**
+ * Ends a pause, whoever paused.
+ *
+ * @param owned Gets whether the partition is still owned. May be NULL.
+ * Errors: `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_context_resume(struct karafka_context_t *context, bool *owned);
+
+/**
+ * Moves the partition: the next message that is handed out is at the target, forwards or backwards. Messages that wait are
+ * dropped; what running calls mark from then on does not count, nor what this call has not marked. The new position is
+ * committed, also where it lies below the old one. A target that the log does not hold is decided by `initial_offset`.
+ * Blocks where a broker is asked.
+ *
+ * @param offset The offset, `KARAFKA_OFFSET_EARLIEST` or `KARAFKA_OFFSET_LATEST`.
+ * @param timeout_ms Milliseconds; -1 for no limit.
+ * @param owned Gets whether the partition is still owned; false means that nothing was moved. May be NULL.
+ * Errors: after each of them the partition goes on where it was. `CONFIG` for what is no offset; `TIMEOUT` (retriable);
+ * `BROKER`; `STOPPED` when the app ended meanwhile; `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_context_seek(struct karafka_context_t *context,
+                                             int64_t offset,
+                                             int64_t timeout_ms,
+                                             bool *owned);
+
+/**
+ * Moves the partition to the first message that is not older than a time. Otherwise as `karafka_context_seek`.
+ *
+ * @param time_ms Milliseconds since 1970-01-01 UTC.
+ * Errors: as `karafka_context_seek`; `CONFIG` too for a time after the newest message, `UNSUPPORTED` on the embedded broker.
+ */
+struct karafka_error_t *karafka_context_seek_to_time(struct karafka_context_t *context,
+                                                     int64_t time_ms,
+                                                     int64_t timeout_ms,
+                                                     bool *owned);
+
+/**
+ * Calls a function with one message of the batch after the other, and marks each when it returned `KARAFKA_DONE`. Ends with
+ * the first that fails: only its message and those behind it are tried again. Ends early, too, when the partition is lost.
+ *
+ * @param each The function.
+ * @param user_data Handed to it.
+ * Returns: what the handler is to return: `KARAFKA_DONE` or `KARAFKA_FAILED`, the latter for wrong arguments, too.
+ */
+karafka_result_t karafka_context_each(struct karafka_context_t *context,
+                                      karafka_each_t each,
+                                      void *user_data);
+
+/**
+ * Offsets, sizes, times and lags of a batch, as of now.
+ *
+ * @param metadata Gets them.
+ * Errors: `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_batch_metadata(const struct karafka_batch_t *batch,
+                                               struct karafka_batch_metadata_t *metadata);
 
 /**
  * Ends the job with success: its messages are marked as consumed, unless the topic's offsets are managed by hand.
