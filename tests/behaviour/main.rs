@@ -36,6 +36,7 @@ mod known_defects_of_librdkafka_do_no_harm;
 mod one_instance_id_twice_ends_the_older_one;
 mod signals_are_obeyed_to_the_exit_code;
 mod statistics_tell_of_assigned_partitions_only;
+mod what_refuses_a_client_is_told_in_every_language;
 mod what_refuses_a_client_is_told_within_ten_seconds;
 
 // How an app reads: groups, connections, clusters.

@@ -38,7 +38,11 @@ fn options() -> Options {
     let mut options = Options::default();
     for argument in std::env::args().skip(1) {
         let (name, text) = argument.split_once('=').expect("options are name=value");
-        let value = text.parse().map_or_else(|_| Value::from(text), Value::Integer);
+        let value = match text {
+            "true" => Value::Bool(true),
+            "false" => Value::Bool(false),
+            _ => text.parse().map_or_else(|_| Value::from(text), Value::Integer),
+        };
         match name.split_once('.') {
             Some(("app", name)) => options.app.push((name.to_owned(), value)),
             Some(("topic", name)) => options.of_topic.push((name.to_owned(), value)),

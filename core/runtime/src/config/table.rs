@@ -269,13 +269,13 @@ options! {
         for "queued.max.messages.kbytes" "queued.min.messages", also "memory_budget" "memory_limit" "max_memory";
 
     /// How often `statistics.emitted` tells how the app and its clients do. 0 is never, unless somebody names that event in
-    /// a subscription before the start: then it is every 5 seconds. See [statistics](statistics.md).
+    /// a subscription before the start: then it is every 5 seconds. See [statistics](options/statistics.md).
     statistics_interval: Duration = Duration::ZERO, time(0, HOUR),
         for "statistics.interval.ms", also "stats_interval" "metrics_interval";
 
     /// Whether and how log lines are written to the standard error stream, from the start on, once for the whole process:
     /// `off`, `text` or `json`. A Rust program that collects `tracing` itself needs none of them. See
-    /// [logging](logging.md).
+    /// [logging](options/logging.md).
     log_format: LogFormat = LogFormat::Off, choice(LogFormat::WORDS), also "log" "logger" "logging";
 
     /// The least important log lines that `log_format` writes.

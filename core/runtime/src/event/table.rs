@@ -133,7 +133,7 @@ macro_rules! name {
 }
 
 pub(super) const STATISTICS: &str = "statistics.emitted";
-const STATISTICS_DOC: &str = "How the app and its clients do, every `statistics_interval`; see [statistics](statistics.md). Naming \
+const STATISTICS_DOC: &str = "How the app and its clients do, every `statistics_interval`; see [statistics](options/statistics.md). Naming \
 it in a subscription before the start switches statistics on, every 5 seconds unless the option says otherwise.";
 const AFTER_PHASES: usize = Number::Phase as usize + Phase::ALL.len();
 
