@@ -29,7 +29,8 @@ static void must(karafka_error_t *error) {
 static karafka_result_t hang(const karafka_batch_t *batch, karafka_context_t *context, void *data) {
     (void)batch, (void)context, (void)data;
     puts("handling"), fflush(stdout);
-    for (;;) pause();
+    while (pause() != 0) continue;
+    return KARAFKA_DONE;
 }
 static void *tell(void *events) {
     karafka_event_t *event;
@@ -110,7 +111,9 @@ fn built() -> &'static Built {
         let debug = Path::new(env!("CARGO_BIN_EXE_member")).parent().unwrap();
         let stage = debug.parent().unwrap().join("behaviour");
         let flags = std::env::var("CARGO_FLAGS").unwrap_or_else(|_| "--no-default-features --features system-ssl".into());
-        let script = r#"set -eu; cd "$0"; PYO3_BUILD_EXTENSION_MODULE=1 cargo build -q --locked -p karafka-ffi -p libkarafka -p libkarafka-python $4
+        let script = r#"set -eu; cd "$0"; export PYO3_BUILD_EXTENSION_MODULE=1
+            # One package at a time: together they would have other features, and be built anew.
+            for package in karafka-ffi libkarafka libkarafka-python; do cargo build -q --locked -p $package $4; done
             rm -rf "$2" && mkdir -p "$2/ruby" "$2/python" && cp -r bindings/python/libkarafka "$2/python/"
             cp "$1/liblibkarafka.so" "$2/ruby/libkarafka.so" && cp "$1/lib_native.so" "$2/python/libkarafka/_native.abi3.so"
             ln -sf "$1/libkarafka.so" "$2/libkarafka.so.0"
@@ -132,7 +135,11 @@ fn program(language: &str, words: &[&str]) -> Program {
         "c" => Command::new(stage.join("program")),
         "ruby" => {
             let mut ruby = Command::new("ruby");
-            ruby.arg("-I").arg(stage.join("ruby")).arg("-I").arg(root.join("bindings/ruby/lib")).args(["-e", RUBY, "--"]);
+            ruby.arg("-I")
+                .arg(stage.join("ruby"))
+                .arg("-I")
+                .arg(root.join("bindings/ruby/lib"))
+                .args(["-e", RUBY, "--"]);
             ruby
         }
         _ => {

@@ -22,14 +22,14 @@ impl Interest {
     pub(super) fn read(names: &[impl AsRef<str>]) -> Result<Self> {
         let mut bits = 0;
         for name in names.iter().map(AsRef::as_ref) {
-            let named = Self::of(|spec| spec.is_named_by(name));
-            if named.0 == 0 {
+            let found = Self::of(|spec| spec.is_named_by(name));
+            if found.0 == 0 {
                 let shown: String = name.chars().take(100).flat_map(char::escape_debug).collect();
                 let near = nearest(name).map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));
                 let message = format!("there is no event \"{shown}\"{near}");
                 return Err(Error::new(ErrorKind::Config, "subscribe", message));
             }
-            bits |= named.0;
+            bits |= found.0;
         }
         Ok(Self(bits))
     }
