@@ -307,3 +307,24 @@ fn options_that_contradict_each_other_are_refused() {
         World::new("embedded://refused").read("^a", TopicConfig { assign: "all".to_owned(), ..TopicConfig::default() });
     assert!(pattern.unwrap_err().to_string().contains("pattern"));
 }
+
+/// Topics that a pattern finds while several connections and segments read are neither read twice nor left out.
+#[test]
+fn a_pattern_with_several_connections_and_segments_reads_each_record_once() {
+    let world = World::new("embedded://together");
+    create(world.broker, "orders-eu", 4);
+    let config = TopicConfig { multiplexing_max: 2, parallel_segments_count: 2, ..TopicConfig::default() };
+    world.read("^orders-.*", config).unwrap();
+    world.app.start().unwrap();
+    produce(world.broker, "orders-eu", 4);
+    world.seen.wait(4);
+    create(world.broker, "orders-us", 4);
+    produce(world.broker, "orders-us", 4);
+    world.seen.wait(8);
+    let mut handled: Vec<_> = world.stop().into_iter().map(|(_, topic, payload)| (topic, payload)).collect();
+    handled.sort_unstable();
+    let expected = ["orders-eu", "orders-us"]
+        .into_iter()
+        .flat_map(|topic| (0..4).map(move |partition: i32| (topic.to_owned(), partition.to_string())));
+    assert_eq!(handled, expected.collect::<Vec<_>>());
+}
