@@ -47,3 +47,6 @@ mod groups_and_clusters_share_one_app;
 mod partitions_can_be_read_without_the_group;
 mod segments_share_a_topic_by_key;
 mod static_members_keep_their_partitions;
+
+// What a handler does to the position of its partition.
+mod a_seek_that_fails_skips_nothing_and_one_that_succeeds_lands;
