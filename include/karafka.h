@@ -565,6 +565,64 @@ typedef karafka_result_t (*karafka_partitioner_t)(const struct karafka_batch_t *
                                                   void *user_data);
 
 /**
+ * A virtual partition that waits for its turn. Gone when the call ends.
+ */
+typedef struct karafka_candidate_t {
+    /**
+     * The topic's name, not ended by a zero.
+     */
+    const char *topic;
+    /**
+     * Its length in bytes.
+     */
+    size_t topic_length;
+    /**
+     * Its name inside the partition.
+     */
+    uint64_t virtual_partition;
+    /**
+     * How long its partition has waited for its turn, in nanoseconds.
+     */
+    uint64_t waited_ns;
+    /**
+     * What a message of the topic takes, in nanoseconds; 0 while nothing was measured.
+     */
+    uint64_t cost_ns;
+    /**
+     * The partition's number.
+     */
+    int32_t partition;
+    /**
+     * The topic's `priority`.
+     */
+    int32_t priority;
+    /**
+     * How many of its messages wait.
+     */
+    uint32_t messages;
+} karafka_candidate_t;
+
+/**
+ * Decides whose turn it is when more work waits than may run at once.
+ *
+ * Thread: one of the library's for this alone, one call at a time. Nobody waits for it but for a few milliseconds. Inside, what
+ * may be called in handlers may be.
+ *
+ * @param candidates Who waits, in no order.
+ * @param count How many.
+ * @param order Where to write places in `candidates`, the best one first; room for `count` of them. Candidates that are not
+ *   named come later.
+ * @param chosen Where to write how many were named; 0 before.
+ * @param user_data As given with the function.
+ * Returns: `KARAFKA_DONE`; everything else is a failure, which an event reports.
+ */
+typedef karafka_result_t (*karafka_scheduler_t)(const struct karafka_candidate_t *candidates,
+                                                size_t count,
+                                                uint32_t *order,
+                                                size_t *chosen,
+                                                void *user_data);
+
+/**
  * A record to produce; begin with `KARAFKA_RECORD_INIT` and set what is wanted. Everything it points to is copied by the call.
  */
 typedef struct karafka_record_t {
@@ -1265,6 +1323,21 @@ struct karafka_error_t *karafka_topic_set_partitioner(struct karafka_topic_t *to
                                                       karafka_partitioner_t partitioner,
                                                       void *user_data,
                                                       karafka_destructor_t destructor);
+
+/**
+ * Has a function decide whose turn it is when more work waits than may run at once, before the app is started. It is advice: the
+ * app's `scheduling` decides while there is no answer within 5 milliseconds, for a second after a failure, and for one call in
+ * sixteen.
+ *
+ * @param scheduler See `karafka_scheduler_t`.
+ * @param user_data Handed to the function. Belongs to the app from now on, also when this call fails.
+ * @param destructor Frees `user_data`, once; may be NULL.
+ * Errors: `CONFIG` when there is one already; `STOPPED` once the app was started; `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_app_set_scheduler(struct karafka_app_t *app,
+                                                  karafka_scheduler_t scheduler,
+                                                  void *user_data,
+                                                  karafka_destructor_t destructor);
 
 /**
  * Subscribes to an app's events from now on; before the start, to miss none.

@@ -24,6 +24,7 @@ mod message;
 mod position;
 mod producer;
 mod registry;
+mod scheduler;
 mod text;
 mod topic;
 mod version;

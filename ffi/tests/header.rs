@@ -19,6 +19,7 @@ const FILES: [&str; 13] = [
     "handler",
     "app",
     "topic",
+    "scheduler",
     "event",
     "producer",
 ];

@@ -25,6 +25,7 @@ from .event import Event, Listener, Listeners, log
 from .handler import Handler, examine
 from .latch import Latch
 from .loop import Bridge, on_open
+from .scheduler import serve
 from .signals import end_process, obedience
 
 _log = logging.getLogger("libkarafka")
@@ -54,6 +55,8 @@ class App:
         self._latch = Latch()
         self._outcome: BaseException | None = None
         self._process = os.getpid()
+        self._questions: _native.Questions | None = None
+        self._choose: Callable[..., Any] | None = None
         self._is_started = False
         self._is_terminated = False
 
@@ -97,6 +100,16 @@ class App:
             return function
 
         return register
+
+    def scheduler(self, function: Function) -> Function:
+        """Has the decorated function decide whose turn it is when more work waits than may run at once.
+
+        It gets a list of ``Candidate`` and returns them, or some of them, the best one first. It is called on a thread of its
+        own; nobody waits for it but for a few milliseconds. What it raises is an event, and the app goes on without it.
+        """
+        self._questions = self._native.lend_scheduler()
+        self._choose = function
+        return function
 
     @overload
     def on(self, name: str, function: None = None) -> Callable[[Function], Function]: ...
@@ -235,6 +248,8 @@ class App:
         # The interpreter waits for threads that are no daemons before it runs what stops the app.
         self._host = threading.Thread(target=self._serve, args=(events, bridge), name="karafka-host", daemon=True)
         self._is_started = True
+        if self._questions is not None and self._choose is not None:
+            serve(self._questions, self._choose)
         self._listeners.start()
         try:
             self._host.start()

@@ -7,6 +7,7 @@ use crate::error::OrRaise;
 use crate::event::{self, Events};
 use crate::handler::{Handler, Handlers};
 use crate::job::Job;
+use crate::scheduler::Waiting;
 use crate::settings::settings;
 use crate::slots::Slots;
 use karafka::{AppConfig, SeatKind, Signal, TopicConfig, Work};
@@ -55,6 +56,11 @@ impl App {
         let config = config.or_raise(py)?;
         let seats = if is_async { SeatKind::Slot } else { SeatKind::Thread };
         self.inner.add_topic(name, config, Work::Host, seats).or_raise(py)
+    }
+
+    /// Lets a Python thread decide whose turn it is.
+    fn lend_scheduler(&self, py: Python<'_>) -> PyResult<Waiting> {
+        self.inner.lend_scheduler().map(Waiting::new).or_raise(py)
     }
 
     /// Subscribes to events of these names; to all but those of single calls without names.

@@ -21,6 +21,7 @@ mod kept;
 mod message;
 mod producer;
 mod record;
+mod scheduler;
 mod settings;
 mod slots;
 

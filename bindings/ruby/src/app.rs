@@ -6,6 +6,7 @@ use crate::config::settings;
 use crate::error::{Raise, exception};
 use crate::event::{self, Subscription};
 use crate::handle::Handle;
+use crate::scheduler::Waiting;
 use crate::wait::{Slot, deadline, interruptible, seconds};
 use crate::waste::Waste;
 use crate::worker;
@@ -111,6 +112,10 @@ impl App {
     }
 
     /// Subscribes to events of these names; to all but those of single calls without names.
+    fn lend_scheduler(ruby: &Ruby, this: &Self) -> Result<Waiting, Error> {
+        Ok(Waiting::new(this.get(ruby, "set a scheduler")?.lend_scheduler().or_raise(ruby)?))
+    }
+
     fn events(ruby: &Ruby, this: &Self, names: Option<Vec<String>>) -> Result<Subscription, Error> {
         let app = this.get(ruby, "subscribe to events")?;
         let events = names.map_or_else(|| Ok(app.events()), |names| app.events_of(&names));
@@ -130,6 +135,7 @@ pub fn define(ruby: &Ruby, native: RModule) -> Result<(), Error> {
     App::class(ruby);
     class.define_singleton_method("new", function!(App::new, 1))?;
     class.define_method("add_topic", method!(App::add_topic, 2))?;
+    class.define_method("lend_scheduler", method!(App::lend_scheduler, 0))?;
     class.define_method("concurrency", method!(App::concurrency, 0))?;
     class.define_method("phase", method!(App::phase, 0))?;
     class.define_method("start", method!(App::start, 0))?;

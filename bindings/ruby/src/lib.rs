@@ -17,6 +17,7 @@ mod handle;
 mod message;
 mod messages;
 mod producer;
+mod scheduler;
 mod wait;
 mod waste;
 mod worker;
@@ -36,6 +37,7 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
     config::define(native)?;
     event::define(ruby, native)?;
     app::define(ruby, native)?;
+    scheduler::define(ruby, native)?;
     messages::define(ruby, module, native)?;
     producer::define(ruby, module, native)?;
     embedded::define(ruby, module)

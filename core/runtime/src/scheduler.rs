@@ -12,7 +12,7 @@ use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A virtual partition that waits for its turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,17 +129,35 @@ impl Questions {
     pub fn next(&self) -> Asked {
         let mut state = self.state.lock();
         loop {
-            if state.closed {
-                return Asked::Closed;
-            }
-            if std::mem::take(&mut state.interrupted) {
-                return Asked::Interrupted;
-            }
-            if let Some(question) = state.waiting.pop_front() {
-                return Asked::Question(question);
+            if let Some(asked) = Self::look(&mut state) {
+                return asked;
             }
             self.changed.wait(&mut state);
         }
+    }
+
+    /// [`Self::next`] for at most so long; `None` when nothing came.
+    pub fn next_within(&self, timeout: Duration) -> Option<Asked> {
+        let deadline = Instant::now() + timeout;
+        let mut state = self.state.lock();
+        loop {
+            if let Some(asked) = Self::look(&mut state) {
+                return Some(asked);
+            }
+            if self.changed.wait_until(&mut state, deadline).timed_out() {
+                return Self::look(&mut state);
+            }
+        }
+    }
+
+    fn look(state: &mut State) -> Option<Asked> {
+        if state.closed {
+            return Some(Asked::Closed);
+        }
+        if std::mem::take(&mut state.interrupted) {
+            return Some(Asked::Interrupted);
+        }
+        state.waiting.pop_front().map(Asked::Question)
     }
 
     /// Makes the running or the next [`Questions::next`] return [`Asked::Interrupted`].

@@ -97,6 +97,7 @@ module LibKarafka
     # Raises ConfigError when there is no topic, StoppedError when it was started before.
     def start
       @native.start
+      @scheduler&.start
       Exit.watch(self)
       @subscribers.start
       @workers.add(@native.concurrency)
@@ -169,6 +170,16 @@ module LibKarafka
     # Changes how many calls run at once.
     def resize(concurrency)
       @workers.add(@native.resize(concurrency))
+      self
+    end
+
+    # Has the block decide whose turn it is when more work waits than may run at once, before #start. It gets an array of
+    # Candidate and returns them, or some of them, the best one first. It is called on a thread of its own; nobody waits for it
+    # but for a few milliseconds. What it raises is an event, and the app goes on without it.
+    def scheduler(&block)
+      raise ArgumentError, "a block is needed" unless block
+
+      @scheduler = Scheduler.new(@native.lend_scheduler, block)
       self
     end
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant as Clock};
 
 use karafka_engine::{
     Action, AssignmentId, Engine, EngineOptions, Extent, Instant, Job, Outcome, PoolId, Record, Start, TopicOptions,
-    VirtualPartitions,
+    UniqueBy, VirtualPartitions,
 };
 
 /// Messages the poller reads at once, and most of what a job holds.
@@ -118,6 +118,22 @@ impl Poller {
         (jobs, began.elapsed())
     }
 
+    /// Reads so many rounds of one partition, then runs all that has gathered. Returns how many jobs that took, and the time
+    /// from the first hand-out to the last end.
+    pub fn backlog(&mut self, rounds: usize) -> (u64, Duration) {
+        for _ in 0..rounds {
+            self.fetch(0, ROUND);
+            self.deliver(0);
+        }
+        let began = Clock::now();
+        let mut jobs = 0;
+        while let Some(job) = self.next_job() {
+            self.complete(job);
+            jobs += 1;
+        }
+        (jobs, began.elapsed())
+    }
+
     /// Rounds of a poller whose partitions have more than can be read: all of them are read as far as there is room, then
     /// the seats get jobs, and the oldest half of these ends. Returns how many messages were handled, and the time.
     pub fn pass(&mut self, out: &mut VecDeque<Job<Message>>) -> (u64, Duration) {
@@ -166,6 +182,20 @@ impl Poller {
 pub fn by_key(options: &mut TopicOptions) {
     options.virtual_partitions = VirtualPartitions::ByKey;
     options.virtual_partitions_per_job = ROUND as u32;
+}
+
+/// [`job_each`] with room for a backlog, told everything about turns that a topic can be told.
+pub fn job_each_with_turns(options: &mut TopicOptions) {
+    backlogged(options);
+    options.priority = 7;
+    options.max_concurrency = 1;
+    options.unique_by = UniqueBy::Key;
+}
+
+/// [`job_each`] with room for a backlog.
+pub fn backlogged(options: &mut TopicOptions) {
+    job_each(options);
+    options.window = 1_000_000;
 }
 
 /// Virtual partitions by key, one message a job.

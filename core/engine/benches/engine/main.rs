@@ -2,7 +2,8 @@
 //!
 //! Every figure is the time of one thing: a message from its delivery to the end of its job, in batches of 1,000
 //! (`message/…`); one mark (`mark`, `mark_prefix`); a job of one message, with all that is done for the message (`job/…`).
-//! The number in a name is that of the virtual partitions. `message/ahead_…` are five partitions with a backlog, read as
+//! The number in a name is that of the virtual partitions; `job/…_of_200000` are jobs while so many messages wait, with
+//! `_turns` under a priority, a limit and unique keys. `message/ahead_…` are five partitions with a backlog, read as
 //! far as the engine allows: what reading ahead costs in caches shows there.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use criterion::{Bencher, Criterion, criterion_group, criterion_main};
 use karafka_engine::{Extent, TopicOptions};
-use load::{Poller, by_key, job_each};
+use load::{Poller, backlogged, by_key, job_each, job_each_with_turns};
 
 /// The time of `wanted` things, when they are made many at a time.
 fn of_many(wanted: u64, mut some: impl FnMut() -> (u64, Duration)) -> Duration {
@@ -56,6 +57,12 @@ fn jobs(bencher: &mut Bencher<'_>, keys: u64) {
     bencher.iter_custom(|wanted| of_many(wanted, || poller.round()));
 }
 
+/// Jobs of one message, out of 200,000 that wait in 1,000 virtual partitions.
+fn backlog(bencher: &mut Bencher<'_>, configure: fn(&mut TopicOptions)) {
+    let mut poller = Poller::new(1, 1, 1_000, configure);
+    bencher.iter_custom(|wanted| of_many(wanted, || poller.backlog(200)));
+}
+
 fn engine(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("message");
     group.bench_function("off", |bencher| messages(bencher, 1_000, |_| ()));
@@ -69,6 +76,8 @@ fn engine(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("job");
     group.bench_function("1", |bencher| jobs(bencher, 1));
     group.bench_function("1000", |bencher| jobs(bencher, 1_000));
+    group.bench_function("1000_of_200000", |bencher| backlog(bencher, backlogged));
+    group.bench_function("1000_of_200000_turns", |bencher| backlog(bencher, job_each_with_turns));
     group.finish();
 }
 
