@@ -281,3 +281,22 @@ fn the_log_tells_what_happens_and_no_payload_key_or_secret() {
         }
     }
 }
+
+#[test]
+fn pauses_and_their_end_are_told() {
+    let topic = topic();
+    produce(&topic, 1);
+    let (app, calls, gate) = gated(config(&topic), &topic);
+    let events = app.events_of(&["client.*"]).unwrap();
+    app.start().unwrap();
+    let context = calls.recv_timeout(PATIENCE).unwrap();
+    assert!(context.pause(Some(Duration::from_secs(60))));
+    let Event::Paused { partition, pause: Some(pause), .. } = next(&events, "client.pause") else { panic!() };
+    assert!(partition == 0 && pause > Duration::from_secs(50), "{pause:?}");
+    assert!(context.pause(None));
+    assert!(matches!(next(&events, "client.pause"), Event::Paused { pause: None, .. }));
+    assert!(context.resume());
+    next(&events, "client.resume");
+    drop(gate);
+    end(&app);
+}

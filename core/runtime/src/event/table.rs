@@ -239,6 +239,28 @@ events! {
         lost: bool,
     }
 
+    /// A handler paused its partition.
+    Paused = "client.pause", Usual {
+        /// The consumer group.
+        group: Arc<str>,
+        /// The topic's name.
+        topic: Arc<str>,
+        /// The partition's number.
+        partition: i32,
+        /// For how long; without it until a handler resumes it.
+        pause: Option<Duration>,
+    }
+
+    /// A handler resumed its partition.
+    Resumed = "client.resume", Usual {
+        /// The consumer group.
+        group: Arc<str>,
+        /// The topic's name.
+        topic: Arc<str>,
+        /// The partition's number.
+        partition: i32,
+    }
+
     /// A connection to a consumer group came, where `multiplexing` lets their number change.
     ConnectionRunning = "connection.listener.running", Usual {
         /// The consumer group.

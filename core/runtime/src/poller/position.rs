@@ -5,10 +5,12 @@
 //! fails ends it, and nothing has changed.
 
 use super::Poller;
+use crate::event::Event;
 use crate::native::{describe, kind_of};
 use crate::position::{Ask, SeekTo};
 use crate::{Error, ErrorKind, embedded};
 use karafka_engine::{AssignmentId, JobId};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -24,6 +26,14 @@ pub(super) struct Seeking {
 
 impl Poller {
     pub(super) fn pause(&mut self, job: JobId, assignment: AssignmentId, until: Option<Instant>) {
+        if let Some(partition) = self.partitions.get(&assignment) {
+            self.shared.publisher.publish(&Event::Paused {
+                group: Arc::clone(&partition.assignment.group),
+                topic: Arc::clone(&partition.assignment.topic),
+                partition: partition.assignment.partition,
+                pause: until.map(|until| until.saturating_duration_since(Instant::now())),
+            });
+        }
         let until = until.map(|until| self.at(until));
         self.engine.pause_from(job, until);
         // Also when the job has ended meanwhile.
@@ -31,6 +41,13 @@ impl Poller {
     }
 
     pub(super) fn resume(&mut self, job: JobId, assignment: AssignmentId) {
+        if let Some(partition) = self.partitions.get(&assignment) {
+            self.shared.publisher.publish(&Event::Resumed {
+                group: Arc::clone(&partition.assignment.group),
+                topic: Arc::clone(&partition.assignment.topic),
+                partition: partition.assignment.partition,
+            });
+        }
         self.engine.resume_from(job);
         self.engine.resume(assignment);
     }
