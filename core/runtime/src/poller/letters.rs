@@ -228,13 +228,13 @@ fn send(
         producer
     };
     let key = (cluster.brokers.clone(), Arc::clone(&given.target));
-    let count = match partitions.get(&key).filter(|(_, asked)| asked.elapsed() < BELIEVED) {
-        Some((count, _)) => *count,
-        None => {
-            let count = producer.partition_count(&given.target, PATIENCE_MS)?;
-            partitions.insert(key, (count, Instant::now()));
-            count
-        }
+    let known = partitions.get(&key).filter(|(_, asked)| asked.elapsed() < BELIEVED).map(|(count, _)| *count);
+    let count = if let Some(count) = known {
+        count
+    } else {
+        let count = producer.partition_count(&given.target, PATIENCE_MS)?;
+        partitions.insert(key, (count, Instant::now()));
+        count
     };
     let held = message.lock();
     let Some(original) = held.as_ref() else { return Ok(()) };
