@@ -49,4 +49,5 @@ mod segments_share_a_topic_by_key;
 mod static_members_keep_their_partitions;
 
 // What a handler does to the position of its partition.
+mod a_lost_partition_refuses_marks_with_all_workers_busy;
 mod a_seek_that_fails_skips_nothing_and_one_that_succeeds_lands;
