@@ -32,6 +32,7 @@ int main(void) {
     FIELD(karafka_message_t, index, 56);
     FIELD(karafka_message_t, timestamp_kind, 60);
 
+    SIZE(karafka_candidate_t, 56);
     SIZE(karafka_header_t, 32);
     FIELD(karafka_header_t, name, 0);
     FIELD(karafka_header_t, name_length, 8);

@@ -4,7 +4,7 @@
 
 #[allow(clippy::wildcard_imports, reason = "all of the ABI")]
 use super::functions::*;
-use super::{World, delivered, handler, partitioner, read};
+use super::{World, delivered, handler, partitioner, read, scheduler};
 
 type Call = fn(&mut World<'_>);
 
@@ -650,6 +650,14 @@ pub(super) const CALLS: &[(&str, Call)] = &[
         let (data, destructor) = world.user_data();
         // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
         let error = unsafe { karafka_topic_set_unique_by(topic, partitioner, data, destructor) };
+        world.error(error);
+    }),
+    ("karafka_app_set_scheduler", |world| {
+        let app = world.handle();
+        let scheduler: Scheduler = (world.input.byte() != 0xff).then_some(scheduler);
+        let (data, destructor) = world.user_data();
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_app_set_scheduler(app, scheduler, data, destructor) };
         world.error(error);
     }),
 ];

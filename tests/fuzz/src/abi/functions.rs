@@ -7,6 +7,7 @@ pub(super) type Text = *const c_char;
 pub(super) type Data = *mut c_void;
 pub(super) type Destructor = Option<unsafe extern "C" fn(Data)>;
 pub(super) type Handler = Option<unsafe extern "C" fn(Handle, Handle, Data) -> u32>;
+pub(super) type Scheduler = Option<unsafe extern "C" fn(*const c_void, usize, *mut u32, *mut usize, Data) -> u32>;
 pub(super) type Partitioner =
     Option<unsafe extern "C" fn(Handle, *const c_void, *mut *const u8, *mut usize, Data) -> u32>;
 pub(super) type Each = Option<unsafe extern "C" fn(*const c_void, Handle, Data) -> u32>;
@@ -184,6 +185,12 @@ unsafe extern "C" {
     pub(super) fn karafka_topic_set_partitioner(
         topic: Handle,
         partitioner: Partitioner,
+        data: Data,
+        destructor: Destructor,
+    ) -> Handle;
+    pub(super) fn karafka_app_set_scheduler(
+        app: Handle,
+        scheduler: Scheduler,
         data: Data,
         destructor: Destructor,
     ) -> Handle;

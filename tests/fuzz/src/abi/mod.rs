@@ -260,6 +260,21 @@ unsafe extern "C" fn handler(batch: Handle, context: Handle, data: *mut c_void) 
     data.addr() as u32 % 4
 }
 
+unsafe extern "C" fn scheduler(
+    _candidates: *const c_void,
+    count: usize,
+    order: *mut u32,
+    chosen: *mut usize,
+    data: *mut c_void,
+) -> u32 {
+    // SAFETY: the library gives room for `count` numbers, which are more than none, and a place.
+    unsafe {
+        order.write(data.addr() as u32);
+        chosen.write(count.min(1));
+    }
+    data.addr() as u32 / 100
+}
+
 unsafe extern "C" fn partitioner(
     _batch: Handle,
     _message: *const c_void,
