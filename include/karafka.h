@@ -1338,6 +1338,17 @@ struct karafka_error_t *karafka_app_set_scheduler(struct karafka_app_t *app,
                                                   karafka_scheduler_t scheduler,
                                                   void *user_data,
                                                   karafka_destructor_t destructor);
+ * Gives a topic its strategy, before the app is started: for topics with `dead_letter_queue_strategy` set to true.
+ *
+ * @param strategy Called on the app's worker threads; see `karafka_strategy_t`.
+ * @param user_data Handed to the strategy. Belongs to the app from now on, also when this call fails.
+ * @param destructor Frees `user_data`, once; may be NULL.
+ * Errors: `STOPPED` once the app was started; `ARGUMENT`, also when there is a strategy already; `FORKED`.
+ */
+struct karafka_error_t *karafka_topic_set_strategy(struct karafka_topic_t *topic,
+                                                   karafka_strategy_t strategy,
+                                                   void *user_data,
+                                                   karafka_destructor_t destructor);
 
 /**
  * Subscribes to an app's events from now on; before the start, to miss none.

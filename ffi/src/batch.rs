@@ -10,7 +10,7 @@ use crate::message::{self, karafka_header_t, karafka_message_t};
 use crate::registry::{Pinned, Registry};
 use crate::text::Out;
 use parking_lot::Mutex;
-use runtime::{Batch, Failure, Job};
+use runtime::{Batch, Failure, Job, Verdict};
 use std::collections::BTreeMap;
 use std::ffi::{CString, c_char};
 use std::sync::OnceLock;
@@ -56,6 +56,8 @@ pub(crate) struct CallObject {
     /// The job, until it ends.
     pub(crate) job: Mutex<Option<Job>>,
     pub(crate) failure: Mutex<Option<Failure>>,
+    /// What the handler said is to happen if it fails.
+    pub(crate) verdict: Mutex<Verdict>,
     pub(crate) deferred: AtomicBool,
     holds: AtomicU32,
 }
@@ -76,6 +78,7 @@ impl CallObject {
             metadata: Mutex::new(CString::default()),
             job: Mutex::new(Some(job)),
             failure: Mutex::new(None),
+            verdict: Mutex::new(Verdict::Unsaid),
             deferred: AtomicBool::new(false),
             holds: AtomicU32::new(JOB),
         }

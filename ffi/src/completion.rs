@@ -9,7 +9,7 @@ use crate::error::{Fault, karafka_error_t};
 use crate::handle::{self, handle};
 use crate::registry::Pinned;
 use parking_lot::Mutex;
-use runtime::{Failure, Job};
+use runtime::{Failure, Job, Verdict};
 use std::ffi::c_char;
 
 /// The duty to end a job, taken by `karafka_context_defer`.
@@ -38,9 +38,10 @@ impl CompletionObject {
     }
 
     /// Ends the job if nobody has yet.
-    fn end(&self, end: impl FnOnce(Job, Option<Failure>)) -> bool {
-        let open = self.open.lock().take();
-        open.is_some_and(|open| end_call(open.batch, open.call, end))
+    fn end(&self, end: impl FnOnce(Job, Verdict)) -> bool {
+        let Some(open) = self.open.lock().take() else { return false };
+        let verdict = open.call.verdict.lock().clone();
+        end_call(open.batch, open.call, |job, _| end(job, verdict))
     }
 }
 
@@ -50,7 +51,7 @@ impl Drop for CompletionObject {
     }
 }
 
-fn complete(completion: *mut karafka_completion_t, end: impl FnOnce(Job, Option<Failure>)) -> Result<(), Fault> {
+fn complete(completion: *mut karafka_completion_t, end: impl FnOnce(Job, Verdict)) -> Result<(), Fault> {
     if handle::get(completion.cast_const())?.end(end) {
         return Ok(());
     }
@@ -81,7 +82,7 @@ pub unsafe extern "C" fn karafka_completion_fail(
     fallible("karafka_completion_fail", || {
         // SAFETY: the header asks for pointers with their lengths.
         let failure = unsafe { failure(error_class, error_class_length, message, message_length)? };
-        complete(completion, |job, _| job.fail(failure))
+        complete(completion, |job, verdict| job.fail(failure.says(verdict)))
     })
 }
 

@@ -8,7 +8,8 @@ use crate::batch::{CallObject, end_call, karafka_batch_t, karafka_context_t};
 use crate::handle;
 use crate::message::karafka_message_t;
 use crate::text::UserData;
-use runtime::{Failure, Job, JobKind, Next, Seat};
+use crate::verdict::{Strategy, earlier};
+use runtime::{Failure, Job, JobKind, Next, Seat, Verdict};
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::ptr;
@@ -94,6 +95,7 @@ pub(crate) struct Route {
     partitioner: OnceLock<Partitioner>,
     /// What no two messages may have in common that are handled at once.
     unique_by: OnceLock<Partitioner>,
+    pub(crate) strategy: OnceLock<Strategy>,
 }
 
 struct Partitioner {
@@ -116,7 +118,13 @@ impl Route {
         // SAFETY: the types differ in what they return only, and a `repr(u32)` enum is returned as a `u32` is. As a number,
         // every value that C may return is valid.
         let handler = unsafe { std::mem::transmute::<HandlerFunction, RawHandler>(handler) };
-        Self { handler, user, partitioner: OnceLock::new(), unique_by: OnceLock::new() }
+        Self {
+            handler,
+            user,
+            partitioner: OnceLock::new(),
+            unique_by: OnceLock::new(),
+            strategy: OnceLock::new(),
+        }
     }
 
     /// Whether there was none before; else it is dropped.
@@ -189,8 +197,33 @@ fn handle_job(route: &Route, job: Job) {
     match result {
         DONE => end_call(batch, call, |job, _| job.done()),
         LATER if call.deferred.load(Ordering::SeqCst) => return,
-        other => end_call(batch, call, |job, named| job.fail(named.unwrap_or_else(|| unnamed(other)))),
+        other => {
+            let verdict = verdict(route, batch, context, &call, other);
+            end_call(batch, call, |job, named| job.fail(named.unwrap_or_else(|| unnamed(other)).says(verdict)))
+        }
     };
+}
+
+/// What is to happen after a failure, as the handler or the topic's strategy says.
+fn verdict(
+    route: &Route,
+    batch: *const karafka_batch_t,
+    context: *mut karafka_context_t,
+    call: &CallObject,
+    result: u32,
+) -> Verdict {
+    if let Some(strategy) = route.strategy.get() {
+        let named = call.failure.lock().clone();
+        let failure = named.unwrap_or_else(|| unnamed(result)).says(call.verdict.lock().clone());
+        let earlier = call.job.lock().as_ref().and_then(|job| earlier(job, &failure));
+        if let Some(earlier) = earlier {
+            match strategy.ask(batch, context, call.messages().first(), &earlier, &failure) {
+                Verdict::Unsaid => {}
+                verdict => return verdict,
+            }
+        }
+    }
+    call.verdict.lock().clone()
 }
 
 /// The failure of a handler that did not say why.

@@ -27,6 +27,7 @@ mod registry;
 mod scheduler;
 mod text;
 mod topic;
+mod verdict;
 mod version;
 
 #[global_allocator]

@@ -9,6 +9,7 @@ use crate::error::{Fault, karafka_error_t};
 use crate::handle::{self, handle};
 use crate::handler::{Route, karafka_destructor_t, karafka_handler_t, karafka_partitioner_t};
 use crate::text::{Out, UserData, text};
+use crate::verdict::{Strategy, karafka_strategy_t};
 use runtime::{App, Phase, SeatKind, TopicConfig};
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
@@ -158,6 +159,36 @@ pub unsafe extern "C" fn karafka_topic_set_partitioner(
             Ok(())
         } else {
             Err(Fault::argument("the topic has a partitioner already"))
+        }
+    })
+}
+
+/// Gives a topic its strategy, before the app is started: for topics with `dead_letter_queue_strategy` set to true.
+///
+/// @param strategy Called on the app's worker threads; see `karafka_strategy_t`.
+/// @param user_data Handed to the strategy. Belongs to the app from now on, also when this call fails.
+/// @param destructor Frees `user_data`, once; may be NULL.
+/// Errors: `STOPPED` once the app was started; `ARGUMENT`, also when there is a strategy already; `FORKED`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn karafka_topic_set_strategy(
+    topic: *mut karafka_topic_t,
+    strategy: karafka_strategy_t,
+    user_data: *mut c_void,
+    destructor: karafka_destructor_t,
+) -> *mut karafka_error_t {
+    fallible("karafka_topic_set_strategy", || {
+        // SAFETY: the header asks for a destructor that may be called with the data once.
+        let user = unsafe { UserData::new(user_data, destructor) };
+        let Some(strategy) = strategy else { return Err(Fault::argument("the strategy is NULL")) };
+        let topic = handle::get(topic.cast_const())?;
+        if topic.app.phase() != Phase::Initialized {
+            let message = "the app was started already; give topics their strategies before";
+            return Err(Fault::stopped("set a strategy", message));
+        }
+        if topic.route.strategy.set(Strategy::new(strategy, user)).is_ok() {
+            Ok(())
+        } else {
+            Err(Fault::argument("the topic has a strategy already"))
         }
     })
 }

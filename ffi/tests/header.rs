@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// The header's order is that of these files.
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
     "version",
     "error",
     "config",
@@ -17,6 +17,7 @@ const FILES: [&str; 13] = [
     "position",
     "completion",
     "handler",
+    "verdict",
     "app",
     "topic",
     "scheduler",

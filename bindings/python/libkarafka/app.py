@@ -22,6 +22,8 @@ from typing import Any, NoReturn, TypeVar, overload
 from . import _native
 from .errors import ConfigError, Error, ForkedError, StoppedError
 from .event import Event, Listener, Listeners, log
+from .failures import Classes
+from .failures import read as read_failures
 from .handler import Handler, examine
 from .latch import Latch
 from .loop import Bridge, on_open
@@ -66,6 +68,8 @@ class App:
         *,
         virtual_partitions: Any = None,
         unique_by: Any = None,
+        retry_on: Classes | None = None,
+        discard_on: Classes = (),
         **options: Any,
     ) -> Callable[[Function], Function]:
         """Registers the decorated function as the handler of a topic, or of all topics whose names match a pattern as a whole:
@@ -79,7 +83,15 @@ class App:
         that gets a message and returns what no two messages may have in common that are handled at the same time (None: it
         is not limited). Other options are those of a topic, such as
         ``group`` and ``max_messages``.
+
+        A message for which an exception of ``discard_on`` (a class or several) is raised counts as done. Where
+        ``retry_on`` is given, exceptions of other classes are not tried again: their message goes to the dead letter
+        queue at once. ``dead_letter_queue_strategy`` is a function that gets each message that failed, its exception and
+        a list of earlier ones (pairs of class and text), and returns ``"retry"``, ``"dispatch"``,
+        ``("dispatch", topic)``, ``"skip"``, or None to leave it to the options.
         """
+
+        failures = read_failures(retry_on, discard_on, options)
 
         def register(function: Function) -> Function:
             partitioner, split = None, virtual_partitions
@@ -92,7 +104,7 @@ class App:
                 value, unique = unique_by, "callback"
             elif unique_by == "callback":
                 raise ConfigError("unique_by = \"callback\": give the function itself")
-            handler = examine(function, partitioner, value)
+            handler = examine(function, partitioner, value, failures)
             named = {"virtual_partitions": split, "unique_by": unique, **options}
             name = pattern(topic) if isinstance(topic, re.Pattern) else topic
             number = self._native.add_topic(name, named, handler.is_async)

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from .failures import Failures
+
 
 @dataclass(frozen=True, slots=True)
 class Handler:
@@ -20,9 +22,10 @@ class Handler:
     is_async: bool
     partitioner: Callable[..., Any] | None
     unique_by: Callable[..., Any] | None
+    failures: Failures
 
 
-def examine(function: Any, partitioner: Any, unique_by: Any) -> Handler:
+def examine(function: Any, partitioner: Any, unique_by: Any, failures: Failures) -> Handler:
     """Says how a function is called, or raises TypeError for one that cannot handle batches."""
     if not callable(function):
         raise TypeError(f"a handler must be a function, not {type(function).__name__}")
@@ -37,6 +40,7 @@ def examine(function: Any, partitioner: Any, unique_by: Any) -> Handler:
         is_async=_is(inspect.iscoroutinefunction, function),
         partitioner=partitioner,
         unique_by=unique_by,
+        failures=failures,
     )
 
 

@@ -6,6 +6,7 @@
 use crate::batch::Batch;
 use crate::context::Context;
 use crate::failure;
+use crate::verdict::Failures;
 use karafka::{App, JobKind};
 use parking_lot::Mutex;
 use pyo3::exceptions::PyTypeError;
@@ -22,6 +23,7 @@ pub(crate) struct Handler {
     pub(crate) is_async: bool,
     partitioner: Option<Py<PyAny>>,
     unique_by: Option<Py<PyAny>>,
+    failures: Failures,
 }
 
 /// The handlers of one app by their topics' numbers, and what one of them may have ended the app with.
@@ -65,7 +67,11 @@ impl Handlers {
             self.ending.lock().get_or_insert(error);
             job.put_back();
         } else {
-            let failure = failure::describe(py, &error);
+            let mut failure = failure::describe(py, &error);
+            let list = Arc::clone(&self.list.lock());
+            if let Some(handler) = list.get(job.topic_index()).filter(|_| job.kind() == JobKind::Handle) {
+                failure.verdict = handler.failures.verdict(py, &error, &job, &failure);
+            }
             // The traceback holds the handler's frame and with it the batch, which the core wants back whole.
             drop(error);
             job.fail(failure);

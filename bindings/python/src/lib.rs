@@ -24,6 +24,7 @@ mod record;
 mod scheduler;
 mod settings;
 mod slots;
+mod verdict;
 
 use pyo3::prelude::*;
 

@@ -94,6 +94,18 @@ impl Message {
         self.view_of().map_or(-1, |message| message.offset())
     }
 
+    /// Which attempt at this record the call is, from 1, since this process has its partition.
+    #[getter]
+    fn attempt(&self) -> u32 {
+        self.view_of().map_or(1, |message| message.attempt())
+    }
+
+    /// Whether this record was tried before since this process has its partition.
+    #[getter]
+    fn retrying(&self) -> bool {
+        self.attempt() > 1
+    }
+
     /// When the record was made or appended: milliseconds since 1970-01-01 UTC; None in topics of very old brokers.
     #[getter]
     fn timestamp(&self) -> Option<i64> {

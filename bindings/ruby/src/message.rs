@@ -218,6 +218,11 @@ unsafe extern "C" fn is_tombstone(message: VALUE) -> VALUE {
     if is_tombstone { rb_sys::Qtrue as VALUE } else { rb_sys::Qfalse as VALUE }
 }
 
+unsafe extern "C" fn attempt(message: VALUE) -> VALUE {
+    // SAFETY: as above.
+    unsafe { rb_sys::rb_ull2inum(record_of(place_of(message)).map_or(1, |record| record.attempt()).into()) }
+}
+
 unsafe extern "C" fn messages(message: VALUE) -> VALUE {
     // SAFETY: as above; the home lives as long as its places.
     unsafe { (*place_of(message).home).owner }
@@ -252,8 +257,8 @@ static TYPE: Type = {
 
 type Reader = unsafe extern "C" fn(VALUE) -> VALUE;
 
-const READERS: [(&CStr, Reader); 4] =
-    [(c"payload", payload), (c"key", key), (c"offset", offset), (c"tombstone?", is_tombstone)];
+const READERS: [(&CStr, Reader); 5] =
+    [(c"payload", payload), (c"key", key), (c"offset", offset), (c"tombstone?", is_tombstone), (c"attempt", attempt)];
 const PRIVATE_READERS: [(&CStr, Reader); 2] = [(c"messages", messages), (c"index", index)];
 
 pub fn define(ruby: &Ruby, module: RModule) -> Result<(), Error> {

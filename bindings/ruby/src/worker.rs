@@ -13,13 +13,16 @@ use crate::gvl;
 use crate::handle::Handle;
 use crate::messages::{Messages, bytes, bytes_of};
 use crate::waste::Waste;
-use karafka::{App, Job, JobKind, Next, SeatKind};
+use karafka::{App, Failure, Job, JobKind, Next, SeatKind, Verdict};
+use magnus::error::ErrorType;
+use magnus::typed_data::Obj;
 use magnus::value::Id;
-use magnus::{Error, RArray, RString, Ruby, TryConvert, Value, prelude::*};
+use magnus::{Error, Exception, RArray, RString, Ruby, Symbol, TryConvert, Value, prelude::*};
 use std::sync::Arc;
 
 /// The methods of the Ruby side, looked up once a thread.
 struct Names {
+    judge: Id,
     handle: Id,
     partition: Id,
     unique_values: Id,
@@ -32,6 +35,7 @@ pub fn work(ruby: &Ruby, app: &Handle<App>, waste: &Arc<Waste>, host: Value) -> 
     let interrupter = seat.interrupter();
     let mut seat = Seat::new(seat, Arc::clone(waste));
     let names = Names {
+        judge: ruby.intern("judge"),
         handle: ruby.intern("handle"),
         partition: ruby.intern("partition"),
         unique_values: ruby.intern("unique_values"),
@@ -140,8 +144,15 @@ fn run(
         },
         (Err(error), _) => error,
     };
+    let exception = match error.error_type() {
+        ErrorType::Exception(exception) => Some(*exception),
+        _ => None,
+    };
     match caught(ruby, error) {
-        Caught::Failure(failure) => {
+        Caught::Failure(mut failure) => {
+            if let Some(exception) = exception.filter(|_| job.kind() == JobKind::Handle) {
+                failure.verdict = judge(ruby, &job, &failure, (host, names.judge), exception, messages)?;
+            }
             job.fail(failure);
             Ok(None)
         }
@@ -156,6 +167,40 @@ fn run(
             told.map(|_| None)
         }
     }
+}
+
+/// What the Ruby side says is to happen after an exception. Should it raise all the same, the options decide; where the
+/// thread is being killed, the job fails as it is dropped.
+fn judge(
+    ruby: &Ruby,
+    job: &Job,
+    failure: &Failure,
+    (host, judge): (Value, Id),
+    exception: Exception,
+    messages: Obj<Messages>,
+) -> Result<Verdict, Error> {
+    let earlier = ruby.ary_new();
+    let asked = job.asks_strategy(failure).then_some(messages);
+    if asked.is_some() {
+        for before in job.earlier_failures() {
+            earlier.push((before.class.as_str(), before.message.as_str()))?;
+        }
+    }
+    let answer = match host.funcall::<_, _, Value>(judge, (job.topic_index(), exception, asked, earlier)) {
+        Ok(answer) => answer,
+        Err(error) if matches!(error.error_type(), ErrorType::Jump(_)) => return Err(error),
+        Err(_) => return Ok(Verdict::Unsaid),
+    };
+    if let Some(topic) = RString::from_value(answer) {
+        return Ok(Verdict::DeadLetter { topic: Some(Arc::from(topic.to_string()?)) });
+    }
+    let Some(word) = Symbol::from_value(answer) else { return Ok(Verdict::Unsaid) };
+    Ok(match word.name()?.as_ref() {
+        "retry" => Verdict::Retry,
+        "dispatch" => Verdict::DeadLetter { topic: None },
+        "discard" => Verdict::Discard,
+        _ => Verdict::Unsaid,
+    })
 }
 
 fn keys_of(keys: RArray) -> Result<Vec<Vec<u8>>, Error> {

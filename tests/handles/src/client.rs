@@ -101,6 +101,10 @@ impl<'a> Message<'a> {
         self.record.key.as_deref()
     }
 
+    pub fn attempt(&self) -> u32 {
+        1
+    }
+
     pub fn headers(&self) -> Vec<Header<'a>> {
         self.record.headers.iter().map(|(name, value)| Header { name, value: value.as_deref() }).collect()
     }
@@ -163,11 +167,30 @@ pub struct Failure {
     pub class: String,
     pub message: String,
     pub backtrace: Option<String>,
+    pub verdict: Verdict,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Verdict {
+    #[default]
+    Unsaid,
+    Retry,
+    DeadLetter {
+        topic: Option<Arc<str>>,
+    },
+    Discard,
+    Critical,
 }
 
 impl Failure {
     pub fn new(class: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { class: class.into(), message: message.into(), backtrace: None }
+        Self { class: class.into(), message: message.into(), backtrace: None, verdict: Verdict::Unsaid }
+    }
+
+    #[must_use]
+    pub fn says(mut self, verdict: Verdict) -> Self {
+        self.verdict = verdict;
+        self
     }
 }
 
@@ -207,6 +230,14 @@ impl Job {
 
     pub fn topic_index(&self) -> usize {
         0
+    }
+
+    pub fn asks_strategy(&self, failure: &Failure) -> bool {
+        self.batch.len() == 1 && failure.verdict == Verdict::Unsaid
+    }
+
+    pub fn earlier_failures(&self) -> &[Failure] {
+        &[]
     }
 
     pub fn done(mut self) {

@@ -41,7 +41,11 @@ mod settings;
 mod tests;
 #[path = "../../../ffi/src/text.rs"]
 mod text;
+#[path = "../../../ffi/src/verdict.rs"]
+mod verdict;
 
-pub use client::{Batch, Context, Failure, Group, Header, Job, JobKind, Message, Next, Seat, Timestamp, TimestampKind};
+pub use client::{
+    Batch, Context, Failure, Group, Header, Job, JobKind, Message, Next, Seat, Timestamp, TimestampKind, Verdict,
+};
 pub use core_error::{Error, ErrorKind, Result};
 pub use settings::value::{Settings, Value};

@@ -5,12 +5,13 @@ module LibKarafka
   class Dispatcher # :nodoc:
     # A topic's consumers. Those that stay are kept by partition and virtual partition until the partition goes.
     class Route
-      attr_reader :partitioner, :unique_value
+      attr_reader :partitioner, :unique_value, :failures
 
-      def initialize(consumer_class, partitioner, unique_value, stays)
-        @consumer_class = consumer_class
-        @partitioner = partitioner
-        @unique_value = unique_value
+      def initialize(topic, stays)
+        @consumer_class = topic.consumer_class
+        @partitioner = topic.partitioner
+        @unique_value = topic.unique_value
+        @failures = topic.failures
         @stays = stays
         @kept = {}
         @lock = Mutex.new
@@ -45,7 +46,7 @@ module LibKarafka
     end
 
     def add(index, topic, stays)
-      @routes[index] = Route.new(topic.consumer_class, topic.partitioner, topic.unique_value, stays)
+      @routes[index] = Route.new(topic, stays)
     end
 
     def handle(index, messages)
@@ -60,6 +61,11 @@ module LibKarafka
     def unique_values(index, messages)
       unique_value = @routes[index].unique_value
       messages.map { |message| unique_value.call(message).to_s }
+    end
+
+    # What is to happen after an exception of a consumer.
+    def judge(index, exception, messages, earlier)
+      @routes[index].failures.verdict(exception, messages, earlier)
     end
 
     # A consumer raised what concerns the whole process.

@@ -26,6 +26,11 @@ module LibKarafka
       @timestamp = milliseconds && Time.at(0, milliseconds, :millisecond).utc
     end
 
+    # Whether it was tried before since this process has its partition; #attempt counts from 1.
+    def retrying?
+      attempt > 1
+    end
+
     def topic
       messages.topic
     end

@@ -16,7 +16,7 @@ module LibKarafka
   class Routing
     # A topic and what is done with its messages.
     class Topic
-      attr_reader :name, :consumer_class, :partitioner, :unique_value, :options
+      attr_reader :name, :consumer_class, :partitioner, :unique_value, :options, :failures
 
       # A Regexp as the core takes patterns of topics: text that begins with +^+ and that the whole name has to match.
       def self.pattern(regexp)
@@ -27,10 +27,13 @@ module LibKarafka
       end
 
       # The name may be a Regexp: then it is a pattern of topics. A block that takes messages is the body of +consume+; one that takes nothing sets options by calling them.
-      def initialize(name, consumer: nil, partitioner: nil, **options, &block)
+      def initialize(name, consumer: nil, partitioner: nil, retry_on: nil, discard_on: nil, **options, &block)
         @name = name.is_a?(Regexp) ? Topic.pattern(name) : name.to_s
         @consumer_class = consumer
         @options = {}
+        @failures = Failures.new
+        retry_on(*retry_on) if retry_on
+        discard_on(*discard_on) if discard_on
         options.each { |option, value| @options[option] = value unless value.nil? }
         self.partitioner = partitioner if partitioner
         virtual_partitions(@options.delete(:virtual_partitions)) if @options.key?(:virtual_partitions)
@@ -40,11 +43,22 @@ module LibKarafka
         elsif block
           consumer(BaseConsumer.of(&block))
         end
+        take_strategy
       end
 
       Native.options(:topic).each do |option|
         name = option[:name]
         define_method(name) { |value| @options[name] = value } unless %i[virtual_partitions unique_by].include?(name)
+      end
+
+      # Only exceptions of these classes are tried again; the message of any other goes to the dead letter queue at once.
+      def retry_on(*classes)
+        @failures.retry_on(classes)
+      end
+
+      # A message for which an exception of these classes is raised counts as done.
+      def discard_on(*classes)
+        @failures.discard_on(classes)
       end
 
       # The consumer's class.
@@ -74,6 +88,19 @@ module LibKarafka
       private_constant :ONE_SPLIT
 
       private
+
+      # A strategy is called with the message that failed, its exception and an Array of earlier ones (pairs of class and
+      # text). The core only knows that there is one.
+      def take_strategy
+        group, alone = @options.values_at(:dead_letter_queue, :dead_letter_queue_strategy)
+        if group.is_a?(Hash) && group[:strategy].respond_to?(:call)
+          @failures.strategy = group[:strategy]
+          @options[:dead_letter_queue] = group.merge(strategy: true)
+        elsif alone.respond_to?(:call)
+          @failures.strategy = alone
+          @options[:dead_letter_queue_strategy] = true
+        end
+      end
 
       def partitioner=(partitioner)
         @partitioner = partitioner
