@@ -351,7 +351,9 @@ impl<M: Record> Engine<M> {
 impl<M> Assignment<M> {
     /// Decides whether a virtual partition that is in no job and in no back-off is ready or waits for more messages.
     pub(crate) fn gather(&mut self, timers: &mut Timers, now: Instant, id: AssignmentId, index: Index) {
-        if self.mailboxes.length(index) >= self.options.max_messages {
+        // What was in a call before has waited for company already.
+        let returned = self.mailboxes.troubles.of(index).returned > 0;
+        if returned || self.mailboxes.length(index) >= self.options.max_messages {
             self.mailboxes.set_ready(index);
         } else if self.mailboxes.state(index) == Some(State::Idle) {
             let due = self.mailboxes.first(index).map_or(now, |first| self.arrival(first)) + self.options.linger;

@@ -191,3 +191,55 @@ fn what_was_marked_during_the_back_off_makes_room_without_a_job() {
     assert_eq!(driver.dropped, [0, 1]);
     assert_eq!(driver.engine.room(id).messages, 2);
 }
+
+#[test]
+fn a_poison_message_is_found_in_about_log2_attempts() {
+    for (count, poison) in [(1_000_i64, 0), (1_000, 1), (1_000, 637), (1_000, 999), (2, 1), (1, 0)] {
+        let mut driver = Driver::new(|topic| {
+            topic.bisect = true;
+            topic.max_messages = 1_000;
+            topic.linger = Duration::from_secs(3_600);
+            topic.retry = Backoff { first: milliseconds(1), longest: milliseconds(1), factor: 1.0, jitter: 0.0 };
+        });
+        let id = driver.assign(0);
+        driver.deliver(id, (0..count).map(|offset| message(offset, "a")));
+        driver.wait(Duration::from_secs(3_600));
+        let mut calls = 0;
+        loop {
+            calls += 1;
+            let job = driver.next().expect("nothing lingers that was in a call before");
+            let handled = offsets(&job.messages);
+            if !handled.contains(&poison) {
+                driver.complete(job, Outcome::Done);
+                continue;
+            }
+            driver.complete(job, FAILED);
+            driver.wait(milliseconds(1));
+            if handled == [poison] {
+                break;
+            }
+        }
+        // The whole, one for each halving, and the culprit alone where it was the rest that was left.
+        let most = 2 + count.ilog2() + u32::from(!(count as u64).is_power_of_two());
+        assert!(calls <= most, "{calls} calls among {count} for {poison}, at most {most}");
+    }
+}
+
+#[test]
+fn jitter_spreads_what_failed_together() {
+    let mut driver = Driver::new(|topic| {
+        topic.virtual_partitions = VirtualPartitions::ByKey;
+        topic.retry = Backoff { first: milliseconds(100), longest: milliseconds(100), factor: 1.0, jitter: 0.5 };
+    });
+    let id = driver.assign(0);
+    driver.deliver(id, (0..40).map(|offset| message(offset, &offset.to_string())));
+    while let Some(job) = driver.next() {
+        driver.complete(job, FAILED);
+    }
+    driver.wait(milliseconds(49));
+    assert!(driver.next().is_none(), "half of the wait is left to nobody");
+    driver.wait(milliseconds(26));
+    let early = driver.run_all().len();
+    driver.wait(milliseconds(25));
+    assert!((5..=35).contains(&early) && early + driver.run_all().len() == 40, "{early} of 40 in half of the time");
+}
