@@ -312,6 +312,43 @@ typedef uint32_t karafka_phase_t;
 #endif // __cplusplus
 
 /**
+ * What is to happen with a message that failed.
+ */
+enum karafka_verdict_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /**
+     * The topic's options decide.
+     */
+    KARAFKA_VERDICT_OPTIONS = 0,
+    /**
+     * Try again, however often it failed.
+     */
+    KARAFKA_VERDICT_RETRY = 1,
+    /**
+     * Give it up now: it goes to the dead letter queue, or is discarded where the topic skips it.
+     */
+    KARAFKA_VERDICT_DEAD_LETTER = 2,
+    /**
+     * It counts as done; an event says so.
+     */
+    KARAFKA_VERDICT_DISCARD = 3,
+    /**
+     * The program is at its end: nothing is marked or counted, and the app stops gracefully.
+     */
+    KARAFKA_VERDICT_CRITICAL = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum karafka_verdict_t karafka_verdict_t;
+#else
+typedef uint32_t karafka_verdict_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
  * An app: topics with handlers, and the threads that serve them.
  *
  * Owned by whoever made it, freed by `karafka_app_free`. May be used on any thread.
@@ -563,6 +600,49 @@ typedef karafka_result_t (*karafka_partitioner_t)(const struct karafka_batch_t *
                                                   const uint8_t **key,
                                                   size_t *key_length,
                                                   void *user_data);
+
+/**
+ * A failure of a message, as a strategy sees it. The struct's layout never changes.
+ */
+typedef struct karafka_failure_t {
+    /**
+     * The kind of error. UTF-8, without NUL at its end.
+     */
+    const char *error_class;
+    /**
+     * Its length in bytes.
+     */
+    size_t error_class_length;
+    /**
+     * What happened. UTF-8, without NUL at its end.
+     */
+    const char *message;
+    /**
+     * Its length in bytes.
+     */
+    size_t message_length;
+} karafka_failure_t;
+
+/**
+ * Decides about a message that failed, for topics with `dead_letter_queue_strategy`. Returns what is to happen; any other
+ * number has the message tried again. For another topic than `dead_letter_queue_topic` it calls `karafka_context_verdict` and
+ * returns `KARAFKA_VERDICT_OPTIONS`.
+ *
+ * Thread, and what may be called inside: as in handlers. Where a completion ends the job nobody is asked.
+ *
+ * @param batch The batch, which holds this message only.
+ * @param message The message.
+ * @param context The context of the call that failed.
+ * @param failures Its failures since this process has the partition, the latest last; at most 101.
+ * @param failures_length How many there are; at least 1.
+ * @param user_data As given with the strategy.
+ */
+typedef karafka_verdict_t (*karafka_strategy_t)(const struct karafka_batch_t *batch,
+                                                const struct karafka_message_t *message,
+                                                struct karafka_context_t *context,
+                                                const struct karafka_failure_t *failures,
+                                                size_t failures_length,
+                                                void *user_data);
 
 /**
  * A virtual partition that waits for its turn. Gone when the call ends.
@@ -1168,6 +1248,28 @@ struct karafka_error_t *karafka_completion_fail(struct karafka_completion_t *com
 void karafka_completion_free(struct karafka_completion_t *completion);
 
 /**
+ * Says what is to happen with the message for which the handler is about to return `KARAFKA_FAILED`. By itself it fails
+ * nothing. In a call with several messages that are not marked, it counts as soon as the message fails alone: until it is
+ * found, they are tried again one by one.
+ *
+ * @param verdict A `karafka_verdict_t`.
+ * @param topic For `KARAFKA_VERDICT_DEAD_LETTER`: another topic than `dead_letter_queue_topic`. UTF-8. NULL and 0 for none.
+ * Errors: `ARGUMENT`, also for an unknown verdict; `FORKED`.
+ */
+struct karafka_error_t *karafka_context_verdict(struct karafka_context_t *context,
+                                                uint32_t verdict,
+                                                const char *topic,
+                                                size_t topic_length);
+
+/**
+ * Which attempt at a message the call is, from 1, since this process has its partition.
+ *
+ * @param index The message's index in the batch.
+ * Returns: 0 for a value that is no batch, or an index beyond it.
+ */
+uint32_t karafka_batch_attempt(const struct karafka_batch_t *batch, size_t index);
+
+/**
  * Makes an app. Starts nothing and connects to nothing: a process may fork until the start.
  *
  * @param config The app's options; NULL for defaults. Read, not kept.
@@ -1325,6 +1427,19 @@ struct karafka_error_t *karafka_topic_set_partitioner(struct karafka_topic_t *to
                                                       karafka_destructor_t destructor);
 
 /**
+ * Gives a topic its strategy, before the app is started: for topics with `dead_letter_queue_strategy` set to true.
+ *
+ * @param strategy Called on the app's worker threads; see `karafka_strategy_t`.
+ * @param user_data Handed to the strategy. Belongs to the app from now on, also when this call fails.
+ * @param destructor Frees `user_data`, once; may be NULL.
+ * Errors: `STOPPED` once the app was started; `ARGUMENT`, also when there is a strategy already; `FORKED`.
+ */
+struct karafka_error_t *karafka_topic_set_strategy(struct karafka_topic_t *topic,
+                                                   karafka_strategy_t strategy,
+                                                   void *user_data,
+                                                   karafka_destructor_t destructor);
+
+/**
  * Has a function decide whose turn it is when more work waits than may run at once, before the app is started. It is advice: the
  * app's `scheduling` decides while there is no answer within 5 milliseconds, for a second after a failure, and for one call in
  * sixteen.
@@ -1338,17 +1453,6 @@ struct karafka_error_t *karafka_app_set_scheduler(struct karafka_app_t *app,
                                                   karafka_scheduler_t scheduler,
                                                   void *user_data,
                                                   karafka_destructor_t destructor);
- * Gives a topic its strategy, before the app is started: for topics with `dead_letter_queue_strategy` set to true.
- *
- * @param strategy Called on the app's worker threads; see `karafka_strategy_t`.
- * @param user_data Handed to the strategy. Belongs to the app from now on, also when this call fails.
- * @param destructor Frees `user_data`, once; may be NULL.
- * Errors: `STOPPED` once the app was started; `ARGUMENT`, also when there is a strategy already; `FORKED`.
- */
-struct karafka_error_t *karafka_topic_set_strategy(struct karafka_topic_t *topic,
-                                                   karafka_strategy_t strategy,
-                                                   void *user_data,
-                                                   karafka_destructor_t destructor);
 
 /**
  * Subscribes to an app's events from now on; before the start, to miss none.

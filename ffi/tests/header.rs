@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// The header's order is that of these files.
-const FILES: [&str; 14] = [
+const FILES: [&str; 15] = [
     "version",
     "error",
     "config",

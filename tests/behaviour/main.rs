@@ -48,12 +48,10 @@ mod partitions_can_be_read_without_the_group;
 mod segments_share_a_topic_by_key;
 mod static_members_keep_their_partitions;
 
-<<<<<<< HEAD
 // What a handler does to the position of its partition.
 mod a_lost_partition_refuses_marks_with_all_workers_busy;
 mod a_seek_that_fails_skips_nothing_and_one_that_succeeds_lands;
-=======
+
 // What becomes of messages that fail.
 mod a_critical_error_ends_the_program_and_marks_nothing;
 mod a_message_that_always_fails_goes_out_alone;
->>>>>>> 3e8cdae (docs, tests: retries, dead letters and bisecting, page by page and on a real Kafka)
