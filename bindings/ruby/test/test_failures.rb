@@ -28,7 +28,7 @@ class TestFailures < KarafkaTest
 
   def test_a_message_counts_as_done_for_an_exception_that_is_discarded
     event, attempts = run_until("message.discarded", %w[good bad], fails: "bad", discard_on: [Broken])
-    assert_equal "1", event[:offset]
+    assert_equal 1, event[:offset]
     assert_operator attempts["bad"].size, :<=, 2
   end
 
@@ -43,7 +43,7 @@ class TestFailures < KarafkaTest
     group = { topic: new_topic, max_retries: 2 }
     event, attempts = run_until("dead_letter_queue.dispatched", %w[bad], fails: "bad", dead_letter_queue: group)
     assert_equal({ "bad" => [1, 2, 3] }, attempts)
-    assert_equal "3", event[:attempts]
+    assert_equal 3, event[:attempts]
   end
 
   def test_a_strategy_sees_the_message_its_exception_and_earlier_ones
