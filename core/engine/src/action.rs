@@ -125,10 +125,50 @@ pub enum Notice {
         /// How many.
         messages: u32,
     },
+    /// A filter failed; the messages it failed at are handled.
+    FilterFailed {
+        /// Whose messages.
+        assignment: AssignmentId,
+        /// The job that asked it.
+        job: JobId,
+        /// The first one.
+        offset: Option<i64>,
+        /// How many.
+        messages: u32,
+    },
     /// A scheduler callback did not do its part: the partitions it was asked about are served as they came.
     ChooserFailed {
         /// Why.
         reason: ChooserFailure,
+    },
+    /// Messages were older than the topic wants them: they are done without having been handled. Told at most once a second.
+    Expired {
+        /// Whose messages.
+        assignment: AssignmentId,
+        /// How many since the last notice.
+        messages: u64,
+    },
+    /// The filter skipped messages. Told at most once a second.
+    Filtered {
+        /// Whose messages.
+        assignment: AssignmentId,
+        /// How many since the last notice.
+        messages: u64,
+    },
+    /// The throttle holds messages back. Told at most once a second.
+    Throttled {
+        /// Whose messages.
+        assignment: AssignmentId,
+        /// How many wait now.
+        messages: u64,
+    },
+    /// Messages of a delayed topic have timestamps so far ahead of the wall clock that they say nothing: they wait the delay
+    /// from when they were read. Told at most once a second.
+    TimestampsAhead {
+        /// Whose messages.
+        assignment: AssignmentId,
+        /// How many since the last notice.
+        messages: u64,
     },
     /// A commit failed for another reason than one that passes by itself. It is tried again as long as the partition is
     /// owned.

@@ -9,6 +9,7 @@ use std::fmt;
 use crate::ahead::{PATIENCE, Place, Useful};
 use crate::committer::Commits;
 use crate::instant::Instant;
+use crate::intake::Intake;
 use crate::ledger::Ledger;
 use crate::letters::Letters;
 use crate::options::TopicOptions;
@@ -77,6 +78,8 @@ pub(crate) struct Assignment<M> {
     pub(crate) earlier_jobs: u32,
     pub(crate) ledger: Ledger,
     pub(crate) mailboxes: Mailboxes<M>,
+    /// The intake policies and what waits for them, where one is on.
+    pub(crate) policies: Option<Box<Intake<M>>>,
     /// Messages in arrival order that wait for the partitioner.
     pub(crate) intake: VecDeque<Queued<M>>,
     /// When messages arrived, where somebody asks: the first sequence of each delivery, and its time.
@@ -102,12 +105,14 @@ pub(crate) struct Assignment<M> {
 impl<M> Assignment<M> {
     /// Messages waiting, not running.
     pub(crate) fn queued(&self) -> u64 {
-        self.mailboxes.messages() + self.intake.len() as u64
+        let held = self.policies.as_ref().map_or(0, |intake| intake.waiting());
+        self.mailboxes.messages() + self.intake.len() as u64 + held
     }
 
     /// Whether a job could be made now.
     pub(crate) fn can_give_job(&self) -> bool {
-        self.can_run() && (self.mailboxes.has_ready() || self.can_ask_partitioner())
+        let ready = self.mailboxes.has_ready() && !self.is_throttled();
+        self.can_run() && (ready || self.can_ask_partitioner() || self.can_ask_filter())
     }
 
     /// Whether the end of a job, a linger or a back-off is all that keeps it from giving jobs.
@@ -123,7 +128,9 @@ impl<M> Assignment<M> {
     /// Messages that keep seats busy, as far as [`ahead`](crate::ahead) counts them.
     pub(crate) fn useful(&self) -> Useful {
         let Useful { ready, running, jobs } = self.mailboxes.useful();
-        Useful { ready: ready + self.intake.len() as u64, running, jobs: jobs + u64::from(self.can_ask_partitioner()) }
+        let unfiltered = self.policies.as_ref().map_or(0, |intake| intake.unfiltered.len() as u64);
+        let questions = u64::from(self.can_ask_partitioner()) + u64::from(self.can_ask_filter());
+        Useful { ready: ready + self.intake.len() as u64 + unfiltered, running, jobs: jobs + questions }
     }
 
     /// What keeps it from giving jobs.
@@ -139,8 +146,9 @@ impl<M> Assignment<M> {
 
     /// What the pool has to know.
     pub(crate) fn count(&self) -> Counted {
-        let ready_messages = if self.can_give_job() { self.mailboxes.ready_messages() } else { 0 };
-        Counted { ready_messages, useful: if self.can_run() { self.useful() } else { Useful::default() } }
+        let runs = self.can_run() && !self.is_throttled();
+        let ready_messages = if runs && self.can_give_job() { self.mailboxes.ready_messages() } else { 0 };
+        Counted { ready_messages, useful: if runs { self.useful() } else { Useful::default() } }
     }
 
     pub(crate) fn can_ask_partitioner(&self) -> bool {

@@ -74,11 +74,15 @@ impl<M: Record> Engine<M> {
             self.release_values(std::mem::take(&mut job.values));
             #[cfg(feature = "planted")]
             self.planted_letter(&job, &outcome, &mut messages);
+            if job.start_awaited {
+                self.ended_unstarted(now, &job, &outcome);
+            }
             if let Some(assignment) = self.assignments.get_mut(job.assignment) {
                 assignment.earlier_jobs -= u32::from(assignment.era != job.era);
                 match job.kind {
                     JobKind::Handle => self.settle(now, id, &job, &outcome, &mut messages),
                     JobKind::Key | JobKind::Unique => self.settle_keys(now, id, &job, outcome, &mut messages),
+                    JobKind::Filter => self.settle_filter(now, id, &job, outcome, &mut messages),
                 }
                 self.enlist(job.assignment);
                 self.schedule_commit(job.assignment);
@@ -108,8 +112,8 @@ impl<M: Record> Engine<M> {
             Outcome::Done => (Ending::Done, None),
             Outcome::NotStarted => (Ending::NotStarted, None),
             Outcome::Failed { verdict, culprit } => (Ending::Failed(verdict), culprit),
-            // A partitioner's answer is none to the question whether messages were handled.
-            Outcome::Keyed(_) | Outcome::KeyFailed => (Ending::Failed(Verdict::Unsaid), None),
+            // A partitioner's or a filter's answer is none to the question whether messages were handled.
+            Outcome::Keyed(_) | Outcome::KeyFailed | Outcome::Filtered(_) => (Ending::Failed(Verdict::Unsaid), None),
         };
         if ending == Ending::Done {
             let call = Call { ownership, ending, undone: 0, progress: true, culprit: Culprit::Unknown, deliveries: 1 };
@@ -227,7 +231,7 @@ impl<M: Record> Engine<M> {
         }
     }
 
-    fn messages_missing(&mut self, job: &RunningJob) {
+    pub(crate) fn messages_missing(&mut self, job: &RunningJob) {
         let Some(assignment) = self.assignments.get(job.assignment) else {
             return;
         };

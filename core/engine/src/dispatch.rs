@@ -3,7 +3,9 @@
 use crate::assignment::{Assignment, AssignmentId};
 use crate::engine::Engine;
 use crate::instant::Instant;
+use crate::intake::{Limits, is_expired};
 use crate::job::{Group, Job, JobKind, Part, RunningJob};
+use crate::options::UniqueBy;
 use crate::record::Record;
 use crate::scheduler::PoolId;
 use crate::virtual_partition::{Index, Taken};
@@ -29,7 +31,13 @@ impl<M: Record> Engine<M> {
             if !assignment.can_give_job() {
                 continue;
             }
-            let job = if assignment.can_ask_partitioner() { self.make_key_job(id) } else { self.make_job(id, share) };
+            let job = if assignment.can_ask_filter() {
+                self.make_filter_job(id)
+            } else if assignment.can_ask_partitioner() {
+                self.make_key_job(id)
+            } else {
+                self.make_job(id, share)
+            };
             // Behind all others in the ring, if there is more.
             self.enlist(id);
             if job.is_some() {
@@ -66,14 +74,15 @@ impl<M: Record> Engine<M> {
 
     /// A share of the ready virtual partitions; `None` when everything that was ready turned out to be done already.
     fn make_job(&mut self, id: AssignmentId, share: u64) -> Option<Job<M>> {
+        let (now, wall) = (self.clock, self.wall.at(self.clock));
         let assignment = self.assignments.get_mut(id)?;
-        let most = assignment.options.max_messages.max(1) as usize;
+        let Limits { most, oldest, is_throttled } = assignment.limits(now, wall)?;
         let share = usize::try_from(share).unwrap_or(most).min(most);
         let per_job = assignment.options.virtual_partitions_per_job.max(1) as usize;
         let mut messages = self.spare.pop().unwrap_or_default();
         let (mut sequences, mut parts) = self.jobs.lists();
         let mut groups = Vec::new();
-        let (mut attempts, mut bytes) = (Vec::new(), 0);
+        let (mut attempts, mut bytes, mut expired) = (Vec::new(), 0, 0);
         let (mut skipped, mut skipped_bytes) = (Vec::new(), 0);
         let mut space = assignment.options.max_bytes;
         let mut claims = self.locks.claims();
@@ -90,7 +99,7 @@ impl<M: Record> Engine<M> {
             };
             let mut left = space;
             if space < u64::MAX {
-                let skips = |sequence| alone && assignment.ledger.is_done(sequence);
+                let skips = |sequence| (alone || is_throttled) && assignment.ledger.is_done(sequence);
                 let (count, size) = assignment.mailboxes.fitting(index, room, space, skips);
                 if count == 0 && start > 0 {
                     break;
@@ -99,14 +108,23 @@ impl<M: Record> Engine<M> {
                 room = count.max(1);
                 left = if count == 0 { 0 } else { space - size };
             }
-            let Some(free) = assignment.claim(&mut self.locks, &mut claims, (id, index), alone, room) else {
+            let Some(free) = assignment.claim(&mut self.locks, &mut claims, (id, index), alone || is_throttled, room)
+            else {
                 continue;
             };
             space = left;
-            let ledger = &assignment.ledger;
+            let is_measured = space < u64::MAX || assignment.options.unique_by != UniqueBy::Off;
+            let ledger = &mut assignment.ledger;
             let taken = assignment.mailboxes.take_ready(free, |queued| {
-                // Only a message that was in a job before can have been marked.
-                let used = !alone || !ledger.is_done(queued.sequence);
+                // Only a message that was in a job before can have been marked. A throttled retry may leave some of those
+                // to the job after it.
+                let mut used = !(alone || is_throttled) || !ledger.is_done(queued.sequence);
+                let has_expired = is_expired(&queued.message, oldest);
+                if has_expired {
+                    // It counts as expired unless somebody marked it before.
+                    expired += u64::from(ledger.mark(queued.sequence));
+                    used = false;
+                }
                 if used {
                     bytes += u64::from(queued.bytes);
                     sequences.push(queued.sequence);
@@ -116,7 +134,8 @@ impl<M: Record> Engine<M> {
                     skipped_bytes += u64::from(queued.bytes);
                     self.dropped.push(queued.message);
                 }
-                used
+                // What was measured is not made up for by what was not.
+                used || (has_expired && is_measured)
             });
             let Some((_, taken)) = sequences.get(start).zip(taken) else {
                 assignment.mailboxes.end_job(index);
@@ -142,6 +161,7 @@ impl<M: Record> Engine<M> {
         let skipped = skipped.len() as u64;
         assignment.release(skipped, skipped_bytes);
         self.budget.give_back(skipped, skipped_bytes);
+        self.expired_late(id, expired);
         if messages.is_empty() {
             self.jobs.keep_lists(sequences, parts);
             self.spare.push(messages);
@@ -149,14 +169,16 @@ impl<M: Record> Engine<M> {
             return None;
         }
         let attempt = attempts.first().copied().unwrap_or(1);
+        let assignment = self.assignments.get_mut(id)?;
         let mut running = assignment.running(JobKind::Handle, id, attempt, bytes, sequences, parts);
+        running.start_awaited = assignment.count_handed_out(messages.len() as u64);
         running.values = claims.values;
         let job = self.hand_out(running, messages, groups, attempts);
         self.release_values(claims.unneeded);
         job
     }
 
-    fn hand_out(
+    pub(crate) fn hand_out(
         &mut self,
         mut running: RunningJob,
         messages: Vec<M>,
@@ -164,11 +186,11 @@ impl<M: Record> Engine<M> {
         attempts: Vec<u32>,
     ) -> Option<Job<M>> {
         running.since = self.clock;
-        let RunningJob { kind, assignment, topic, partition, attempt, .. } = running;
+        let RunningJob { kind, assignment, topic, partition, attempt, start_awaited: tell_start, .. } = running;
         self.assignments.get_mut(assignment)?.running_jobs += 1;
         self.scheduler.job_started(topic);
         let id = self.jobs.start(running);
-        Some(Job { id, kind, assignment, topic, partition, messages, groups, attempt, attempts })
+        Some(Job { id, kind, assignment, topic, partition, messages, groups, attempt, attempts, tell_start })
     }
 }
 
@@ -183,7 +205,7 @@ impl<M> Assignment<M> {
         sequences.iter().map(|sequence| failures(sequence).saturating_add(1)).collect()
     }
 
-    fn running(
+    pub(crate) fn running(
         &self,
         kind: JobKind,
         id: AssignmentId,
@@ -200,6 +222,7 @@ impl<M> Assignment<M> {
             attempt,
             bytes,
             since: Instant::START,
+            start_awaited: false,
             sequences,
             parts,
             values: Vec::new(),

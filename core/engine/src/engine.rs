@@ -12,15 +12,17 @@ use crate::ahead;
 use crate::assignment::{Assignment, AssignmentId, Assignments, Stage, TopicId};
 use crate::budget::Budget;
 use crate::chooser::Chooser;
+use crate::clock::WallClock;
 use crate::committer::Commits;
 use crate::dispatch::MOST_TO_KEY;
 use crate::instant::Instant;
+use crate::intake::Intake;
 use crate::job::Jobs;
 use crate::ledger::{Delivery, Ledger};
 use crate::letters::Letters;
 use crate::metadata;
 use crate::options::{EngineOptions, Scheduling, TopicOptions, VirtualPartitions};
-use crate::partitioner::{Partitioner, Route};
+use crate::partitioner::Partitioner;
 use crate::record::Record;
 use crate::scheduler::{Counted, PoolId, Scheduler};
 use crate::texts::Texts;
@@ -52,6 +54,7 @@ pub struct Engine<M> {
     pub(crate) quiet: bool,
     /// The latest `now`.
     pub(crate) clock: Instant,
+    pub(crate) wall: WallClock,
     #[cfg(feature = "planted")]
     pub(crate) planted: crate::planted::Memory,
 }
@@ -78,6 +81,7 @@ impl<M: Record> Engine<M> {
             spare: Vec::new(),
             quiet: false,
             clock: Instant::START,
+            wall: WallClock::default(),
             #[cfg(feature = "planted")]
             planted: crate::planted::Memory::of(options.planted),
         }
@@ -133,6 +137,7 @@ impl<M: Record> Engine<M> {
                 options.linger.is_zero(),
                 ahead::depth(&options),
             ),
+            policies: Intake::new(&options),
             intake: VecDeque::new(),
             arrivals: VecDeque::new(),
             asking_partitioner: false,
@@ -181,6 +186,9 @@ impl<M: Record> Engine<M> {
     /// How much of a partition the handlers can use soon.
     fn wanted(&self, assignment: &Assignment<M>) -> u64 {
         let (options, mean_bytes) = (&assignment.options, self.budget.mean_bytes());
+        if assignment.policies.as_ref().is_some_and(|intake| intake.is_full(mean_bytes)) {
+            return 0;
+        }
         let demand = self.scheduler.demand(assignment.topic);
         match options.virtual_partitions {
             // One question to the user's code is enough ahead of it.
@@ -201,6 +209,7 @@ impl<M: Record> Engine<M> {
         };
         assignment.note_arrival(now);
         let (mut taken, mut taken_bytes) = (0, 0);
+        let wall = self.wall.at(now);
         for message in messages {
             let offset = message.offset();
             #[cfg(feature = "planted")]
@@ -239,12 +248,11 @@ impl<M: Record> Engine<M> {
             let bytes = message.bytes();
             taken += 1;
             taken_bytes += u64::from(bytes);
-            let route = assignment.partitioner.route(&message);
             let queued = Queued { message, sequence, bytes };
-            if route == Route::Ask {
-                assignment.intake.push_back(queued);
-            } else if let Some(index) = assignment.mailboxes.push(route, queued) {
-                assignment.gather(&mut self.timers, now, id, index);
+            if let Some(intake) = &mut assignment.policies {
+                intake.take(now, wall, queued);
+            } else {
+                assignment.enter(&mut self.timers, now, id, queued);
             }
         }
         assignment.held_messages += taken;
@@ -279,6 +287,7 @@ impl<M: Record> Engine<M> {
                 }
                 Timer::Life(id) => self.advance_life(now, id),
                 Timer::Letter(id) => self.send_letters(now, id),
+                Timer::Intake(id) => self.enlist(id),
             }
         }
         self.commit_if_due(now);
@@ -320,6 +329,9 @@ impl<M: Record> Engine<M> {
 
     /// Sees to it that an assignment that could give a job gets its turn, and tells the pool what it has.
     pub(crate) fn enlist(&mut self, id: AssignmentId) {
+        if self.assignments.get(id).is_some_and(|assignment| assignment.policies.is_some()) {
+            self.admit(id);
+        }
         self.review_values(id);
         let Some(assignment) = self.assignments.get_mut(id) else {
             return;

@@ -22,6 +22,8 @@ pub enum JobKind {
     /// Ask for each message what no other job may have in common with it while it runs; the answer is the same as to
     /// [`JobKind::Key`], with 0 for a message that is not limited.
     Unique,
+    /// Call the filter for each message; the answer is [`Outcome::Filtered`].
+    Filter,
 }
 
 /// A share of the work, owned by a worker until it is completed.
@@ -45,6 +47,8 @@ pub struct Job<M> {
     pub attempt: u32,
     /// The same for each message; empty when it is the first attempt for all of them.
     pub attempts: Vec<u32>,
+    /// Whether the engine wants to hear, by [`Engine::started`](crate::Engine::started), when the job begins.
+    pub tell_start: bool,
 }
 
 /// The messages of one virtual partition in a job.
@@ -85,6 +89,20 @@ pub enum Outcome {
     Keyed(Vec<u64>),
     /// Nobody answered: the messages of the job go to one virtual partition, or are taken to have one value.
     KeyFailed,
+    /// The filter's answers, one for each message of a [`JobKind::Filter`] job. Any other outcome of one but `NotStarted`
+    /// keeps all messages.
+    Filtered(Vec<FilterAnswer>),
+}
+
+/// What a filter says of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FilterAnswer {
+    /// It is handled.
+    Keep,
+    /// It counts as done and is not handled.
+    Skip,
+    /// The filter failed: it is handled, and a notice says so.
+    Failed,
 }
 
 impl Outcome {
@@ -103,6 +121,8 @@ pub(crate) struct RunningJob {
     pub(crate) bytes: u64,
     /// When it was handed out.
     pub(crate) since: Instant,
+    /// Whether its messages take places of a throttle's window that count from when it begins.
+    pub(crate) start_awaited: bool,
     /// The ledger's sequence of each message.
     pub(crate) sequences: Vec<u64>,
     pub(crate) parts: Vec<Part>,

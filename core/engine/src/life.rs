@@ -30,7 +30,11 @@ impl<M: Record> Engine<M> {
         if assignment.stage == Stage::Active {
             let (messages, bytes) = assignment.drop_queued(false, &mut self.dropped);
             self.budget.give_back(messages, bytes);
+            self.tell_intake(id);
         }
+        let Some(assignment) = self.assignments.get_mut(id) else {
+            return;
+        };
         if !matches!(assignment.stage, Stage::LastCommit { .. }) {
             assignment.stage = Stage::Draining { deadline };
             self.timers.set(deadline, Timer::Life(id));
@@ -140,6 +144,9 @@ impl<M> Assignment<M> {
             dropped.push(queued.message);
         };
         self.intake.drain(..).for_each(&mut drop);
+        if let Some(intake) = &mut self.policies {
+            intake.clear(&mut drop);
+        }
         self.mailboxes.clear(&mut drop);
         if let Some(unique) = self.unique.as_deref_mut() {
             unique.forget_waiting();

@@ -85,6 +85,16 @@ pub struct TopicOptions {
     pub long_running_job: bool,
     /// The part of the records that is handled; all others are done when they arrive. `None`: all are handled.
     pub segment: Option<Segment>,
+    /// No message is handled before it is this old; zero: not at all. One without a timestamp, or with one more than an hour
+    /// ahead of the wall clock, waits as long from when it was read.
+    pub delay_by: Duration,
+    /// What is older than this counts as done and is not handled; `None`: nothing is. Messages without a timestamp do not
+    /// expire.
+    pub expire_in: Option<Duration>,
+    /// How many messages of a partition may be handled in how much time; `None`: any number.
+    pub throttle: Option<Throttle>,
+    /// Whether the user's filter is asked about each message, by a [`JobKind::Filter`](crate::JobKind::Filter) job.
+    pub filter: bool,
     /// Most messages read beyond the commit position of a partition.
     pub window: u32,
     /// Most bytes of one partition's messages waiting or running.
@@ -117,6 +127,10 @@ impl TopicOptions {
             bisect: false,
             long_running_job: false,
             segment: None,
+            delay_by: Duration::ZERO,
+            expire_in: None,
+            throttle: None,
+            filter: false,
             window: 16_384,
             partition_budget_bytes: 16 * 1024 * 1024,
             priority: 0,
@@ -173,6 +187,16 @@ pub enum UniqueBy {
     Key,
     /// What a callback answers for a message, asked for by a [`JobKind::Unique`](crate::JobKind::Unique) job.
     Callback,
+}
+
+/// A limit for each partition: in no half-open interval of this length do calls begin that get more messages than this,
+/// counting every attempt. An ownership begins with an empty window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Throttle {
+    /// Most messages; 0 counts as 1.
+    pub limit: u32,
+    /// In how much time; at least a millisecond, at most a year.
+    pub interval: Duration,
 }
 
 /// How the messages of a partition are spread over virtual partitions. Order holds inside each.

@@ -47,11 +47,17 @@ pub enum Planted {
     LocksDroppedWithPartition,
     /// A job that still runs for a lost partition is counted out twice: when that is lost, and when it ends.
     JobCountedOutTwice,
+    /// A throttle that is full is looked at again at once.
+    PauseOfNothing,
+    /// A delayed message with a timestamp far ahead is waited for without end.
+    PauseWithoutEnd,
+    /// A timestamp ahead of the clock is taken for a message that is old enough.
+    FutureIsCaughtUp,
 }
 
 impl Planted {
     /// Every one of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::CommitAtDelivery,
         Self::LateMarkAccepted,
         Self::RetryCounterKept,
@@ -67,6 +73,9 @@ impl Planted {
         Self::PauseKept,
         Self::LocksDroppedWithPartition,
         Self::JobCountedOutTwice,
+        Self::PauseOfNothing,
+        Self::PauseWithoutEnd,
+        Self::FutureIsCaughtUp,
     ];
 }
 

@@ -129,6 +129,9 @@ impl<M> Assignment<M> {
         self.ledger.seek(offset);
         self.arrivals.clear();
         self.asking_partitioner = false;
+        if let Some(intake) = &mut self.policies {
+            intake.forget_question();
+        }
         self.unmarked = Unmarked::new();
         self.commits.texts.seek();
     }

@@ -14,4 +14,9 @@ pub trait Record {
     fn size(&self) -> u32 {
         self.bytes()
     }
+    /// When the message was made or appended, in milliseconds since 1970; `None` if unknown. Asked only where a policy looks
+    /// at ages.
+    fn timestamp(&self) -> Option<i64> {
+        None
+    }
 }

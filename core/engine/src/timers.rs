@@ -16,6 +16,8 @@ pub(crate) enum Timer {
     VirtualPartition(AssignmentId, Index),
     /// The user's pause ends.
     Pause(AssignmentId),
+    /// A policy may let messages pass.
+    Intake(AssignmentId),
     /// A partition that is being given up has a deadline or a commit to send again.
     Life(AssignmentId),
     /// A dead letter that could not be sent is to be sent again.

@@ -122,9 +122,11 @@ impl<M: Record> Engine<M> {
             return false;
         }
         let late = |due: Instant| due + LATE < now;
+        let intake = assignment.policies.as_deref();
+        let throttled = intake.is_some_and(|intake| intake.closed && !intake.is_forgotten(late));
         let frozen = |index: Index, state: State| match state {
             State::Idle => true,
-            State::Ready => !assignment.enlisted,
+            State::Ready => !assignment.enlisted && !throttled,
             State::Blocked => !self.is_blocked(id, assignment, index),
             State::Running => assignment.running_jobs == 0,
             State::Lingering | State::BackingOff => assignment.mailboxes.due(index).is_none_or(late),
@@ -132,7 +134,16 @@ impl<M: Record> Engine<M> {
         };
         let mailboxes = assignment.mailboxes.iter().any(|(index, state, length)| length > 0 && frozen(index, state));
         let partitioner = if assignment.asking_partitioner { assignment.running_jobs > 0 } else { assignment.enlisted };
-        mailboxes || (!assignment.intake.is_empty() && !partitioner)
+        // What is held waits for a timer, or for the window to be used up by what is ready before it.
+        let held = intake.is_some_and(|intake| {
+            let behind = assignment.mailboxes.has_ready() || !assignment.intake.is_empty() || intake.asking_filter;
+            intake.holds() && intake.is_forgotten(late) && !behind && intake.unfiltered.is_empty()
+        });
+        let filter = intake.is_none_or(|intake| {
+            let asks = intake.asking_filter && assignment.running_jobs > 0;
+            asks || (!intake.asking_filter && (intake.unfiltered.is_empty() || assignment.enlisted))
+        });
+        mailboxes || (!assignment.intake.is_empty() && !partitioner) || held || !filter
     }
 
     /// Compares every counter with a count from scratch. For tests: costs as much as there is.

@@ -4,7 +4,8 @@
 
 use crate::batch::Batch;
 use crate::context::Context;
-use crate::job::{Failure, Job, Verdict};
+use crate::job::{Failure, FilterAnswer, Job, Verdict};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Handles the records of a topic.
 ///
@@ -34,6 +35,13 @@ pub trait Handler: Send + Sync + 'static {
             "NoUniqueValue",
             "the topic asks for a callback for unique values, and its handler has none",
         ));
+    }
+
+    /// Says of each record of a job whether it is handled, for topics with the option `filter`; answers by
+    /// [`Job::complete_filter`]. What it skips counts as finished. Called before partitioner and handler, on the same
+    /// threads; once for each record in an ownership of its partition.
+    fn filter(&self, job: Job) {
+        job.fail(Failure::new("NoFilter", "the topic has the option filter, and its handler has none"));
     }
 }
 
@@ -151,5 +159,61 @@ where
     fn partition(&self, job: Job) {
         let keys: Vec<K> = job.batch().iter().map(&self.key).collect();
         job.complete_keys(&keys);
+    }
+}
+
+/// A handler with a filter: only records of which `keep` says true are handled, the others count as finished. The topic needs
+/// the option `filter`. A record at which `keep` panics is handled, and an event tells of it.
+///
+/// ```
+/// use karafka::{Batch, Context, Failure, Message, TopicConfig, filtered, handler_fn};
+///
+/// let config = TopicConfig { filter: true, ..TopicConfig::default() };
+/// let handler = filtered(
+///     |message: Message<'_>| !message.is_tombstone(),
+///     handler_fn(|_batch: &Batch, _context: &Context| Ok::<(), Failure>(())),
+/// );
+/// # let _ = (config, handler);
+/// ```
+pub fn filtered<P>(keep: P, handler: impl Handler) -> impl Handler
+where
+    P: Fn(crate::Message<'_>) -> bool + Send + Sync + 'static,
+{
+    Filtered { keep, handler }
+}
+
+struct Filtered<P, H> {
+    keep: P,
+    handler: H,
+}
+
+impl<P, H: Handler> Handler for Filtered<P, H>
+where
+    P: Fn(crate::Message<'_>) -> bool + Send + Sync + 'static,
+{
+    fn handle(&self, job: Job) {
+        self.handler.handle(job);
+    }
+
+    fn partition(&self, job: Job) {
+        self.handler.partition(job);
+    }
+
+    fn unique_value(&self, job: Job) {
+        self.handler.unique_value(job);
+    }
+
+    fn filter(&self, job: Job) {
+        let mut failure = None;
+        let answer = |message| match catch_unwind(AssertUnwindSafe(|| (self.keep)(message))) {
+            Ok(true) => FilterAnswer::Keep,
+            Ok(false) => FilterAnswer::Skip,
+            Err(_) => {
+                failure.get_or_insert_with(|| Failure::new("Panic", "the filter panicked"));
+                FilterAnswer::Failed
+            }
+        };
+        let answers = job.batch().iter().map(answer).collect();
+        job.complete_filter(answers, failure);
     }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use crate::failure::{Failure, Verdict};
-pub use karafka_engine::JobKind;
+pub use karafka_engine::{FilterAnswer, JobKind};
 
 /// The work of one call of a handler.
 pub struct Job {
@@ -31,6 +31,8 @@ pub struct Job {
     pub(crate) earlier: Vec<Failure>,
     /// When the call began, where somebody wants to know.
     pub(crate) begun: Option<Instant>,
+    /// Whether the poller wants to hear when the job begins.
+    pub(crate) tell_start: bool,
 }
 
 impl Job {
@@ -44,8 +46,8 @@ impl Job {
         &self.context
     }
 
-    /// Whether records are to be handled, or a callback is asked for their keys or their unique values
-    /// ([`Job::complete_keys`] answers both).
+    /// Whether records are to be handled, a callback is asked for their keys or their unique values ([`Job::complete_keys`]
+    /// answers both), or a filter whether they are handled at all ([`Job::complete_filter`]).
     pub fn kind(&self) -> JobKind {
         self.kind
     }
@@ -57,6 +59,9 @@ impl Job {
 
     /// A seat begins the job.
     pub(crate) fn begin(&mut self, now: Instant) {
+        if std::mem::take(&mut self.tell_start) {
+            self.context.report(Report::Started { job: self.context.job, at: now });
+        }
         if self.kind == JobKind::Handle && self.context.shared.publisher.wants_jobs() {
             self.begun = Some(now);
             self.context.shared.publisher.publish(&Event::Consume {
@@ -92,6 +97,7 @@ impl Job {
             JobKind::Handle => handler.handle(self),
             JobKind::Key => handler.partition(self),
             JobKind::Unique => handler.unique_value(self),
+            JobKind::Filter => handler.filter(self),
         }));
         if outcome.is_err() {
             tracing::error!("a handler panicked; its records will be tried again");
@@ -148,6 +154,15 @@ impl Job {
             let message = format!("{} keys for {} records", keys.len(), self.batch.len());
             self.end(Outcome::KeyFailed, Some(Failure::new("ArgumentError", message)));
         }
+    }
+
+    /// Answers a filter's job: one answer for each record, in order. `failure` says why, where one is
+    /// [`FilterAnswer::Failed`]: such a record is handled. With another number of answers all of them are.
+    pub fn complete_filter(mut self, answers: Vec<FilterAnswer>, failure: Option<Failure>) {
+        let message = || format!("{} answers for {} records", answers.len(), self.batch.len());
+        let failure =
+            failure.or_else(|| (answers.len() != self.batch.len()).then(|| Failure::new("ArgumentError", message())));
+        self.end(Outcome::Filtered(answers), failure);
     }
 
     fn end(&mut self, outcome: Outcome, failure: Option<Failure>) {

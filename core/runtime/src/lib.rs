@@ -88,8 +88,8 @@ pub use event::{
     Event, EventClass, EventSpec, Events, EventsInterrupter, FieldSpec, FieldValue, NoEvent, Phase, event_reference,
     events,
 };
-pub use handler::{Handler, handler_fn, partitioned_handler_fn, unique_handler_fn};
-pub use job::{Failure, Job, JobKind, Verdict};
+pub use handler::{Handler, filtered, handler_fn, partitioned_handler_fn, unique_handler_fn};
+pub use job::{Failure, FilterAnswer, Job, JobKind, Verdict};
 pub use letter::header as dead_letter_header;
 pub use log::log_to_stderr;
 pub use message::{Header, Message, Timestamp, TimestampKind};

@@ -70,6 +70,10 @@ impl Record for MessageInner {
         let size = native.payload().map_or(0, <[u8]>::len) + native.key().map_or(0, <[u8]>::len);
         u32::try_from(size).unwrap_or(u32::MAX)
     }
+
+    fn timestamp(&self) -> Option<i64> {
+        self.native().timestamp().map(|(milliseconds, _)| milliseconds)
+    }
 }
 
 /// One record of a topic: a view that lives as long as its batch.

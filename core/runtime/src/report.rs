@@ -20,6 +20,11 @@ pub(crate) enum Report {
         messages: Vec<MessageInner>,
         failure: Option<Failure>,
     },
+    /// A seat took a job whose messages a throttle counts.
+    Started {
+        job: JobId,
+        at: Instant,
+    },
     Marked {
         job: JobId,
         index: u32,

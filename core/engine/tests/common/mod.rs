@@ -15,6 +15,7 @@ pub struct Message {
     pub offset: i64,
     pub key: Option<Vec<u8>>,
     pub bytes: u32,
+    pub timestamp: Option<i64>,
 }
 
 impl Record for Message {
@@ -27,14 +28,17 @@ impl Record for Message {
     fn bytes(&self) -> u32 {
         self.bytes
     }
+    fn timestamp(&self) -> Option<i64> {
+        self.timestamp
+    }
 }
 
 pub fn message(offset: i64, key: &str) -> Message {
-    Message { offset, key: Some(key.as_bytes().to_vec()), bytes: 10 }
+    Message { offset, key: Some(key.as_bytes().to_vec()), bytes: 10, timestamp: None }
 }
 
 pub fn keyless(offset: i64) -> Message {
-    Message { offset, key: None, bytes: 10 }
+    Message { offset, key: None, bytes: 10, timestamp: None }
 }
 
 pub fn offsets(messages: &[Message]) -> Vec<i64> {

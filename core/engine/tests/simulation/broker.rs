@@ -19,6 +19,8 @@ pub struct Entry {
     pub offset: i64,
     pub key: Option<[u8; 8]>,
     pub bytes: u32,
+    pub place: Place,
+    pub timestamp: Option<i64>,
     /// How many times a process fails to handle it before it succeeds.
     pub poison: u8,
 }
@@ -35,6 +37,9 @@ impl Record for Message {
     }
     fn bytes(&self) -> u32 {
         self.0.bytes
+    }
+    fn timestamp(&self) -> Option<i64> {
+        self.0.timestamp
     }
 }
 
@@ -95,7 +100,15 @@ impl Broker {
     }
 
     /// Appends records, after gaps of missing offsets perhaps.
-    pub fn append(&mut self, place: Place, records: u32, transaction: Option<u64>, topic: &Topic, random: &mut Random) {
+    pub fn append(
+        &mut self,
+        place: Place,
+        records: u32,
+        transaction: Option<u64>,
+        topic: &Topic,
+        wall: i64,
+        random: &mut Random,
+    ) {
         let Some(log) = self.logs.get_mut(&place) else { return };
         for _ in 0..records {
             while random.chance(topic.gaps) {
@@ -103,7 +116,8 @@ impl Broker {
             }
             let key = (!random.chance(topic.keyless)).then(|| random.below(topic.keys).to_le_bytes());
             let poison = if random.chance(topic.poison) { random.between(1, 4) as u8 } else { 0 };
-            let entry = Entry { offset: log.next_offset, key, bytes: random.between(1, 200) as u32, poison };
+            let (offset, bytes) = (log.next_offset, random.between(1, 200) as u32);
+            let entry = Entry { offset, key, bytes, poison, place, timestamp: topic.intake.timestamp(wall, random) };
             log.next_offset += 1;
             log.hidden.push((Message(Rc::new(entry)), transaction));
         }

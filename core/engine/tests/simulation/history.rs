@@ -35,6 +35,13 @@ pub struct Part {
     pub offsets: Vec<i64>,
 }
 
+/// What the clocks of a process say: the one that never goes back, and the one on the wall, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    pub at: Instant,
+    pub wall: i64,
+}
+
 /// A job as the engine handed it out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HandedOut {
@@ -101,7 +108,7 @@ pub enum Event {
     Gone { owner: Owner, place: Place, end: End },
     /// A process died with everything in it.
     Crashed { process: u32 },
-    /// The engine handed a job out; one for the partitioner has no parts.
+    /// The engine handed a job out; one for the partitioner or the filter has no parts.
     HandedOut { call: u64, job: HandedOut },
     /// A seat began it.
     Started { call: u64 },
@@ -129,6 +136,12 @@ pub enum Event {
     Seats { process: u32, pool: usize, seats: u32 },
     /// Nothing can be expected of a process, or of all, for a time: a pause, a freeze, an outage.
     Hindered { process: Option<u32>, until: Instant },
+    /// A process read messages of a topic with intake policies: offsets and timestamps.
+    Read { owner: Owner, place: Place, clock: Clock, records: Vec<(i64, Option<i64>)> },
+    /// The user's filter said that these need not be handled.
+    Skipped { owner: Owner, place: Place, offsets: Vec<i64> },
+    /// The clocks when a job of such a topic was handed out, and when it begins.
+    Clocked { call: u64, begins: bool, clock: Clock },
     /// Something the engine must never let happen was seen while running.
     Defect { process: u32, problem: String },
 }

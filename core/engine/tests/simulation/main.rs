@@ -12,6 +12,7 @@ mod failing;
 mod group;
 mod handler;
 mod history;
+mod intake;
 mod oracles;
 #[cfg(feature = "planted")]
 mod planted;

@@ -17,7 +17,8 @@ use karafka_engine::{AssignmentId, Engine, Instant, JobId, Outcome, PoolId, Star
 use crate::broker::Message;
 use crate::group::Context;
 use crate::handler::{Call, Handler};
-use crate::history::{End, Ending, Event, Origin, Owner, Place};
+use crate::history::{Clock, End, Ending, Event, Origin, Owner, Place};
+use crate::intake;
 use crate::queue::{GroupEvent, Happening, ProcessEvent};
 use crate::random::Random;
 use crate::scenario::{Fault, Scenario};
@@ -63,6 +64,8 @@ pub struct Process {
     handler: Handler,
     /// How far its clock is ahead of the world's.
     ahead: Duration,
+    /// The same of its wall clock, in milliseconds.
+    wall_ahead: i64,
     wakes_at: Option<Instant>,
     assigned: u64,
     pumped: u64,
@@ -100,6 +103,7 @@ impl Process {
             called: u64::from(number) << 32,
             handler: Handler::new(),
             ahead: Duration::from_secs(random.below(1 << 24)),
+            wall_ahead: intake::set_clock(&mut Random::new(scenario.engine.hash_seed ^ u64::from(number))),
             wakes_at: None,
             assigned: 0,
             pumped: 0,
@@ -110,7 +114,7 @@ impl Process {
     }
 
     pub fn handle(&mut self, event: ProcessEvent, context: &mut Context<'_>) {
-        let now = self.now(context);
+        let now = self.look_at_clock(context);
         match event {
             ProcessEvent::Wake => self.wakes_at = None,
             ProcessEvent::Assign { place, generation, committed, log_epoch } => {
@@ -163,7 +167,7 @@ impl Process {
 
     /// A fault that a user, an operator or the machine may bring about.
     pub fn disturb(&mut self, fault: Fault, context: &mut Context<'_>) {
-        let now = self.now(context);
+        let now = self.look_at_clock(context);
         let after = context.random.duration(Duration::from_millis(1), Duration::from_secs(3));
         let places: Vec<Place> = self.held.keys().copied().collect();
         let place = (!places.is_empty()).then(|| context.random.pick(&places));
@@ -193,6 +197,7 @@ impl Process {
                 self.handler.store(&mut self.engine, self.held[&place].id, text);
             }
             (Fault::Seek, Some(place)) => self.seek(place, context),
+            (Fault::SetClock, _) => self.wall_ahead = intake::set_clock(context.random),
             (Fault::ClockLeap, _) => self.ahead += after * context.random.pick(&[1, 60, 1_200]),
             _ => {}
         }
@@ -210,6 +215,17 @@ impl Process {
 
     fn now(&self, context: &Context<'_>) -> Instant {
         context.queue.now + self.ahead
+    }
+
+    fn clock(&self, context: &Context<'_>) -> Clock {
+        Clock { at: self.now(context), wall: intake::wall(context.queue.now) + self.wall_ahead }
+    }
+
+    /// What the poller does first in a round.
+    fn look_at_clock(&mut self, context: &Context<'_>) -> Instant {
+        let Clock { at, wall } = self.clock(context);
+        self.engine.observe_wall(at, wall);
+        at
     }
 
     fn owner(&self, assignment: AssignmentId) -> Owner {

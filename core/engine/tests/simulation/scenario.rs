@@ -6,6 +6,7 @@ use std::time::Duration;
 use karafka_engine::{Backoff, EngineOptions, OffsetMetadata, PoolId, Segment, TopicOptions, VirtualPartitions};
 
 use crate::failing::Failing;
+use crate::intake::Intake;
 use crate::random::Random;
 use crate::scheduling;
 
@@ -65,6 +66,8 @@ pub enum Fault {
     Seek,
     /// A process' clock leaps forward, as after the sleep of a machine.
     ClockLeap,
+    /// A process' wall clock is set, ahead or back; only where intake policies look at it.
+    SetClock,
     /// No broker answers for a time.
     Outage,
     Compact,
@@ -126,6 +129,7 @@ pub struct Topic {
     /// Percent of handled messages whose mark comes later, under manual offset management.
     pub late_marks: u64,
     pub failing: Failing,
+    pub intake: Intake,
 }
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -161,6 +165,7 @@ impl Scenario {
             transactions: random.pick(&[0, 0, 0, 50]),
         };
         scheduling::vary(seed, &mut scenario);
+        Intake::spread(seed, &mut scenario.topics, &mut scenario.faults);
         scenario
     }
 
@@ -210,6 +215,7 @@ impl Topic {
             handling: (MILLISECOND / 10, random.duration(MILLISECOND, 400 * MILLISECOND)),
             partitioner_failures: random.pick(&[0, 0, 20]),
             late_marks: random.pick(&[0, 10, 50]),
+            intake: Intake::default(),
         }
     }
 }

@@ -10,6 +10,7 @@ use karafka_engine::Instant;
 use crate::broker::Broker;
 use crate::group::{Context, Group};
 use crate::history::{Event, History, Place};
+use crate::intake::wall;
 use crate::process::Process;
 use crate::queue::{GroupEvent, Happening, ProcessEvent, Queue};
 use crate::random::Random;
@@ -136,7 +137,7 @@ impl World {
     fn produce(&mut self, place: Place, records: u32) {
         let topic = &self.scenario.topics[place.topic];
         let transaction = self.random.chance(self.scenario.transactions).then(|| self.broker.begin());
-        self.broker.append(place, records, transaction, topic, &mut self.random);
+        self.broker.append(place, records, transaction, topic, wall(self.queue.now), &mut self.random);
         if let Some(transaction) = transaction {
             let after = self.random.duration(Duration::from_millis(1), Duration::from_secs(2));
             let commits = self.random.chance(60);

@@ -451,6 +451,28 @@ options! {
     /// It is not needed to stay in the group: polling never waits for handlers.
     long_running_job: bool = false, Kind::Boolean, also "long_running";
 
+    /// How old a message must be before it is handled, by its timestamp. 0: nothing is delayed. What is too young waits in
+    /// its partition, in order, and holds up no seat and no other partition. A message without a timestamp, or with one more
+    /// than an hour ahead of this machine's clock, waits as long from when it was read. See
+    /// [delay](options/delay.md).
+    delay_by: Duration = Duration::ZERO, time(0, 7 * DAY), also "delay" "delayed_by" "message_delay";
+
+    /// How old a message may be, by its timestamp, to be handled still; older ones count as finished. 0: nothing expires.
+    /// Looked at when a message is read and again when a call takes it, so also after a delay or a back-off. It must be longer
+    /// than `delay_by`. See [expire](options/expire.md).
+    expire_in: Duration = Duration::ZERO, time(0, 366 * DAY), also "ttl" "time_to_live" "message_ttl" "expires_in";
+
+    /// Most messages of one partition that calls get within `throttle_interval`, counting each attempt. 0: any number. See
+    /// [throttle](options/throttle.md).
+    throttle_limit: u32 = 0, count(0, 1_000_000_000), also "rate_limit";
+
+    /// The length of the sliding window of `throttle_limit`.
+    throttle_interval: Duration = Duration::from_secs(1), time(1, DAY), also "rate_limit_interval";
+
+    /// Whether the topic's filter is asked about each message before any call gets it; what it skips counts as finished. In
+    /// Ruby and Python the filter itself is given under this name. See [filter](options/filter.md).
+    filter: bool = false, Kind::Boolean;
+
     /// Where a partition starts that its group has not committed yet, or whose committed messages are gone. `earliest`:
     /// with the oldest message. `latest`: with what arrives from then on; messages from before the first assignment are
     /// never handled.

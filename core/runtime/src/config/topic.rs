@@ -22,6 +22,14 @@ impl TopicConfig {
         problems.unless(first <= longest, &["retry_backoff_max", "retry_backoff"], || {
             format!("{} must not be shorter than retry_backoff, which is {}", show_time(longest), show_time(first))
         });
+        let (delay, expire) = (milliseconds(self.delay_by), milliseconds(self.expire_in));
+        problems.unless(expire == 0 || delay < expire, &["expire_in", "delay_by"], || {
+            format!(
+                "{} must be longer than delay_by, which is {}: every message would expire",
+                show_time(expire),
+                show_time(delay)
+            )
+        });
         problems.unless(self.max_messages <= self.window, &["max_messages", "window"], || {
             format!(
                 "{} is more than the window, which is {}: a call could never get so many",

@@ -199,6 +199,36 @@ events! {
         failure: Failure,
     }
 
+    /// `throttle_limit` holds messages of a partition back. Told at most once a second.
+    Throttled = "filtering.throttled", Usual {
+        /// The topic's name.
+        topic: Arc<str>,
+        /// The partition's number.
+        partition: i32,
+        /// How many wait now.
+        messages: u64,
+    }
+
+    /// Messages were older than `expire_in`: they count as finished. Told at most once a second.
+    Expired = "filtering.expired", Usual {
+        /// The topic's name.
+        topic: Arc<str>,
+        /// The partition's number.
+        partition: i32,
+        /// How many since the last event.
+        messages: u64,
+    }
+
+    /// The topic's filter skipped messages: they count as finished. Told at most once a second.
+    Skipped = "filtering.skipped", Usual {
+        /// The topic's name.
+        topic: Arc<str>,
+        /// The partition's number.
+        partition: i32,
+        /// How many since the last event.
+        messages: u64,
+    }
+
     /// Something unusual that costs nothing but redelivery or time.
     Warning = "warning.occurred", Urgent {
         /// What happened, on what, and what it costs.

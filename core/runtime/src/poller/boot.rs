@@ -21,7 +21,7 @@ use crate::shared::Shared;
 use crate::wake::Ready;
 use crate::{Error, ErrorKind, Result};
 use crossbeam::sync::Parker;
-use karafka_engine::{Engine, EngineOptions, Segment, TopicOptions};
+use karafka_engine::{Engine, EngineOptions, Segment, Throttle, TopicOptions};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -77,6 +77,10 @@ pub(super) fn poller(
                 OffsetMetadataStrategy::Exact => karafka_engine::OffsetMetadata::Exact,
             },
             long_running_job: entry.config.long_running_job,
+            delay_by: entry.config.delay_by,
+            expire_in: Some(entry.config.expire_in).filter(|expire_in| !expire_in.is_zero()),
+            throttle: throttle(&entry.config),
+            filter: entry.config.filter,
             window: entry.config.window,
             priority: i32::try_from(entry.config.priority).unwrap_or(i32::MAX),
             max_concurrency: entry.config.max_concurrency,
@@ -464,4 +468,8 @@ fn unique(by: config::UniqueBy) -> karafka_engine::UniqueBy {
         config::UniqueBy::Key => karafka_engine::UniqueBy::Key,
         config::UniqueBy::Callback => karafka_engine::UniqueBy::Callback,
     }
+}
+
+fn throttle(config: &config::TopicConfig) -> Option<Throttle> {
+    (config.throttle_limit > 0).then_some(Throttle { limit: config.throttle_limit, interval: config.throttle_interval })
 }

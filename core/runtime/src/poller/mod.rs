@@ -59,7 +59,7 @@ use shutdown::Shutdown;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use subscription::{Subscription, Target};
 
 /// How long an app that its last handle left may take to stop.
@@ -195,6 +195,7 @@ impl Poller {
         self.connect();
         loop {
             let now = Instant::now();
+            self.observe_wall(now);
             let may_begin = self.renewal.begin_round(now);
             self.take_reports(now);
             self.take_events(now);
@@ -234,6 +235,12 @@ impl Poller {
         )
     }
 
+    /// Tells the engine what the wall clock says: ages of messages are measured by it.
+    fn observe_wall(&mut self, now: Instant) {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.engine.observe_wall(self.at(now), i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
+    }
+
     fn next_wake(&self, now: Instant) -> Instant {
         let mut wake = now + LONGEST_SLEEP;
         let members = self.members.iter().filter_map(|member| member.next_wake(now));
@@ -271,6 +278,7 @@ impl Poller {
                         self.end_by(now, &failure);
                     }
                 }
+                Report::Started { job, at } => self.engine.started(self.at(now), job, self.at(at)),
                 Report::Marked { job, index, extent } => {
                     self.engine.mark(job, index, extent);
                 }
@@ -509,6 +517,7 @@ impl Poller {
             has_strategy: route.options.strategy,
             earlier,
             begun: None,
+            tell_start: job.tell_start,
         })
     }
 

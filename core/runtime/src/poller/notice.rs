@@ -3,7 +3,7 @@
 use super::Poller;
 use crate::event::Event;
 use crate::job::Failure;
-use karafka_engine::Notice;
+use karafka_engine::{AssignmentId, Notice};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -77,6 +77,38 @@ impl Poller {
                 self.scheduler_failed(reason);
                 return;
             }
+            Notice::FilterFailed { assignment, job, offset, messages } => {
+                let failure = self.failures.remove(&job);
+                let why =
+                    failure.map_or_else(String::new, |failure| format!(" ({}: {})", failure.class, failure.message));
+                let first = offset.unwrap_or(-1);
+                (
+                    assignment,
+                    format!("the filter failed at {messages} records, the first at {first}: they are handled{why}"),
+                )
+            }
+            Notice::Expired { assignment, messages } => {
+                let Some((topic, partition)) = self.place_of(assignment) else { return };
+                self.shared.publisher.publish(&Event::Expired { topic, partition, messages });
+                return;
+            }
+            Notice::Filtered { assignment, messages } => {
+                let Some((topic, partition)) = self.place_of(assignment) else { return };
+                self.shared.publisher.publish(&Event::Skipped { topic, partition, messages });
+                return;
+            }
+            Notice::Throttled { assignment, messages } => {
+                let Some((topic, partition)) = self.place_of(assignment) else { return };
+                self.shared.publisher.publish(&Event::Throttled { topic, partition, messages });
+                return;
+            }
+            Notice::TimestampsAhead { assignment, messages } => (
+                assignment,
+                format!(
+                    "{messages} records have timestamps more than an hour ahead of this machine's clock: they are delayed \
+                     from when they were read"
+                ),
+            ),
             Notice::CommitFailed { assignment, failure } => {
                 (assignment, format!("a commit was refused ({failure:?}); what it said may be handled again"))
             }
@@ -109,5 +141,10 @@ impl Poller {
             format!(" [{}/{}]", partition.assignment.topic, partition.assignment.partition)
         });
         self.shared.publisher.publish(&Event::Warning { message: format!("{message}{place}") });
+    }
+
+    fn place_of(&self, assignment: AssignmentId) -> Option<(Arc<str>, i32)> {
+        let assignment = &self.partitions.get(&assignment)?.assignment;
+        Some((Arc::clone(&assignment.topic), assignment.partition))
     }
 }

@@ -10,6 +10,7 @@ pub mod exactly_once;
 #[cfg(test)]
 pub mod example;
 pub mod gaps;
+pub mod intake;
 pub mod jobs;
 pub mod letters;
 pub mod order;
@@ -40,7 +41,7 @@ impl Violation {
 type Judge = fn(&History) -> Vec<Violation>;
 
 /// Every oracle and its name.
-pub const ORACLES: [(&str, Judge); 16] = [
+pub const ORACLES: [(&str, Judge); 17] = [
     ("C1 at least once", at_least_once::judge),
     ("C2 duplicates", duplicates::judge),
     ("C3 order", order::judge),
@@ -53,6 +54,7 @@ pub const ORACLES: [(&str, Judge); 16] = [
     ("C9 stall", stall::judge),
     ("attempts", attempts::judge),
     ("dead letters", letters::judge),
+    ("intake", intake::judge),
     ("jobs", jobs::judge),
     ("seeks", seeks::judge),
     ("texts", texts::judge),

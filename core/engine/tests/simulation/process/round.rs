@@ -9,12 +9,13 @@ use crate::broker::Message;
 use crate::group::Context;
 use crate::handler::{Call, Handler};
 use crate::history::{End, Ending, Event, HandedOut, Owner, Part, Place, Text};
+use crate::intake::{self, Intake};
 use crate::queue::{CommitRequest, GroupEvent, Happening, ProcessEvent};
 use crate::scheduling::value_of;
 
 impl Process {
     pub fn pump(&mut self, context: &mut Context<'_>) {
-        let now = self.now(context);
+        let now = self.look_at_clock(context);
         loop {
             if self.engine.deadline().is_some_and(|due| due <= now) {
                 self.engine.tick(now);
@@ -40,7 +41,10 @@ impl Process {
 
     fn act(&mut self, context: &mut Context<'_>) -> bool {
         let mut acted = false;
-        while let Some(action) = self.engine.next_action() {
+        let mut actions: Vec<_> = std::iter::from_fn(|| self.engine.next_action()).collect();
+        // That messages expired is told before the commit that passes them.
+        actions.sort_by_key(|action| !matches!(action, Action::Dropped(_)));
+        for action in actions {
             acted = true;
             match action {
                 Action::Commit { assignment, id, position, metadata, .. } => {
@@ -65,7 +69,10 @@ impl Process {
                     context.ask(process, GroupEvent::Released { process, place, generation });
                     self.leave_when_empty(context);
                 }
-                Action::Dropped(messages) => self.engine.recycle(messages),
+                Action::Dropped(messages) => {
+                    intake::dropped(self.clock(context), &messages, context);
+                    self.engine.recycle(messages);
+                }
                 Action::DeadLetter { assignment, id, message, attempts } => {
                     self.send_letter(assignment, id, message, attempts, context);
                 }
@@ -115,7 +122,12 @@ impl Process {
                 let segment = context.scenario.topics[place.topic].options.segment;
                 let is_elsewhere = |message: &&Message| segment.is_some_and(|segment| !segment.holds(*message));
                 let elsewhere: Vec<i64> = batch.iter().filter(is_elsewhere).map(|message| message.0.offset).collect();
-                self.engine.deliver(now, held.id, batch);
+                let id = held.id;
+                if context.scenario.topics[place.topic].intake.on {
+                    let records = batch.iter().map(|message| (message.0.offset, message.0.timestamp)).collect();
+                    context.add(Event::Read { owner, place, clock: self.clock(context), records });
+                }
+                self.engine.deliver(now, id, batch);
                 for offset in elsewhere {
                     context.add(Event::Passed { owner, place, offset });
                     context.add(Event::Done { owner, place, offset });
@@ -133,6 +145,10 @@ impl Process {
                 self.called += 1;
                 let topic = self.topics.iter().position(|topic| *topic == job.topic).unwrap_or_default();
                 let place = Place { topic, partition: job.partition };
+                if context.scenario.topics[topic].intake.on {
+                    // What had expired was let go of before the job was made.
+                    self.act(context);
+                }
                 let part = |group: &Group| {
                     let messages = &job.messages[group.start as usize..(group.start + group.len) as usize];
                     let offsets = messages.iter().map(|message| message.0.offset).collect();
@@ -151,6 +167,7 @@ impl Process {
                 context.add(Event::HandedOut { call: self.called, job: handed_out });
                 self.look_at_job(&job, context);
                 self.look_at_segment(topic, &job, context);
+                self.tell_clock(self.called, place, false, context);
                 self.calls.insert(self.called, Call { job, owner, place, pool, started: false, paused: false });
                 self.pools[pool].waiting.push_back(self.called);
             }
@@ -173,14 +190,26 @@ impl Process {
             return;
         };
         call.started = true;
+        let (id, place, tells) = (call.job.id, call.place, call.job.tell_start && !number.is_multiple_of(10));
         self.pools[call.pool].busy += 1;
         let takes = Handler::duration(call, context);
         context.queue.plan(takes, Happening::Process(self.number, ProcessEvent::CallEnds { call: number }));
         let kind = call.job.kind;
         context.add(Event::Started { call: number });
+        self.tell_clock(number, place, true, context);
+        if tells {
+            let now = self.now(context);
+            self.engine.started(now, id, now);
+        }
         if kind == JobKind::Handle && context.random.chance(20) {
             let midway = ProcessEvent::Midway { call: number };
             context.queue.plan(takes / 2, Happening::Process(self.number, midway));
+        }
+    }
+
+    fn tell_clock(&self, call: u64, place: Place, begins: bool, context: &mut Context<'_>) {
+        if context.scenario.topics[place.topic].intake.on {
+            context.add(Event::Clocked { call, begins, clock: self.clock(context) });
         }
     }
 
@@ -189,6 +218,7 @@ impl Process {
         self.pools[call.pool].busy -= 1;
         let outcome = match call.job.kind {
             JobKind::Key | JobKind::Unique => Handler::keys(&call, context),
+            JobKind::Filter => Intake::verdicts(call.owner, call.place, &call.job, context),
             JobKind::Handle => {
                 let outcome = self.handler.finish(&mut self.engine, &call, context);
                 if self.handler.has_late_marks() {
@@ -197,7 +227,9 @@ impl Process {
                 outcome
             }
         };
-        let ending = if let Outcome::Failed { verdict, culprit } = outcome {
+        let ending = if let Outcome::Failed { verdict, culprit } = outcome
+            && call.job.kind == JobKind::Handle
+        {
             let culprit = culprit.and_then(|index| call.job.messages.get(index as usize));
             context.add(Event::Said { call: number, verdict, culprit: culprit.map(|message| message.0.offset) });
             Ending::Failed
