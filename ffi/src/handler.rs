@@ -9,7 +9,7 @@ use crate::handle;
 use crate::message::karafka_message_t;
 use crate::text::UserData;
 use crate::verdict::{Strategy, earlier};
-use runtime::{Failure, Job, JobKind, Next, Seat, Verdict};
+use runtime::{Failure, FilterAnswer, Job, JobKind, Next, Seat, Verdict};
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::ptr;
@@ -75,6 +75,26 @@ pub type karafka_partitioner_t = Option<
     ) -> karafka_result_t,
 >;
 
+/// Says whether a message is handled, for topics with `filter` set to "true". What it skips counts as finished. Asked before
+/// partitioner and handler, once for each message in an ownership of its partition.
+///
+/// Thread, and what may be called inside: as in handlers. A message at which a filter fails is handled, and an event tells of
+/// it.
+///
+/// @param batch The batch of the message, for reading its headers.
+/// @param message The message.
+/// @param keep Where to write whether the message is handled; true unless written.
+/// @param user_data As given with the filter.
+/// Returns: `KARAFKA_DONE`; everything else is a failure.
+pub type karafka_filter_t = Option<
+    unsafe extern "C" fn(
+        batch: *const karafka_batch_t,
+        message: *const karafka_message_t,
+        keep: *mut bool,
+        user_data: *mut c_void,
+    ) -> karafka_result_t,
+>;
+
 /// Frees `user_data`. Runs exactly once, on any thread, after the last call of the function that the data was given for; also
 /// when the call that took it failed. It may call what a handler may call, and must not unwind. May be NULL.
 pub type karafka_destructor_t = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
@@ -88,6 +108,8 @@ type RawPartitioner = unsafe extern "C" fn(
     *mut c_void,
 ) -> u32;
 
+type RawFilter = unsafe extern "C" fn(*const karafka_batch_t, *const karafka_message_t, *mut u8, *mut c_void) -> u32;
+
 /// A topic's functions.
 pub(crate) struct Route {
     handler: RawHandler,
@@ -96,6 +118,12 @@ pub(crate) struct Route {
     /// What no two messages may have in common that are handled at once.
     unique_by: OnceLock<Partitioner>,
     pub(crate) strategy: OnceLock<Strategy>,
+    filter: OnceLock<Filter>,
+}
+
+struct Filter {
+    function: RawFilter,
+    user: UserData,
 }
 
 struct Partitioner {
@@ -113,6 +141,9 @@ type PartitionerFunction = unsafe extern "C" fn(
     *mut c_void,
 ) -> karafka_result_t;
 
+type FilterFunction =
+    unsafe extern "C" fn(*const karafka_batch_t, *const karafka_message_t, *mut bool, *mut c_void) -> karafka_result_t;
+
 impl Route {
     pub(crate) fn new(handler: HandlerFunction, user: UserData) -> Self {
         // SAFETY: the types differ in what they return only, and a `repr(u32)` enum is returned as a `u32` is. As a number,
@@ -124,6 +155,7 @@ impl Route {
             partitioner: OnceLock::new(),
             unique_by: OnceLock::new(),
             strategy: OnceLock::new(),
+            filter: OnceLock::new(),
         }
     }
 
@@ -139,6 +171,13 @@ impl Route {
         // SAFETY: as for the handler.
         let function = unsafe { std::mem::transmute::<PartitionerFunction, RawPartitioner>(function) };
         self.unique_by.set(Partitioner { function, user }).is_ok()
+    }
+
+    /// Whether there was none before; else it is dropped.
+    pub(crate) fn set_filter(&self, function: FilterFunction, user: UserData) -> bool {
+        // SAFETY: as for the handler. A `bool` that C may have written anything to is looked at as a number.
+        let function = unsafe { std::mem::transmute::<FilterFunction, RawFilter>(function) };
+        self.filter.set(Filter { function, user }).is_ok()
     }
 
     pub(crate) fn has_partitioner(&self) -> bool {
@@ -177,8 +216,11 @@ pub(crate) fn serve(mut seat: Seat, routes: &[Arc<Route>]) {
     loop {
         match seat.next() {
             Next::Job(job) => match routes.get(job.topic_index()) {
-                Some(route) if job.kind() == JobKind::Handle => handle_job(route, job),
-                Some(route) => partition_job(route, job),
+                Some(route) => match job.kind() {
+                    JobKind::Handle => handle_job(route, job),
+                    JobKind::Key | JobKind::Unique => partition_job(route, job),
+                    JobKind::Filter => filter_job(route, job),
+                },
                 None => job.fail(Failure::new("NoHandler", "the topic has no handler")),
             },
             Next::Interrupted => {}
@@ -278,4 +320,29 @@ fn keys(
         ends.push(bytes.len());
     }
     Ok((bytes, ends))
+}
+
+fn filter_job(route: &Route, job: Job) {
+    let Some(filter) = route.filter.get() else {
+        job.fail(Failure::new("NoFilter", "the topic has the option filter, and no filter"));
+        return;
+    };
+    let Ok((batch, call)) = handle::open_pinned::<karafka_batch_t>(CallObject::new(job)) else { return };
+    let mut unnamed = None;
+    let mut answers = Vec::with_capacity(call.messages().len());
+    for message in call.messages() {
+        let mut keep = 1_u8;
+        // SAFETY: the header asks for a function that may be called with these arguments on worker threads.
+        let result =
+            enter(Inside::Handler, || unsafe { (filter.function)(batch, message, &raw mut keep, filter.user.data()) });
+        answers.push(match (result, keep) {
+            (DONE, 0) => FilterAnswer::Skip,
+            (DONE, _) => FilterAnswer::Keep,
+            _ => FilterAnswer::Failed,
+        });
+        if result != DONE {
+            unnamed.get_or_insert_with(|| Failure::new("FilterFailed", format!("the filter returned {result}")));
+        }
+    }
+    end_call(batch, call, |job, named| job.complete_filter(answers, unnamed.map(|unnamed| named.unwrap_or(unnamed))));
 }

@@ -7,7 +7,7 @@ use crate::boundary::fallible;
 use crate::config::{self, karafka_config_t};
 use crate::error::{Fault, karafka_error_t};
 use crate::handle::{self, handle};
-use crate::handler::{Route, karafka_destructor_t, karafka_handler_t, karafka_partitioner_t};
+use crate::handler::{Route, karafka_destructor_t, karafka_filter_t, karafka_handler_t, karafka_partitioner_t};
 use crate::text::{Out, UserData, text};
 use crate::verdict::{Strategy, karafka_strategy_t};
 use runtime::{App, Phase, SeatKind, TopicConfig};
@@ -189,6 +189,38 @@ pub unsafe extern "C" fn karafka_topic_set_strategy(
             Ok(())
         } else {
             Err(Fault::argument("the topic has a strategy already"))
+        }
+    })
+}
+
+/// Gives a topic its filter, before the app is started: for topics with `filter` set to "true".
+///
+/// @param filter Called on the app's worker threads; see `karafka_filter_t`.
+/// @param user_data Handed to the filter. Belongs to the app from now on, also when this call fails.
+/// @param destructor Frees `user_data`, once; may be NULL.
+/// Errors: `STOPPED` once the app was started; `ARGUMENT`, also when there is a filter already; `FORKED`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn karafka_topic_set_filter(
+    topic: *mut karafka_topic_t,
+    filter: karafka_filter_t,
+    user_data: *mut c_void,
+    destructor: karafka_destructor_t,
+) -> *mut karafka_error_t {
+    fallible("karafka_topic_set_filter", || {
+        // SAFETY: the header asks for a destructor that may be called with the data once.
+        let user = unsafe { UserData::new(user_data, destructor) };
+        let Some(filter) = filter else { return Err(Fault::argument("the filter is NULL")) };
+        let topic = handle::get(topic.cast_const())?;
+        if topic.app.phase() != Phase::Initialized {
+            return Err(Fault::stopped(
+                "set a filter",
+                "the app was started already; give topics their filters before",
+            ));
+        }
+        if topic.route.set_filter(filter, user) {
+            Ok(())
+        } else {
+            Err(Fault::argument("the topic has a filter already"))
         }
     })
 }

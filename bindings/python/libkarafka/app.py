@@ -68,6 +68,7 @@ class App:
         *,
         virtual_partitions: Any = None,
         unique_by: Any = None,
+        filter: Any = None,
         retry_on: Classes | None = None,
         discard_on: Classes = (),
         **options: Any,
@@ -81,7 +82,8 @@ class App:
         ``virtual_partitions`` is ``"by_key"``, a number, ``"round_robin"``, ``"off"``, or a function that gets a message
         and returns what takes the place of its key (bytes, str or int). ``unique_by`` is ``"key"``, ``"off"``, or a function
         that gets a message and returns what no two messages may have in common that are handled at the same time (None: it
-        is not limited). Other options are those of a topic, such as
+        is not limited). ``filter`` is a function that gets a message and returns whether it is handled; what it skips
+        counts as finished. Other options are those of a topic, such as
         ``group`` and ``max_messages``.
 
         A message for which an exception of ``discard_on`` (a class or several) is raised counts as done. Where
@@ -104,8 +106,9 @@ class App:
                 value, unique = unique_by, "callback"
             elif unique_by == "callback":
                 raise ConfigError("unique_by = \"callback\": give the function itself")
-            handler = examine(function, partitioner, value, failures)
-            named = {"virtual_partitions": split, "unique_by": unique, **options}
+            handler = examine(function, partitioner, value, filter, failures)
+            filters = None if filter is None else True
+            named = {"virtual_partitions": split, "unique_by": unique, "filter": filters, **options}
             name = pattern(topic) if isinstance(topic, re.Pattern) else topic
             number = self._native.add_topic(name, named, handler.is_async)
             self._handlers.insert(number, handler)

@@ -22,16 +22,19 @@ class Handler:
     is_async: bool
     partitioner: Callable[..., Any] | None
     unique_by: Callable[..., Any] | None
+    filter: Callable[..., Any] | None
     failures: Failures
 
 
-def examine(function: Any, partitioner: Any, unique_by: Any, failures: Failures) -> Handler:
+def examine(function: Any, partitioner: Any, unique_by: Any, filter: Any, failures: Failures) -> Handler:
     """Says how a function is called, or raises TypeError for one that cannot handle batches."""
     if not callable(function):
         raise TypeError(f"a handler must be a function, not {type(function).__name__}")
     for asked in (partitioner, unique_by):
         if asked is not None and _is(inspect.iscoroutinefunction, asked):
             raise TypeError("a partitioner must be a plain function: it is asked before any call can be planned")
+    if filter is not None and (not callable(filter) or _is(inspect.iscoroutinefunction, filter)):
+        raise TypeError("a filter must be a plain function, which gets a message and says whether it is handled")
     if _is(inspect.isgeneratorfunction, function) or _is(inspect.isasyncgenfunction, function):
         raise TypeError(f"{_name(function)} is a generator: calling it runs nothing; leave `yield` out")
     return Handler(
@@ -40,6 +43,7 @@ def examine(function: Any, partitioner: Any, unique_by: Any, failures: Failures)
         is_async=_is(inspect.iscoroutinefunction, function),
         partitioner=partitioner,
         unique_by=unique_by,
+        filter=filter,
         failures=failures,
     )
 

@@ -7,7 +7,7 @@ use crate::batch::Batch;
 use crate::context::Context;
 use crate::failure;
 use crate::verdict::Failures;
-use karafka::{App, JobKind};
+use karafka::{App, Failure, FilterAnswer, JobKind};
 use parking_lot::Mutex;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -23,6 +23,7 @@ pub(crate) struct Handler {
     pub(crate) is_async: bool,
     partitioner: Option<Py<PyAny>>,
     unique_by: Option<Py<PyAny>>,
+    filter: Option<Py<PyAny>>,
     failures: Failures,
 }
 
@@ -97,6 +98,10 @@ pub(crate) fn run(py: Python<'_>, job: karafka::Job, handlers: &Handlers) -> Opt
                 Ok(keys) => job.complete_keys(&keys),
                 Err(error) => handlers.raised(py, job, error),
             },
+            JobKind::Filter => match answers(py, &job, handler) {
+                Ok((answers, failure)) => job.complete_filter(answers, failure),
+                Err(error) => handlers.raised(py, job, error),
+            },
         }
         None
     }));
@@ -146,6 +151,29 @@ fn keys(py: Python<'_>, job: &karafka::Job, handler: &Handler) -> PyResult<Vec<V
         keys.push(if unique && answer.is_none() { Vec::new() } else { key(&answer)? });
     }
     Ok(keys)
+}
+
+/// What the filter says of each record, and the first failure: an exception concerns its own record, unless the program is to
+/// end by it.
+fn answers(py: Python<'_>, job: &karafka::Job, handler: &Handler) -> PyResult<(Vec<FilterAnswer>, Option<Failure>)> {
+    let Some(filter) = &handler.filter else {
+        return Err(PyTypeError::new_err("the topic asks for a filter, and its handler has none"));
+    };
+    let batch = Batch::new(job.batch().clone());
+    let (mut answers, mut first) = (Vec::with_capacity(job.batch().len()), None);
+    for index in 0..job.batch().len() {
+        let keeps = filter.bind(py).call1((batch.message(index),)).and_then(|value| value.is_truthy());
+        answers.push(match keeps {
+            Ok(true) => FilterAnswer::Keep,
+            Ok(false) => FilterAnswer::Skip,
+            Err(error) if failure::ends_the_program(py, &error) => return Err(error),
+            Err(error) => {
+                first.get_or_insert_with(|| failure::describe(py, &error));
+                FilterAnswer::Failed
+            }
+        });
+    }
+    Ok((answers, first))
 }
 
 fn key(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {

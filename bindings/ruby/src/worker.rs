@@ -13,7 +13,7 @@ use crate::gvl;
 use crate::handle::Handle;
 use crate::messages::{Messages, bytes, bytes_of};
 use crate::waste::Waste;
-use karafka::{App, Failure, Job, JobKind, Next, SeatKind, Verdict};
+use karafka::{App, Failure, FilterAnswer, Job, JobKind, Next, SeatKind, Verdict};
 use magnus::error::ErrorType;
 use magnus::typed_data::Obj;
 use magnus::value::Id;
@@ -26,6 +26,7 @@ struct Names {
     handle: Id,
     partition: Id,
     unique_values: Id,
+    filter: Id,
     critical: Id,
 }
 
@@ -39,6 +40,7 @@ pub fn work(ruby: &Ruby, app: &Handle<App>, waste: &Arc<Waste>, host: Value) -> 
         handle: ruby.intern("handle"),
         partition: ruby.intern("partition"),
         unique_values: ruby.intern("unique_values"),
+        filter: ruby.intern("filter"),
         critical: ruby.intern("critical"),
     };
     // Reporting frees the job's messages and wakes other threads: nothing to do with the GVL in hand.
@@ -126,6 +128,7 @@ fn run(
         JobKind::Handle => names.handle,
         JobKind::Key => names.partition,
         JobKind::Unique => names.unique_values,
+        JobKind::Filter => names.filter,
     };
     let result = host.funcall::<_, _, Value>(method, (job.topic_index(), messages));
     if app.is_foreign() {
@@ -142,6 +145,15 @@ fn run(
             }
             Err(error) => error,
         },
+        (Ok(answers), JobKind::Filter) => {
+            match RArray::try_convert(answers).and_then(|given| answers_of(ruby, given)) {
+                Ok((answers, failure)) => {
+                    job.complete_filter(answers, failure);
+                    return Ok(None);
+                }
+                Err(error) => error,
+            }
+        }
         (Err(error), _) => error,
     };
     let exception = match error.error_type() {
@@ -201,6 +213,22 @@ fn judge(
         "discard" => Verdict::Discard,
         _ => Verdict::Unsaid,
     })
+}
+
+/// What the filter said of each message, nil where it raised, and what it raised first.
+fn answers_of(ruby: &Ruby, given: RArray) -> Result<(Vec<FilterAnswer>, Option<Failure>), Error> {
+    let answer = |value: Option<bool>| match value {
+        Some(true) => FilterAnswer::Keep,
+        Some(false) => FilterAnswer::Skip,
+        None => FilterAnswer::Failed,
+    };
+    let answers = given.entry::<RArray>(0)?.into_iter().map(|value| Option::<bool>::try_convert(value).map(answer));
+    let answers = answers.collect::<Result<Vec<_>, Error>>()?;
+    let failure = given.entry::<Option<Exception>>(1)?.map(|exception| match caught(ruby, Error::from(exception)) {
+        Caught::Failure(failure) | Caught::Unwinding(failure, _) => failure,
+        Caught::Critical(_) => Failure::new("Critical", "the filter asked the program to end"),
+    });
+    Ok((answers, failure))
 }
 
 fn keys_of(keys: RArray) -> Result<Vec<Vec<u8>>, Error> {

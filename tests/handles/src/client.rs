@@ -199,6 +199,14 @@ pub enum JobKind {
     Handle,
     Key,
     Unique,
+    Filter,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FilterAnswer {
+    Keep,
+    Skip,
+    Failed,
 }
 
 #[derive(Debug)]
@@ -251,6 +259,11 @@ impl Job {
     pub fn complete_keys<K: AsRef<[u8]>>(mut self, keys: &[K]) {
         let keys: Vec<_> = keys.iter().map(|key| String::from_utf8_lossy(key.as_ref()).into_owned()).collect();
         self.end(format!("keys: {}", keys.join(" ")));
+    }
+
+    pub fn complete_filter(mut self, answers: Vec<FilterAnswer>, failure: Option<Failure>) {
+        let why = failure.map_or_else(String::new, |failure| format!(" {}: {}", failure.class, failure.message));
+        self.end(format!("filtered: {answers:?}{why}"));
     }
 
     fn end(&mut self, how: String) {

@@ -5,13 +5,14 @@ module LibKarafka
   class Dispatcher # :nodoc:
     # A topic's consumers. Those that stay are kept by partition and virtual partition until the partition goes.
     class Route
-      attr_reader :partitioner, :unique_value, :failures
+      attr_reader :partitioner, :unique_value, :filter, :failures
 
       def initialize(topic, stays)
         @consumer_class = topic.consumer_class
         @partitioner = topic.partitioner
         @unique_value = topic.unique_value
         @failures = topic.failures
+        @filter = topic.filtering
         @stays = stays
         @kept = {}
         @lock = Mutex.new
@@ -66,6 +67,19 @@ module LibKarafka
     # What is to happen after an exception of a consumer.
     def judge(index, exception, messages, earlier)
       @routes[index].failures.verdict(exception, messages, earlier)
+    end
+
+    # Whether each message is handled, nil where the filter raised, and the first exception.
+    def filter(index, messages)
+      filter = @routes[index].filter
+      first = nil
+      answers = messages.map do |message|
+        filter.call(message) ? true : false
+      rescue StandardError => e
+        first ||= e
+        nil
+      end
+      [answers, first]
     end
 
     # A consumer raised what concerns the whole process.

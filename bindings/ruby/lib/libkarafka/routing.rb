@@ -16,7 +16,7 @@ module LibKarafka
   class Routing
     # A topic and what is done with its messages.
     class Topic
-      attr_reader :name, :consumer_class, :partitioner, :unique_value, :options, :failures
+      attr_reader :name, :consumer_class, :partitioner, :unique_value, :filtering, :options, :failures
 
       # A Regexp as the core takes patterns of topics: text that begins with +^+ and that the whole name has to match.
       def self.pattern(regexp)
@@ -38,6 +38,7 @@ module LibKarafka
         self.partitioner = partitioner if partitioner
         virtual_partitions(@options.delete(:virtual_partitions)) if @options.key?(:virtual_partitions)
         unique_by(@options.delete(:unique_by)) if @options.key?(:unique_by)
+        filter(@options.delete(:filter)) if @options.key?(:filter)
         if block&.arity&.zero?
           instance_exec(&block)
         elsif block
@@ -48,7 +49,8 @@ module LibKarafka
 
       Native.options(:topic).each do |option|
         name = option[:name]
-        define_method(name) { |value| @options[name] = value } unless %i[virtual_partitions unique_by].include?(name)
+        own = %i[virtual_partitions unique_by filter].include?(name)
+        define_method(name) { |value| @options[name] = value } unless own
       end
 
       # Only exceptions of these classes are tried again; the message of any other goes to the dead letter queue at once.
@@ -64,6 +66,14 @@ module LibKarafka
       # The consumer's class.
       def consumer(consumer_class)
         @consumer_class = consumer_class
+      end
+
+      # Which messages are handled: those of which the callable says so. What it skips counts as finished.
+      def filter(callable = nil, &block)
+        @filtering = callable || block
+        raise ConfigError.new("filter takes a callable or a block", kind: :config) unless @filtering.respond_to?(:call)
+
+        @options[:filter] = true
       end
 
       # How partitions are split: +:by_key+ (the default), a number of virtual partitions, +:round_robin+, +:off+, or a
