@@ -203,6 +203,10 @@ where
         self.handler.unique_value(job);
     }
 
+    fn strategy(&self, job: &Job, failure: &Failure) -> Verdict {
+        self.handler.strategy(job, failure)
+    }
+
     fn filter(&self, job: Job) {
         let mut failure = None;
         let answer = |message| match catch_unwind(AssertUnwindSafe(|| (self.keep)(message))) {

@@ -115,6 +115,10 @@ impl Job {
         if self.kind != JobKind::Handle {
             return self.end(Outcome::KeyFailed, Some(failure));
         }
+        if self.kind == JobKind::Filter {
+            // No record failed: all of them are handled.
+            return self.end(Outcome::FAILED, Some(failure));
+        }
         if let Some(handler) = self.handler.clone().filter(|_| self.asks_strategy(&failure)) {
             let asked = catch_unwind(AssertUnwindSafe(|| handler.strategy(&self, &failure)));
             failure.verdict = asked.unwrap_or_else(|_| {

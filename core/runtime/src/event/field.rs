@@ -143,6 +143,7 @@ carried! {
     i32, "integer", |number| FieldValue::Integer(i64::from(*number));
     u32, "integer", |number| FieldValue::Integer(i64::from(*number));
     i64, "integer", |number| FieldValue::Integer(*number);
+    u64, "integer", |number| FieldValue::Integer(i64::try_from(*number).unwrap_or(i64::MAX));
     f64, "number", |number| FieldValue::Float(*number);
     bool, "boolean", |truth| FieldValue::Bool(*truth);
     Vec<(String, i32)>, "partitions", |partitions| FieldValue::Partitions(partitions.clone());
