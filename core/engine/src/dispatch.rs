@@ -138,7 +138,9 @@ impl<M: Record> Engine<M> {
                 used || (has_expired && is_measured)
             });
             let Some((_, taken)) = sequences.get(start).zip(taken) else {
-                assignment.mailboxes.end_job(index);
+                if assignment.mailboxes.end_job(index) {
+                    assignment.gather(&mut self.timers, now, id, index);
+                }
                 continue;
             };
             let part = Part { returned: alone, suspect: suspects > 0, ..part(taken, start, messages.len()) };
