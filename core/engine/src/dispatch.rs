@@ -167,6 +167,8 @@ impl<M: Record> Engine<M> {
         if messages.is_empty() {
             self.jobs.keep_lists(sequences, parts);
             self.spare.push(messages);
+            // What was claimed was claimed for messages that have expired.
+            self.release_values(claims.values);
             self.release_values(claims.unneeded);
             return None;
         }
