@@ -645,6 +645,24 @@ typedef karafka_verdict_t (*karafka_strategy_t)(const struct karafka_batch_t *ba
                                                 void *user_data);
 
 /**
+ * Says whether a message is handled, for topics with `filter` set to "true". What it skips counts as finished. Asked before
+ * partitioner and handler, once for each message in an ownership of its partition.
+ *
+ * Thread, and what may be called inside: as in handlers. A message at which a filter fails is handled, and an event tells of
+ * it.
+ *
+ * @param batch The batch of the message, for reading its headers.
+ * @param message The message.
+ * @param keep Where to write whether the message is handled; true unless written.
+ * @param user_data As given with the filter.
+ * Returns: `KARAFKA_DONE`; everything else is a failure.
+ */
+typedef karafka_result_t (*karafka_filter_t)(const struct karafka_batch_t *batch,
+                                             const struct karafka_message_t *message,
+                                             bool *keep,
+                                             void *user_data);
+
+/**
  * A virtual partition that waits for its turn. Gone when the call ends.
  */
 typedef struct karafka_candidate_t {
@@ -1438,6 +1456,19 @@ struct karafka_error_t *karafka_topic_set_strategy(struct karafka_topic_t *topic
                                                    karafka_strategy_t strategy,
                                                    void *user_data,
                                                    karafka_destructor_t destructor);
+
+/**
+ * Gives a topic its filter, before the app is started: for topics with `filter` set to "true".
+ *
+ * @param filter Called on the app's worker threads; see `karafka_filter_t`.
+ * @param user_data Handed to the filter. Belongs to the app from now on, also when this call fails.
+ * @param destructor Frees `user_data`, once; may be NULL.
+ * Errors: `STOPPED` once the app was started; `ARGUMENT`, also when there is a filter already; `FORKED`.
+ */
+struct karafka_error_t *karafka_topic_set_filter(struct karafka_topic_t *topic,
+                                                 karafka_filter_t filter,
+                                                 void *user_data,
+                                                 karafka_destructor_t destructor);
 
 /**
  * Has a function decide whose turn it is when more work waits than may run at once, before the app is started. It is advice: the
