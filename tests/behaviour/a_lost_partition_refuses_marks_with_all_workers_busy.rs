@@ -58,9 +58,9 @@ fn a_lost_partition_refuses_marks_with_all_workers_busy() {
         begins.recv_timeout(PATIENCE).unwrap();
     }
     let second = app(bootstrap, &name);
-    let (taken, takes) = channel();
+    let (handled, successor) = channel();
     let takes_over = handler_fn(move |batch, _| {
-        taken.send(batch.partition()).unwrap();
+        handled.send(batch.partition()).unwrap();
         Ok::<(), Failure>(())
     });
     second.topic(&topic, TopicConfig::default(), takes_over).unwrap();
@@ -68,7 +68,7 @@ fn a_lost_partition_refuses_marks_with_all_workers_busy() {
     let lost = told.recv_timeout(PATIENCE).unwrap();
     assert_eq!(lost.1, [true, false, false, false, false]);
     // The group is settled when the new owner handles what was lost.
-    assert_eq!(takes.recv_timeout(PATIENCE).unwrap(), lost.0);
+    assert_eq!(successor.recv_timeout(PATIENCE).unwrap(), lost.0);
     released.store(true, Ordering::SeqCst);
     let kept = told.recv_timeout(PATIENCE).unwrap();
     assert_eq!(kept.1, [false, true, true, true, true]);

@@ -39,14 +39,14 @@ fn a_seek_that_fails_skips_nothing_and_one_that_succeeds_lands() {
     let handler = handler_fn(move |batch, context| {
         let mut calls = calls.lock().unwrap();
         *calls += 1;
-        let seek = |to| context.seek(to, PATIENCE);
+        let move_to = |to| context.seek(to, PATIENCE);
         match *calls {
             // The rest of what was fetched must still come: 1 is next.
-            1 => assert_eq!(seek(SeekTo::Time(FIRST + 60 * SECOND)).unwrap_err().kind(), ErrorKind::Config),
-            2 => assert!(seek(SeekTo::Time(FIRST + 7 * SECOND - 1)).unwrap()),
-            3 => assert!(seek(SeekTo::Earliest).unwrap()),
+            1 => assert_eq!(move_to(SeekTo::Time(FIRST + 60 * SECOND)).unwrap_err().kind(), ErrorKind::Config),
+            2 => assert!(move_to(SeekTo::Time(FIRST + 7 * SECOND - 1)).unwrap()),
+            3 => assert!(move_to(SeekTo::Earliest).unwrap()),
             4 => assert!(context.pause(Some(Duration::from_millis(50))), "what it holds comes again"),
-            6 => assert!(seek(SeekTo::Latest).unwrap()),
+            6 => assert!(move_to(SeekTo::Latest).unwrap()),
             _ => {}
         }
         assert!(!context.is_revoked());

@@ -18,6 +18,7 @@ pub use crate::failure::{Failure, Verdict};
 pub use karafka_engine::{FilterAnswer, JobKind};
 
 /// The work of one call of a handler.
+#[allow(clippy::struct_excessive_bools)] // Independent facts, not the states of one thing.
 pub struct Job {
     pub(crate) batch: Batch,
     pub(crate) context: Context,
