@@ -58,9 +58,9 @@ fn a_lost_partition_refuses_marks_with_all_workers_busy() {
         begins.recv_timeout(PATIENCE).unwrap();
     }
     let second = app(bootstrap, &name);
-    let (handled, successor) = channel();
+    let (arrived, successor) = channel();
     let takes_over = handler_fn(move |batch, _| {
-        handled.send(batch.partition()).unwrap();
+        arrived.send(batch.partition()).unwrap();
         Ok::<(), Failure>(())
     });
     second.topic(&topic, TopicConfig::default(), takes_over).unwrap();

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use karafka::{
-    App, AppConfig, Candidate, EmbeddedBroker, Event, Failure, Message, NoEvent, Producer, ProducerConfig, Record,
-    TopicConfig, UniqueBy, VirtualPartitions, handler_fn, unique_handler_fn,
+    App, AppConfig, Candidate, EmbeddedBroker, Event, Failure, Message, Producer, ProducerConfig, Record, TopicConfig,
+    UniqueBy, VirtualPartitions, handler_fn, unique_handler_fn,
 };
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -160,11 +160,8 @@ fn a_scheduler_orders_and_one_that_fails_is_told_and_harms_nothing() {
         run(&app, &handled, 40);
         assert!(asked.load(Ordering::SeqCst) > 0);
         let mut told = false;
-        loop {
-            match events.next(Duration::from_secs(1)) {
-                Ok(event) => told |= matches!(&event, Event::Error { error, .. } if error.operation() == "schedule"),
-                Err(NoEvent::Ended | NoEvent::Timeout) => break,
-            }
+        while let Ok(event) = events.next(Duration::from_secs(1)) {
+            told |= matches!(&event, Event::Error { error, .. } if error.operation() == "schedule");
         }
         assert_eq!(told, fails);
         let order = order.lock().unwrap();

@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn the_longest_goes_first_and_waiting_counts_as_much_as_cost() {
         let mut turns = Turns::new(PoolId::default(), 0, 0);
-        turns.measure(Duration::from_nanos(1_000), 10);
+        turns.measure(Duration::from_micros(1), 10);
         assert_eq!(turns.cost(), Duration::from_nanos(100));
         // Came at 1,000 with 10 messages of 100 ns each, and so on: 0, 1,000, 950, 2,900.
         for (since, messages) in [(1_000, 10), (1_001, 0), (1_050, 1), (2_900, 0)] {
