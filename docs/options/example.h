@@ -73,6 +73,14 @@ static inline void produce(const char *topic, const char *key, const char *paylo
     must(karafka_producer_produce_sync(producer, &record, NULL));
 }
 
+/* Creates a topic; one that is only used comes into being with four partitions, when it is first produced to. */
+static inline void create_topic(const char *name, int32_t partitions) {
+    karafka_embedded_broker_t *broker;
+    must(karafka_embedded_broker_named(BROKERS, strlen(BROKERS), &broker));
+    must(karafka_embedded_broker_create_topic(broker, name, strlen(name), partitions));
+    karafka_embedded_broker_free(broker);
+}
+
 /* Whether a record's payload is this text. */
 static inline int says(const karafka_message_t *message, const char *text) {
     return message->payload_length == strlen(text) && memcmp(message->payload, text, message->payload_length) == 0;
