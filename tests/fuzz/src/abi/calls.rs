@@ -4,7 +4,7 @@
 
 #[allow(clippy::wildcard_imports, reason = "all of the ABI")]
 use super::functions::*;
-use super::{World, delivered, handler, partitioner, read, scheduler};
+use super::{World, delivered, filter, handler, partitioner, read, scheduler, strategy};
 
 type Call = fn(&mut World<'_>);
 
@@ -658,6 +658,61 @@ pub(super) const CALLS: &[(&str, Call)] = &[
         let (data, destructor) = world.user_data();
         // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
         let error = unsafe { karafka_app_set_scheduler(app, scheduler, data, destructor) };
+        world.error(error);
+    }),
+    ("karafka_app_events_of", |world| {
+        let app = world.handle();
+        let names = world.text();
+        let mut made = std::ptr::null_mut();
+        let place = world.place(&mut made);
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_app_events_of(app, names.0, names.1, place) };
+        world.error(error);
+        world.keep(made, karafka_events_free);
+    }),
+    ("karafka_app_statistics", |world| {
+        let app = world.handle();
+        let timeout = world.timeout();
+        let mut made = std::ptr::null_mut();
+        let place = world.place(&mut made);
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_app_statistics(app, timeout, place) };
+        world.error(error);
+        world.keep(made, karafka_event_free);
+    }),
+    ("karafka_error_exit_code", |world| {
+        let error = world.handle();
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let _ = unsafe { karafka_error_exit_code(error) };
+    }),
+    ("karafka_batch_attempt", |world| {
+        let batch = world.handle();
+        let index = world.input.integer() as usize;
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let _ = unsafe { karafka_batch_attempt(batch, index) };
+    }),
+    ("karafka_context_verdict", |world| {
+        let context = world.handle();
+        let verdict = u32::from(world.input.byte());
+        let topic = world.text();
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_context_verdict(context, verdict, topic.0, topic.1) };
+        world.error(error);
+    }),
+    ("karafka_topic_set_filter", |world| {
+        let topic = world.handle();
+        let filter: Filter = (world.input.byte() != 0xff).then_some(filter);
+        let (data, destructor) = world.user_data();
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_topic_set_filter(topic, filter, data, destructor) };
+        world.error(error);
+    }),
+    ("karafka_topic_set_strategy", |world| {
+        let topic = world.handle();
+        let strategy: Strategy = (world.input.byte() != 0xff).then_some(strategy);
+        let (data, destructor) = world.user_data();
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_topic_set_strategy(topic, strategy, data, destructor) };
         world.error(error);
     }),
 ];

@@ -11,6 +11,9 @@ pub(super) type Scheduler = Option<unsafe extern "C" fn(*const c_void, usize, *m
 pub(super) type Partitioner =
     Option<unsafe extern "C" fn(Handle, *const c_void, *mut *const u8, *mut usize, Data) -> u32>;
 pub(super) type Each = Option<unsafe extern "C" fn(*const c_void, Handle, Data) -> u32>;
+pub(super) type Filter = Option<unsafe extern "C" fn(Handle, *const c_void, *mut bool, Data) -> u32>;
+pub(super) type Strategy =
+    Option<unsafe extern "C" fn(Handle, *const c_void, Handle, *const c_void, usize, Data) -> u32>;
 pub(super) type Callback = Option<unsafe extern "C" fn(Handle, *const c_void, Data)>;
 
 #[repr(C)]
@@ -199,6 +202,29 @@ unsafe extern "C" {
         unique_by: Partitioner,
         data: Data,
         destructor: Destructor,
+    ) -> Handle;
+    pub(super) fn karafka_topic_set_filter(topic: Handle, filter: Filter, data: Data, destructor: Destructor)
+    -> Handle;
+    pub(super) fn karafka_topic_set_strategy(
+        topic: Handle,
+        strategy: Strategy,
+        data: Data,
+        destructor: Destructor,
+    ) -> Handle;
+    pub(super) fn karafka_batch_attempt(batch: Handle, index: usize) -> u32;
+    pub(super) fn karafka_context_verdict(
+        context: Handle,
+        verdict: u32,
+        topic: *const u8,
+        topic_length: usize,
+    ) -> Handle;
+    pub(super) fn karafka_error_exit_code(error: Handle) -> i32;
+    pub(super) fn karafka_app_statistics(app: Handle, timeout_ms: i64, event: *mut Handle) -> Handle;
+    pub(super) fn karafka_app_events_of(
+        app: Handle,
+        names: *const u8,
+        names_length: usize,
+        events: *mut Handle,
     ) -> Handle;
     pub(super) fn karafka_app_events(app: Handle, events: *mut Handle) -> Handle;
     pub(super) fn karafka_events_next(events: Handle, timeout_ms: i64, event: *mut Handle) -> Handle;

@@ -290,6 +290,31 @@ unsafe extern "C" fn partitioner(
     data.addr() as u32 / 100
 }
 
+/// A filter that keeps, skips or fails.
+unsafe extern "C" fn filter(_batch: Handle, _message: *const c_void, keep: *mut bool, data: *mut c_void) -> u32 {
+    // SAFETY: the library gives a place.
+    unsafe { keep.write(data.addr().is_multiple_of(2)) };
+    data.addr() as u32 / 100
+}
+
+/// A strategy that says any number, and names a topic.
+unsafe extern "C" fn strategy(
+    _batch: Handle,
+    _message: *const c_void,
+    context: Handle,
+    _failures: *const c_void,
+    _count: usize,
+    data: *mut c_void,
+) -> u32 {
+    let verdict = data.addr() as u32 % 8;
+    // SAFETY: the function takes any handle; the text is as long as it says.
+    unsafe {
+        let error = functions::karafka_context_verdict(context, verdict, b"letters".as_ptr(), 7);
+        functions::karafka_error_free(error);
+    }
+    verdict
+}
+
 unsafe extern "C" fn delivered(error: Handle, _report: *const c_void, _data: *mut c_void) {
     // SAFETY: the library gives an error or NULL.
     unsafe { read(functions::karafka_error_message(error)) };
