@@ -56,6 +56,8 @@ mod _native {
     use super::message::Message;
     #[pymodule_export]
     use super::producer::Producer;
+    #[pymodule_export]
+    use super::scheduler::Waiting;
 
     use pyo3::prelude::*;
 
