@@ -25,6 +25,7 @@ __all__ = [
     "Message",
     "Payload",
     "Producer",
+    "Questions",
     "close",
     "interrupt_left_behind",
     "workers",
