@@ -54,8 +54,8 @@ static inline karafka_app_t *app_of(const char *group) {
     return app;
 }
 
-/* Sends one record, and returns when the broker has it. */
-static inline void produce(const char *topic, const char *key, const char *payload) {
+/* Sends one record made at this time (-1: now), and returns when the broker has it. */
+static inline void produce_at(const char *topic, const char *key, const char *payload, int64_t timestamp_ms) {
     static karafka_producer_t *producer;
     karafka_record_t record = KARAFKA_RECORD_INIT;
     if (producer == NULL) {
@@ -70,7 +70,13 @@ static inline void produce(const char *topic, const char *key, const char *paylo
     record.key_length = strlen(key);
     record.payload = (const uint8_t *)payload;
     record.payload_length = strlen(payload);
+    record.timestamp_ms = timestamp_ms;
     must(karafka_producer_produce_sync(producer, &record, NULL));
+}
+
+/* Sends one record, and returns when the broker has it. */
+static inline void produce(const char *topic, const char *key, const char *payload) {
+    produce_at(topic, key, payload, -1);
 }
 
 /* Creates a topic; one that is only used comes into being with four partitions, when it is first produced to. */
