@@ -55,3 +55,8 @@ mod a_seek_that_fails_skips_nothing_and_one_that_succeeds_lands;
 // What becomes of messages that fail.
 mod a_critical_error_ends_the_program_and_marks_nothing;
 mod a_message_that_always_fails_goes_out_alone;
+
+// What a topic takes in, and when.
+mod a_delayed_message_is_handled_in_time_and_never_early;
+mod a_filter_that_skips_holds_nothing_up;
+mod a_throttle_holds_in_every_window;
