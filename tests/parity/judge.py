@@ -333,6 +333,8 @@ def flat(table: Facts) -> list[str]:
         lines += ["pattern"] if scenario.get("pattern") else []
         if partitioner := scenario.get("partitioner"):
             lines.append(f"partitioner {partitioner.get('prefix', 'fails')}")
+        if described := scenario.get("filter"):
+            lines.append(f"filter {text(described['skips'])} {text(described['fails'])}")
         lines += record_lines(scenario.get("records"))
         for run in scenario.get("runs", []):
             lines += run_lines(run)

@@ -211,6 +211,15 @@ def partitioner(described: Facts) -> Callable[[libkarafka.Message], Any]:
     return partition
 
 
+def filter_of(described: Facts) -> Callable[[libkarafka.Message], bool]:
+    def keep(message: libkarafka.Message) -> bool:
+        if message.key == octets(described["fails"]):
+            raise Unlucky("no answer")
+        return message.key != octets(described["skips"])
+
+    return keep
+
+
 def outcome(action: Callable[[], Any]) -> Facts:
     try:
         return {"value": action()}
@@ -238,6 +247,8 @@ def play_run(table: Facts, scenario: Facts, name: str, run: Facts, producer: lib
     options = {**table["defaults"]["topic"], **scenario.get("topic", {}), **run.get("topic", {})}
     if "partitioner" in scenario:
         options["virtual_partitions"] = partitioner(scenario["partitioner"])
+    if "filter" in scenario:
+        options["filter"] = filter_of(scenario["filter"])
     watch, rules = Watch(), Rules(run)
     handler = later_handler if scenario.get("later") else plain_handler
     read = re.compile(re.escape(name)) if scenario.get("pattern") else name

@@ -174,6 +174,14 @@ def partitioner(described)
   end
 end
 
+def filter(described)
+  lambda do |message|
+    raise Unlucky, "no answer" if message.key == described["fails"]
+
+    message.key != described["skips"]
+  end
+end
+
 # What a call outside of consumers gave, or how it was refused.
 def outcome
   { value: yield }
@@ -216,6 +224,7 @@ class Runner
     app = new_app(Table.options(@defaults["app"], scenario["app"], run["app"], { "group" => name }))
     options = Table.options(@defaults["topic"], scenario["topic"], run["topic"])
     options[:virtual_partitions] = partitioner(scenario["partitioner"]) if scenario["partitioner"]
+    options[:filter] = filter(scenario["filter"]) if scenario["filter"]
     watch = Watch.new
     app.topic(scenario["pattern"] ? /#{Regexp.escape(name)}/ : name, consumer: scripted(watch, run), **options)
     app.on_event { |event| watch.told(event) }

@@ -28,6 +28,11 @@ struct work {
     struct recorded *call;
 };
 
+static bool has_key(const karafka_message_t *message, const struct octets *key) {
+    if (key->bytes == NULL || message->key == NULL || message->key_length != key->length) return false;
+    return memcmp(message->key, key->bytes, key->length) == 0;
+}
+
 /* Whether a rule is about this call: one of its messages has the rule's key, or the rule names none. */
 static bool is_about(const struct octets *key, const karafka_batch_t *batch) {
     const karafka_message_t *messages;
@@ -36,8 +41,7 @@ static bool is_about(const struct octets *key, const karafka_batch_t *batch) {
     if (key->bytes == NULL) return true;
     must(karafka_batch_messages(batch, &messages, &count));
     for (i = 0; i < count; i++) {
-        if (messages[i].key == NULL || messages[i].key_length != key->length) continue;
-        if (memcmp(messages[i].key, key->bytes, key->length) == 0) return true;
+        if (has_key(&messages[i], key)) return true;
     }
     return false;
 }
@@ -117,6 +121,15 @@ static karafka_result_t partition(const karafka_batch_t *batch, const karafka_me
     if (script->scenario->prefix < 0) return KARAFKA_FAILED;
     *key = message->payload;
     *key_length = (size_t)script->scenario->prefix;
+    return KARAFKA_DONE;
+}
+
+static karafka_result_t filter(const karafka_batch_t *batch, const karafka_message_t *message, bool *keep, void *user_data) {
+    const struct script *script = user_data;
+
+    (void)batch;
+    if (has_key(message, &script->scenario->fails)) return KARAFKA_FAILED;
+    *keep = !has_key(message, &script->scenario->skips);
     return KARAFKA_DONE;
 }
 
@@ -200,6 +213,7 @@ static karafka_app_t *make_app(const struct script *script, const char *name) {
         must(karafka_app_topic(app, KARAFKA_STRING(read), of_topic, handle, (void *)script, NULL, &topic));
     }
     if (scenario->prefix != 0) must(karafka_topic_set_partitioner(topic, partition, (void *)script, NULL));
+    if (scenario->skips.bytes != NULL) must(karafka_topic_set_filter(topic, filter, (void *)script, NULL));
     karafka_config_free(of_topic);
     karafka_config_free(config);
     return app;

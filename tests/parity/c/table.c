@@ -155,6 +155,9 @@ static void of_scenario(struct scenario *scenario, const char *what) {
     } else if (strcmp(what, "partitioner") == 0) {
         const char *answer = next();
         scenario->prefix = strcmp(answer, "fails") == 0 ? -1 : atoi(answer);
+    } else if (strcmp(what, "filter") == 0) {
+        scenario->skips = octets();
+        scenario->fails = octets();
     } else {
         table_wrong(what);
     }

@@ -72,6 +72,8 @@ struct scenario {
     bool later, pattern;
     /* Bytes of the payload that name a virtual partition; -1 for a partitioner that fails, 0 for none. */
     int prefix;
+    /* Keys of messages that the filter skips, and at which it fails; no bytes: no filter, and at none. */
+    struct octets skips, fails;
     struct options options;
     struct records records;
     struct run runs[MOST_RUNS];

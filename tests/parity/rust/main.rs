@@ -9,8 +9,8 @@ mod rules;
 mod table;
 
 use karafka::{
-    App, AppConfig, Batch, Context, EmbeddedBroker, Error, Failure, Handler, Job, Message, NoEvent, Producer,
-    ProducerConfig, SeatKind, TopicConfig, Work,
+    App, AppConfig, Batch, Context, EmbeddedBroker, Error, Failure, FilterAnswer, Handler, Job, Message, NoEvent,
+    Producer, ProducerConfig, SeatKind, TopicConfig, Work,
 };
 use rules::{Rules, Verdict};
 use serde_json::{Value as Json, json};
@@ -160,6 +160,12 @@ impl Handler for Scripted {
             None => job.fail(Failure::new("Unlucky", "no partition")),
         }
     }
+
+    fn filter(&self, job: Job) {
+        let answers = self.rules.answers(job.batch());
+        let has_failed = answers.contains(&FilterAnswer::Failed);
+        job.complete_filter(answers, has_failed.then(|| Failure::new("Unlucky", "no answer")));
+    }
 }
 
 fn listen(app: &App) -> JoinHandle<Vec<Json>> {
@@ -194,7 +200,7 @@ fn run(table: &Json, scenario: &Json, name: &str, run: &Json, producer: &Produce
     let config = TopicConfig::from_settings(&settings(&options))?;
     let watch = Arc::new(Watch::default());
     let is_later = scenario["later"].as_bool().unwrap_or(false);
-    let rules = Arc::new(Rules::new(run, &scenario["partitioner"]));
+    let rules = Arc::new(Rules::new(run, &scenario["partitioner"], &scenario["filter"]));
     let handler = Scripted { watch: Arc::clone(&watch), rules, is_later };
     let seats = if is_later { SeatKind::Slot } else { SeatKind::Thread };
     let pattern = scenario["pattern"].as_bool().unwrap_or(false).then(|| format!("^{name}"));

@@ -1,7 +1,7 @@
-//! What a run's handler does: hold, mark, fail; and what its partitioner answers.
+//! What a run's handler does: hold, mark, fail; and what its partitioner and its filter answer.
 
 use crate::{PATIENCE, Watch};
-use karafka::{Batch, Context};
+use karafka::{Batch, Context, FilterAnswer};
 use serde_json::Value as Json;
 
 pub enum Verdict {
@@ -13,11 +13,12 @@ pub enum Verdict {
 pub struct Rules {
     run: Json,
     partitioner: Json,
+    filter: Json,
 }
 
 impl Rules {
-    pub fn new(run: &Json, partitioner: &Json) -> Self {
-        Self { run: run.clone(), partitioner: partitioner.clone() }
+    pub fn new(run: &Json, partitioner: &Json, filter: &Json) -> Self {
+        Self { run: run.clone(), partitioner: partitioner.clone(), filter: filter.clone() }
     }
 
     /// Whether something is done with the last record after the app has stopped.
@@ -69,5 +70,16 @@ impl Rules {
     pub fn keys(&self, batch: &Batch) -> Option<Vec<Vec<u8>>> {
         let length = self.partitioner["prefix"].as_u64()? as usize;
         Some(batch.iter().map(|message| message.payload().unwrap_or_default()[..length].to_vec()).collect())
+    }
+
+    /// The filter's answers.
+    pub fn answers(&self, batch: &Batch) -> Vec<FilterAnswer> {
+        let is = |what: &str, key: Option<&[u8]>| key.is_some() && key == self.filter[what].as_str().map(str::as_bytes);
+        let answer = |key: Option<&[u8]>| match (is("skips", key), is("fails", key)) {
+            (true, _) => FilterAnswer::Skip,
+            (_, true) => FilterAnswer::Failed,
+            _ => FilterAnswer::Keep,
+        };
+        batch.iter().map(|message| answer(message.key())).collect()
     }
 }
