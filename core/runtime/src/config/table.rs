@@ -421,6 +421,7 @@ options! {
     /// The topic to which a message goes that was given up: the one that failed, and no other, with key, value and headers
     /// as they were, and headers that say where it came from and why. Messages of one partition go to one partition, in
     /// order. Their offset is committed only after the copy is acknowledged. It must exist, on the cluster of this topic.
+    /// See [dead letter queue](options/dead-letter-queue.md).
     dead_letter_queue_topic: Option<String> = None, text(names::TOPIC, names::topic),
         also "dlq" "dlq_topic" "dead_letter_topic";
 
