@@ -188,8 +188,17 @@ class App:
         else:
             raise RuntimeError("run() would block the running event loop; use `async with app.running():`")
         with obedience(self._native) if signals else self._stopped_by_sigterm():
-            self.start()
-            interruption = self._wait_out()
+            interruption: BaseException | None = None
+            was_started = self._is_started
+            try:
+                self.start()
+            except BaseException as raised:
+                if was_started or not self._is_started:
+                    raise
+                # An interrupt of the start: what has begun is stopped like any other app.
+                interruption = raised
+                self.stop()
+            interruption = self._wait_out(interruption)
             if signals:
                 end_process(self._outcome)
         if interruption is not None:
@@ -262,17 +271,17 @@ class App:
             raise
         # The interpreter waits for threads that are no daemons before it runs what stops the app.
         self._host = threading.Thread(target=self._serve, args=(events, bridge), name="karafka-host", daemon=True)
-        self._is_started = True
-        if self._questions is not None and self._choose is not None:
-            serve(self._questions, self._choose)
-        self._listeners.start()
         try:
             self._host.start()
         except BaseException:
             self._native.stop(timedelta(0))
             raise
+        self._is_started = True
         # Registered at the start: what the program registered before it is still there while handlers finish.
         atexit.register(self._close)
+        if self._questions is not None and self._choose is not None:
+            serve(self._questions, self._choose)
+        self._listeners.start()
 
     def _serve(self, events: _native.Events, bridge: Bridge | None) -> None:
         """The host thread: events until there are no more, then the end."""
@@ -292,9 +301,8 @@ class App:
         atexit.unregister(self._close)
         self._latch.open()
 
-    def _wait_out(self) -> BaseException | None:
-        """Waits for the end; an exception that a signal handler raises stops the app and is returned after it."""
-        first: BaseException | None = None
+    def _wait_out(self, first: BaseException | None) -> BaseException | None:
+        """Waits for the end; the first exception that a signal handler raises stops the app and is returned after it."""
         while True:
             try:
                 self._latch.wait()
@@ -332,7 +340,7 @@ class App:
         if os.getpid() != self._process:
             return
         self.stop()
-        self._wait_out()
+        self._wait_out(None)
         outcome = self._outcome
         if isinstance(outcome, Error):
             _log.error("the app ended with the program: %s", outcome)
