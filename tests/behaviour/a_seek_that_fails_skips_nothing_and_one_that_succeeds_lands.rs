@@ -9,10 +9,10 @@ use karafka::{
 use libkarafka_tests::{broker, group, topics, wait};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-const FIRST: i64 = 1_700_000_000_000;
 const SECOND: i64 = 1_000;
+const HOUR: i64 = 3_600 * SECOND;
 
 #[test]
 fn a_seek_that_fails_skips_nothing_and_one_that_succeeds_lands() {
@@ -20,8 +20,11 @@ fn a_seek_that_fails_skips_nothing_and_one_that_succeeds_lands() {
     let (topic, name) = (topics::create(bootstrap, 1), topics::unique("seeks"));
     let config = ProducerConfig { bootstrap_servers: bootstrap.to_owned(), ..ProducerConfig::default() };
     let producer = Producer::new(config).unwrap();
+    // Recent ones: Kafka deletes what is older than a week, in the midst of the test as well.
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let first = i64::try_from(since_1970).unwrap() - HOUR;
     for number in 0..10 {
-        let timestamp_ms = Some(FIRST + number * SECOND);
+        let timestamp_ms = Some(first + number * SECOND);
         producer
             .produce_sync(&Record { topic: &topic, payload: Some(b"x"), timestamp_ms, ..Record::default() })
             .unwrap();
@@ -42,8 +45,8 @@ fn a_seek_that_fails_skips_nothing_and_one_that_succeeds_lands() {
         let move_to = |to| context.seek(to, PATIENCE);
         match *calls {
             // The rest of what was fetched must still come: 1 is next.
-            1 => assert_eq!(move_to(SeekTo::Time(FIRST + 60 * SECOND)).unwrap_err().kind(), ErrorKind::Config),
-            2 => assert!(move_to(SeekTo::Time(FIRST + 7 * SECOND - 1)).unwrap()),
+            1 => assert_eq!(move_to(SeekTo::Time(first + 60 * SECOND)).unwrap_err().kind(), ErrorKind::Config),
+            2 => assert!(move_to(SeekTo::Time(first + 7 * SECOND - 1)).unwrap()),
             3 => assert!(move_to(SeekTo::Earliest).unwrap()),
             4 => assert!(context.pause(Some(Duration::from_millis(50))), "what it holds comes again"),
             6 => assert!(move_to(SeekTo::Latest).unwrap()),
@@ -56,7 +59,7 @@ fn a_seek_that_fails_skips_nothing_and_one_that_succeeds_lands() {
     });
     app.topic(&topic, TopicConfig { max_messages: 1, ..TopicConfig::default() }, handler).unwrap();
     app.start().unwrap();
-    let offsets: Vec<i64> = (0..6).map(|_| seen.recv_timeout(PATIENCE).unwrap()).collect();
+    let offsets: Vec<i64> = (0..6).map_while(|_| seen.recv_timeout(PATIENCE).ok()).collect();
     assert_eq!(offsets, [0, 1, 7, 0, 0, 1]);
     wait::until(PATIENCE, "the new position committed", || group::lag(bootstrap, &name, &topic) == 0);
     assert!(seen.try_recv().is_err(), "nothing comes at the end");
