@@ -27,6 +27,10 @@
 //! | `karafka-work-n` | `concurrency`, or lent by a host language | in user code only | yes |
 //! | `karafka-slots` | one, when a topic's handlers finish later | in user code only | yes |
 //! | `karafka-produce` | one a producer | no | delivery callbacks |
+//! | `karafka-letters` | one an app, from its first dead letter | on brokers | no |
+//! | `karafka-choose` | one, when the app has a scheduler | in user code only | the scheduler |
+//! | `karafka-signals` | one a process, when signals were asked for | no | no |
+//! | `karafka-look`, `karafka-close` | one for a look at a cluster's topics, or a client that ends | on brokers | no |
 //! | librdkafka's own | per client | - | no |
 //!
 //! # Guarantees
