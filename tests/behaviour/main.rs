@@ -47,6 +47,7 @@ mod groups_and_clusters_share_one_app;
 mod partitions_can_be_read_without_the_group;
 mod segments_share_a_topic_by_key;
 mod static_members_keep_their_partitions;
+mod topics_are_read_without_a_group;
 
 // What a handler does to the position of its partition.
 mod a_lost_partition_refuses_marks_with_all_workers_busy;

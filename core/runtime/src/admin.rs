@@ -6,27 +6,19 @@
 
 use crate::config::{ProducerConfig, validate_topic_name};
 use crate::embedded::{self, EmbeddedBroker};
-use crate::native::kind_of;
+use crate::native::{Client, ClientKind, kind_of};
 use crate::{Error, ErrorKind, Result};
-use parking_lot::Mutex;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication, TopicResult};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
-use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext};
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
-
-/// How librdkafka's mock cluster names itself.
-const EMBEDDED_CLUSTER: &str = "mockCluster";
-
-/// How long what librdkafka has complained about is read.
-const REASONS: Duration = Duration::from_millis(50);
 
 const CONNECT: &str = "connect to a cluster";
 
@@ -45,24 +37,14 @@ enum Target {
     Cluster(AdminClient<Listener>),
 }
 
-/// Keeps what librdkafka last complained about, so that an error can say why nobody answered.
+/// Sends librdkafka's log on.
 #[derive(Clone, Default)]
-struct Listener(Arc<Mutex<Option<String>>>);
+struct Listener;
 
 impl ClientContext for Listener {
-    fn error(&self, _: KafkaError, reason: &str) {
-        self.0.lock().get_or_insert_with(|| reason.to_owned());
-    }
-
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
         tracing::debug!(?level, facility, text, "librdkafka");
     }
-}
-
-impl ProducerContext for Listener {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
 }
 
 impl std::fmt::Debug for Admin {
@@ -89,10 +71,10 @@ impl Admin {
         settings.extend(config.client_settings());
         settings.set("bootstrap.servers", bootstrap_servers);
         settings.set_log_level(RDKafkaLogLevel::Warning);
-        if identify(&settings, timeout)?.starts_with(EMBEDDED_CLUSTER) {
+        if identify(&settings, timeout)?.starts_with(embedded::CLUSTER) {
             return Ok(admin(Target::Embedded));
         }
-        let client = settings.create_with_context(Listener::default()).map_err(refused)?;
+        let client = settings.create_with_context(Listener).map_err(refused)?;
         Ok(admin(Target::Cluster(client)))
     }
 
@@ -199,17 +181,16 @@ impl Admin {
 
 /// The cluster's name for itself, or why it cannot be had. An admin client hears no reasons, so another one asks.
 fn identify(settings: &ClientConfig, timeout: Duration) -> Result<String> {
-    let listener = Listener::default();
-    let client: BaseProducer<Listener> = settings.create_with_context(listener.clone()).map_err(refused)?;
-    if let Some(id) = client.client().fetch_cluster_id(timeout) {
+    let settings: Vec<_> =
+        settings.config_map().iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let client = Client::new(ClientKind::Admin, &settings, None)?;
+    if let Some(id) = client.cluster_id(timeout) {
         return Ok(id);
     }
-    client.poll(REASONS);
-    let reason = listener.0.lock().take();
-    let reason = reason.unwrap_or_else(|| "nothing was refused, and nothing came back".to_owned());
-    let message = format!("no broker answered within {timeout:?}: {reason}");
-    let error = Error::new(ErrorKind::Broker, CONNECT, message).retriable();
-    Err(error.with("bootstrap_servers", settings.get("bootstrap.servers").unwrap_or_default()))
+    let silence = client.silence(CONNECT, timeout);
+    let error = Error::new(ErrorKind::Broker, CONNECT, silence.message()).retriable();
+    let bootstrap = settings.iter().find(|(name, _)| name == "bootstrap.servers").map(|(_, value)| value.as_str());
+    Err(error.with("bootstrap_servers", bootstrap.unwrap_or_default()))
 }
 
 fn refused(error: KafkaError) -> Error {

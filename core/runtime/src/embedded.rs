@@ -11,6 +11,9 @@ use std::sync::{Arc, OnceLock};
 
 const SCHEME: &str = "embedded://";
 
+/// How librdkafka's mock cluster names itself.
+pub(crate) const CLUSTER: &str = "mockCluster";
+
 type Brokers = Mutex<HashMap<(u32, String), EmbeddedBroker>>;
 static BROKERS: OnceLock<Brokers> = OnceLock::new();
 

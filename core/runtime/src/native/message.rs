@@ -50,6 +50,21 @@ impl NativeMessage {
         unsafe { (&raw const (*self.0.as_ptr()).err).cast::<i32>().read() }
     }
 
+    /// The topic's name and the partition's number, for readers of several partitions.
+    pub(crate) fn place(&self) -> (String, i32) {
+        // SAFETY: the message is valid; the topic's name lives as long as it.
+        (super::text_of(unsafe { sys::rd_kafka_topic_name(self.raw().rkt) }), self.raw().partition)
+    }
+
+    pub(crate) fn partition(&self) -> i32 {
+        self.raw().partition
+    }
+
+    /// Something that stays the same for all messages of one topic, as long as one of them lives.
+    pub(crate) fn topic_identity(&self) -> usize {
+        self.raw().rkt.addr()
+    }
+
     pub(crate) fn error_text(&self) -> String {
         // SAFETY: the message is valid; the text lives as long as it.
         super::text_of(unsafe { sys::rd_kafka_message_errstr(self.0.as_ptr()) })

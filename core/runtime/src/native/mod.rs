@@ -6,8 +6,10 @@
 
 #![allow(unsafe_code)]
 
+mod client;
 mod consumer;
 mod event;
+mod fetcher;
 mod message;
 mod mock;
 mod partitions;
@@ -16,8 +18,10 @@ mod queue;
 mod signals;
 mod statistics;
 
+pub(crate) use client::{Client, ClientKind};
 pub(crate) use consumer::Consumer;
 pub(crate) use event::{ConsumerEvent, RebalanceKind};
+pub(crate) use fetcher::Fetcher;
 pub(crate) use message::NativeMessage;
 pub use message::{Header, TimestampKind};
 pub(crate) use mock::MockCluster;
@@ -46,6 +50,7 @@ pub(crate) mod code {
     pub(crate) const NO_OFFSET: i32 = -168;
     pub(crate) const IN_PROGRESS: i32 = -178;
     pub(crate) const AUTHENTICATION: i32 = -169;
+    pub(crate) const AUTO_OFFSET_RESET: i32 = -140;
     pub(crate) const STATE: i32 = -172;
     pub(crate) const FATAL: i32 = -150;
     pub(crate) const ASSIGNMENT_LOST: i32 = -142;

@@ -85,6 +85,15 @@ impl PartitionQueue {
         Some(Self(queue))
     }
 
+    /// A queue that several partitions send to.
+    pub(super) fn shared(queue: Queue) -> Self {
+        Self(queue)
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut sys::rd_kafka_queue_t {
+        self.0.as_ptr()
+    }
+
     pub(crate) fn ready(&self) -> &Ready {
         self.0.ready()
     }
