@@ -61,3 +61,10 @@ mod a_message_that_always_fails_goes_out_alone;
 mod a_delayed_message_is_handled_in_time_and_never_early;
 mod a_filter_that_skips_holds_nothing_up;
 mod a_throttle_holds_in_every_window;
+
+// Who owns a partition, and what becomes of its messages when that changes.
+mod a_loss_in_the_midst_of_a_call_sends_no_letter;
+mod a_rebalance_that_is_asked_for_waits_for_what_runs;
+mod what_waits_of_a_lost_partition_is_left_to_its_heir;
+mod what_was_committed_before_a_loss_is_not_repeated;
+mod with_synchronous_commits_no_rebalance_repeats_anything;

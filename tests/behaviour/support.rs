@@ -1,13 +1,13 @@
 //! What behaviours share: records to produce, and members of a group in this process and in others.
 
-use karafka::{App, AppConfig, Failure, TopicConfig, VirtualPartitions, handler_fn};
+use karafka::{App, AppConfig, Event, Events, Failure, GroupProtocol, TopicConfig, VirtualPartitions, handler_fn};
 use libkarafka_tests::fleet::Fleet;
 use libkarafka_tests::process::Program;
 use libkarafka_tests::record::{Place, Record as Seen};
 use libkarafka_tests::topics::{self, Message, Record};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long an effect may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -37,8 +37,7 @@ pub fn app(
     let seen = Arc::clone(seen);
     let handler = handler_fn(move |batch, _| {
         for message in batch.iter() {
-            let place =
-                Place { topic: message.topic().to_owned(), partition: message.partition(), offset: message.offset() };
+            let place = place(&message);
             seen.began(place.clone(), message.key());
             match work(&place, message.key()) {
                 Ok(()) => seen.finished(place),
@@ -53,6 +52,45 @@ pub fn app(
     let config = TopicConfig { virtual_partitions: VirtualPartitions::ByKey, ..TopicConfig::default() };
     app.topic(topic, config, handler).unwrap();
     app
+}
+
+/// How the members of a group share partitions: cooperatively, eagerly, or as the broker says (KIP-848).
+pub const COOPERATIVE: fn(&mut AppConfig) = |config| {
+    let quick = [("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "500")];
+    config.kafka.extend(quick.map(|(name, value)| (name.to_owned(), value.to_owned())));
+};
+pub const EAGER: fn(&mut AppConfig) = |config| {
+    COOPERATIVE(config);
+    "range".clone_into(&mut config.assignment_strategy);
+};
+pub const BY_THE_BROKER: fn(&mut AppConfig) = |config| config.group_protocol = GroupProtocol::Consumer;
+
+/// What an app of this process starts from: it commits ten times a second.
+pub fn quick(bootstrap: &str, group: &str) -> AppConfig {
+    AppConfig {
+        bootstrap_servers: bootstrap.to_owned(),
+        group: group.to_owned(),
+        commit_interval: Duration::from_millis(100),
+        ..AppConfig::default()
+    }
+}
+
+/// Where a message lies.
+pub fn place(message: &karafka::Message<'_>) -> Place {
+    Place { topic: message.topic().to_owned(), partition: message.partition(), offset: message.offset() }
+}
+
+/// The next event that fits.
+pub fn wait_event(events: &Events, what: &str, fits: impl Fn(&Event) -> bool) -> Event {
+    let began = Instant::now();
+    while began.elapsed() < PATIENCE {
+        match events.next(PATIENCE) {
+            Ok(event) if fits(&event) => return event,
+            Ok(_) => {}
+            Err(end) => panic!("no event that tells of {what}: {end:?}"),
+        }
+    }
+    panic!("within {PATIENCE:?} no event told of {what}")
 }
 
 /// Stops an app and waits until it has ended as it should.
