@@ -4,6 +4,7 @@
 //! message that is not done; at most one is on its way for each assignment, so an older one never overwrites a newer.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::action::{Action, CommitFailure, CommitId, Notice};
 use crate::assignment::{Assignment, AssignmentId, Stage};
@@ -13,6 +14,9 @@ use crate::ledger::Ledger;
 use crate::metadata;
 use crate::record::Record;
 use crate::texts::Texts;
+
+/// How soon a commit that somebody asked for is tried again after it failed, unless the interval is over before.
+const ASKED_RETRY: Duration = Duration::from_millis(250);
 
 /// What a commit said: the version of the ledger and of the user's metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +33,8 @@ pub(crate) struct Commits {
     last_id: u64,
     /// Somebody waits for a commit: send it as soon as none is on its way.
     pub(crate) urgent: bool,
+    /// Somebody asked for a commit that has not succeeded yet.
+    asked: bool,
     pub(crate) texts: Texts,
     marks_dropped: bool,
     /// After a failure while the partition is given up: when to try again.
@@ -44,6 +50,7 @@ impl Commits {
             on_its_way: None,
             last_id: 0,
             urgent: false,
+            asked: false,
             texts,
             marks_dropped: false,
             retry_at: Instant::START,
@@ -123,7 +130,10 @@ impl<M: Record> Engine<M> {
             return;
         };
         match result {
-            Ok(()) => assignment.commits.confirmed = stamp,
+            Ok(()) => {
+                assignment.commits.confirmed = stamp;
+                assignment.commits.asked = assignment.commits.urgent;
+            }
             Err(CommitFailure::Retriable) => {}
             Err(failure) => self.actions.push_back(Action::Notice(Notice::CommitFailed { assignment: id, failure })),
         }
@@ -134,7 +144,12 @@ impl<M: Record> Engine<M> {
         if assignment.commits.urgent && assignment.is_dirty() && result.is_ok() {
             assignment.send_commit(id, self.options.metadata_limit, false, &mut self.actions);
         }
+        let asked = assignment.commits.asked && result == Err(CommitFailure::Retriable);
         self.schedule_commit(id);
+        if asked {
+            let soon = self.clock + ASKED_RETRY;
+            self.next_commit = self.next_commit.map(|due| due.min(soon));
+        }
     }
 
     /// Commits as soon as possible instead of at the next interval. The id of the commit that will say what is done now,
@@ -145,6 +160,7 @@ impl<M: Record> Engine<M> {
         if !assignment.marks_count() || !assignment.is_dirty() {
             return None;
         }
+        assignment.commits.asked = true;
         let covering = assignment.commits.covering(&assignment.ledger);
         if !assignment.commits.is_on_its_way() {
             assignment.send_commit(id, self.options.metadata_limit, false, &mut self.actions);

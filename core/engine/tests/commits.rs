@@ -110,6 +110,30 @@ fn a_commit_that_failed_is_made_again_after_an_interval() {
 }
 
 #[test]
+fn a_commit_that_somebody_asked_for_is_made_again_soon() {
+    let hour = EngineOptions { commit_interval: 3600 * SECOND, ..EngineOptions::default() };
+    let mut driver = Driver::with(hour, |_| {});
+    let id = driver.assign(0);
+    driver.deliver(id, [message(0, "a")]);
+    driver.run_all();
+    let asked = driver.engine.commit_now(driver.now, id);
+    driver.wait(Duration::ZERO);
+    for _ in 0..3 {
+        let refused = driver.commits.remove(0);
+        driver.answer(&refused, Err(CommitFailure::Retriable));
+        assert!(driver.commits.is_empty(), "not at once");
+        driver.wait(SECOND / 4);
+    }
+    assert!(Some(driver.confirm().id) > asked);
+    driver.commits.clear();
+    // Nobody asks any more.
+    driver.deliver(id, [message(1, "a")]);
+    driver.run_all();
+    driver.wait(3599 * SECOND);
+    assert!(driver.commits.is_empty());
+}
+
+#[test]
 fn unmarked_messages_block_the_commit_until_marked_late() {
     let mut driver = manual();
     let id = driver.assign(0);

@@ -52,13 +52,20 @@ impl Poller {
         for (assignment, id, topic, partition) in entries {
             let own = partitions.iter().find(|entry| entry.topic == topic && entry.partition == partition);
             let number = own.map(|entry| entry.code).filter(|own| *own != code::NO_ERROR).unwrap_or(number);
-            let result = commit_result(number);
+            let given_up = self.shutdown.is_some() || self.members[member].is_giving_up(assignment);
+            let result = match commit_result(number) {
+                // A commit that was sent before a rebalance and judged after it has the old generation, also of a partition
+                // that stays. One that does not is lost, and closed, by an event of its own.
+                Err(CommitFailure::NotOwned) if number == code::ILLEGAL_GENERATION && !given_up => {
+                    Err(CommitFailure::Retriable)
+                }
+                result => result,
+            };
             if result == Err(CommitFailure::Fatal) {
                 unexpected = Some((number, topic));
             }
             // What is not known to be final is tried again: an access rule, for one, may be granted later. A partition that
             // goes because its topic is gone must not hold up the rebalance or the stop.
-            let given_up = self.shutdown.is_some() || self.members[member].is_giving_up(assignment);
             let is_final = number == code::UNKNOWN_TOPIC_OR_PART && given_up;
             let told =
                 if result == Err(CommitFailure::Fatal) && !is_final { Err(CommitFailure::Retriable) } else { result };
