@@ -65,7 +65,7 @@ step set-up 'what is missing on this machine' tests/setup/install.sh build demo 
 step format 'rustfmt' cargo fmt --all --check
 step clippy 'clippy, warnings are errors' \
     cargo clippy --locked --workspace --all-targets "${cargo_flags[@]}" -- -D warnings
-step engine 'the decisions: examples, properties, 5,000 new simulated schedules, planted defects' \
+step engine 'the decisions: examples, properties, 20,000 new simulated schedules, planted defects' \
     core/engine/tests/run.sh
 step loom 'waking protocols under every interleaving' cargo test --locked -p libkarafka-loom
 step shuttle 'queue, seats, revocation and end under random schedules' cargo test --locked -p libkarafka-shuttle

@@ -25,7 +25,8 @@ struct World {
     queue: Queue,
     broker: Broker,
     group: Group,
-    processes: BTreeMap<u32, Process>,
+    /// Boxed: each is taken out for what it does, and they are large.
+    processes: BTreeMap<u32, Box<Process>>,
     /// What frozen processes will hear when they go on.
     frozen: BTreeMap<u32, Vec<ProcessEvent>>,
     started: u32,
@@ -171,7 +172,7 @@ impl World {
             GroupEvent::Joins { process } => {
                 if self.starting.remove(&process).is_some() {
                     let born = Process::new(process, &self.scenario, &mut self.random);
-                    self.processes.insert(process, born);
+                    self.processes.insert(process, Box::new(born));
                     self.with_process(process, Process::introduce);
                 }
                 if !self.processes.contains_key(&process) {
@@ -246,7 +247,7 @@ impl World {
         self.history.unfinished = self.unfinished().collect();
         if !self.history.unfinished.is_empty() {
             self.history.unfinished.push(format!("at {:?}, {:?}", self.queue.now, self.group));
-            let processes = self.processes.values().map(Process::describe);
+            let processes = self.processes.values().map(|process| process.describe());
             self.history.unfinished.extend(processes);
         }
     }

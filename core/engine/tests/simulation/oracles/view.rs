@@ -1,6 +1,6 @@
 //! What a reader of the history knows after each event: the readable records of each log, who owned what, and the jobs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use crate::history::{Event, HandedOut, Owner, Place};
@@ -36,7 +36,7 @@ impl Owned {
 pub struct View<'a> {
     logs: BTreeMap<Place, Vec<Known>>,
     owned: BTreeMap<(Owner, Place), Owned>,
-    jobs: BTreeMap<u64, &'a HandedOut>,
+    jobs: HashMap<u64, &'a HandedOut>,
 }
 
 impl<'a> View<'a> {

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::World;
 use crate::history::Event;
-use crate::process::Process;
 use crate::queue::{GroupEvent, Happening, ProcessEvent};
 use crate::scenario::Fault;
 
@@ -81,7 +80,7 @@ impl World {
             }
             Fault::Freeze => {}
             fault if !frozen => {
-                if fault == Fault::Stop && !self.processes.get(&victim).is_some_and(Process::is_stopping) {
+                if fault == Fault::Stop && !self.processes.get(&victim).is_some_and(|process| process.is_stopping()) {
                     self.plan_start(after);
                 }
                 self.with_process(victim, |process, context| process.disturb(fault, context));
