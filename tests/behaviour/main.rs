@@ -4,6 +4,7 @@
 //! groups, so that all run side by side.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod languages;
 mod support;
 
 mod a_process_killed_and_started_again_loses_nothing;
@@ -31,6 +32,7 @@ mod what_is_done_beyond_a_blocked_head_is_not_repeated;
 mod a_bad_network_breaks_nothing;
 mod a_handler_that_hangs_is_named_by_the_forced_stop;
 mod a_right_taken_away_stops_reading_until_it_is_given_back;
+mod a_stop_keeps_its_deadline_in_every_language;
 mod a_stop_keeps_its_deadline_in_every_state;
 mod known_defects_of_librdkafka_do_no_harm;
 mod one_instance_id_twice_ends_the_older_one;
