@@ -1,7 +1,8 @@
-//! Dead letters on their way: the poller's side, and the thread that sends copies.
+//! Dead letters on their way: the poller's side, and the threads that send copies.
 //!
 //! The engine says which message leaves and when. The poller keeps what is to be said about it, and hands it to a thread of
-//! its own, made with the first letter, because finding out a topic's partitions and making a producer wait for brokers.
+//! its cluster, made with the first letter, because finding out a topic's partitions and making a producer wait for brokers:
+//! where one cluster is slow, the letters of others go on.
 //! That thread sends nothing of a partition that is lost, and answers every letter once, by a report.
 
 use super::Poller;
@@ -37,7 +38,7 @@ const SHARED_SETTINGS: [&str; 5] = ["security.", "sasl.", "ssl.", "socket.", "br
 #[derive(Default)]
 pub(super) struct Letters {
     given: HashMap<(AssignmentId, LetterId), Arc<Given>>,
-    thread: Option<Sender<Letter>>,
+    threads: BTreeMap<Cluster, Sender<Letter>>,
 }
 
 /// A message for the thread.
@@ -46,7 +47,6 @@ struct Letter {
     id: LetterId,
     message: MessageInner,
     given: Arc<Given>,
-    cluster: Cluster,
 }
 
 /// The cluster that a message came from.
@@ -102,16 +102,18 @@ impl Poller {
             self.engine.dead_lettered(self.at(now), assignment, id, Err(message));
             return;
         };
-        let letter = Letter { assignment: Arc::clone(&partition.assignment), id, message, given, cluster };
-        if self.letters.thread.is_none() {
-            self.letters.thread = start(&self.shared);
+        let letter = Letter { assignment: Arc::clone(&partition.assignment), id, message, given };
+        if !self.letters.threads.contains_key(&cluster)
+            && let Some(thread) = start(&self.shared, cluster.clone())
+        {
+            self.letters.threads.insert(cluster.clone(), thread);
         }
-        let unsent = match &self.letters.thread {
+        let unsent = match self.letters.threads.get(&cluster) {
             Some(thread) => thread.send(letter).err().map(|refused| refused.0),
             None => Some(letter),
         };
         if let Some(letter) = unsent {
-            self.letters.thread = None;
+            self.letters.threads.remove(&cluster);
             self.engine.dead_lettered(self.at(now), assignment, id, Err(letter.message));
         }
     }
@@ -172,84 +174,82 @@ impl Poller {
     }
 }
 
-/// Starts the thread; `None` when the system gives none, which is tried again with the next letter.
-fn start(shared: &Arc<Shared>) -> Option<Sender<Letter>> {
+/// Starts the thread of a cluster; `None` when the system gives none, which is tried again with the next letter.
+fn start(shared: &Arc<Shared>, cluster: Cluster) -> Option<Sender<Letter>> {
     let (sender, letters) = unbounded();
     let shared = Arc::clone(shared);
-    let spawned =
-        std::thread::Builder::new().name("karafka-letters".to_owned()).spawn(move || serve(&shared, &letters));
+    let sending = Sending { shared, cluster, producer: None, partitions: HashMap::new() };
+    let spawned = std::thread::Builder::new().name("karafka-letters".to_owned()).spawn(move || sending.serve(&letters));
     spawned.ok().map(|_| sender)
-}
-
-/// The thread: ends with the poller.
-fn serve(shared: &Arc<Shared>, letters: &Receiver<Letter>) {
-    let mut producers: BTreeMap<Cluster, Producer> = BTreeMap::new();
-    let mut partitions: HashMap<(String, Arc<str>), (usize, Instant)> = HashMap::new();
-    while let Ok(letter) = letters.recv() {
-        let (owner, id) = (letter.assignment.id, letter.id);
-        let message = Arc::new(Mutex::new(Some(letter.message)));
-        let sent = if letter.assignment.owned.load(Ordering::SeqCst) {
-            send(shared, &mut producers, &mut partitions, &letter.given, &letter.cluster, (owner, id), &message)
-        } else {
-            Err(Error::new(ErrorKind::NotOwned, "dispatch a dead letter", "the partition is lost"))
-        };
-        if let Err(error) = sent {
-            if error.is_fatal() {
-                producers.remove(&letter.cluster);
-            }
-            partitions.remove(&(letter.cluster.brokers.clone(), Arc::clone(&letter.given.target)));
-            answer(shared, (owner, id), &message, Err(error.with("dead_letter_topic", &letter.given.target)));
-        }
-    }
 }
 
 type Held = Arc<Mutex<Option<MessageInner>>>;
 
-fn send(
-    shared: &Arc<Shared>,
-    producers: &mut BTreeMap<Cluster, Producer>,
-    partitions: &mut HashMap<(String, Arc<str>), (usize, Instant)>,
-    given: &Given,
-    cluster: &Cluster,
-    whose: (AssignmentId, LetterId),
-    message: &Held,
-) -> Result<()> {
-    let producer = if let Some(producer) = producers.get(cluster) {
-        producer.clone()
-    } else {
-        let producer = Producer::new(ProducerConfig {
-            bootstrap_servers: cluster.brokers.clone(),
-            kafka: cluster.settings.clone(),
-            max_payload_bytes: 1_000_000_000,
-            close_timeout: FAREWELL,
-            ..ProducerConfig::default()
-        })?;
-        producers.insert(cluster.clone(), producer.clone());
-        producer
-    };
-    let key = (cluster.brokers.clone(), Arc::clone(&given.target));
-    let known = partitions.get(&key).filter(|(_, asked)| asked.elapsed() < BELIEVED).map(|(count, _)| *count);
-    let count = if let Some(count) = known {
-        count
-    } else {
-        let count = producer.partition_count(&given.target, PATIENCE_MS)?;
-        partitions.insert(key, (count, Instant::now()));
-        count
-    };
-    let held = message.lock();
-    let Some(original) = held.as_ref() else { return Ok(()) };
-    let (native, values) = (original.native(), given.values());
-    let headers = Given::headers(native.headers(), &values);
-    let record = Record {
-        topic: &given.target,
-        partition: Some(partition_of(given.partition, count)),
-        key: native.key(),
-        payload: native.payload(),
-        headers: &headers,
-        timestamp_ms: None,
-    };
-    let (shared, kept) = (Arc::clone(shared), Arc::clone(message));
-    producer.try_produce_with(&record, Box::new(move |outcome| answer(&shared, whose, &kept, outcome)))
+/// A cluster's thread, with what it knows of the cluster.
+struct Sending {
+    shared: Arc<Shared>,
+    cluster: Cluster,
+    producer: Option<Producer>,
+    /// How many partitions a topic has, and since when that is known.
+    partitions: HashMap<Arc<str>, (usize, Instant)>,
+}
+
+impl Sending {
+    /// Ends with the poller.
+    fn serve(mut self, letters: &Receiver<Letter>) {
+        while let Ok(letter) = letters.recv() {
+            let whose = (letter.assignment.id, letter.id);
+            let message = Arc::new(Mutex::new(Some(letter.message)));
+            let sent = if letter.assignment.owned.load(Ordering::SeqCst) {
+                self.send(&letter.given, whose, &message)
+            } else {
+                Err(Error::new(ErrorKind::NotOwned, "dispatch a dead letter", "the partition is lost"))
+            };
+            if let Err(error) = sent {
+                if error.is_fatal() {
+                    self.producer = None;
+                }
+                self.partitions.remove(&letter.given.target);
+                answer(&self.shared, whose, &message, Err(error.with("dead_letter_topic", &letter.given.target)));
+            }
+        }
+    }
+
+    fn send(&mut self, given: &Given, whose: (AssignmentId, LetterId), message: &Held) -> Result<()> {
+        let producer = if let Some(producer) = &self.producer {
+            producer
+        } else {
+            self.producer.insert(Producer::new(ProducerConfig {
+                bootstrap_servers: self.cluster.brokers.clone(),
+                kafka: self.cluster.settings.clone(),
+                max_payload_bytes: 1_000_000_000,
+                close_timeout: FAREWELL,
+                ..ProducerConfig::default()
+            })?)
+        };
+        let known = self.partitions.get(&given.target).filter(|(_, asked)| asked.elapsed() < BELIEVED);
+        let count = if let Some((count, _)) = known {
+            *count
+        } else {
+            let count = producer.partition_count(&given.target, PATIENCE_MS)?;
+            self.partitions.insert(Arc::clone(&given.target), (count, Instant::now()));
+            count
+        };
+        let held = message.lock();
+        let Some(original) = held.as_ref() else { return Ok(()) };
+        let (native, values) = (original.native(), given.values());
+        let headers = Given::headers(native.headers(), &values);
+        let record = Record {
+            topic: &given.target,
+            partition: Some(partition_of(given.partition, count)),
+            key: native.key(),
+            payload: native.payload(),
+            headers: &headers,
+            timestamp_ms: None,
+        };
+        let (shared, kept) = (Arc::clone(&self.shared), Arc::clone(message));
+        producer.try_produce_with(&record, Box::new(move |outcome| answer(&shared, whose, &kept, outcome)))
+    }
 }
 
 fn answer(
