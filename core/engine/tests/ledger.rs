@@ -16,6 +16,12 @@ fn config() -> ProptestConfig {
     }
 }
 
+/// Sizes for Miri, which is some thousand times slower than the processor: several blocks of the ledger still.
+const LONG: i64 = if cfg!(miri) { 300 } else { 100_000 };
+const MANY_STEPS: usize = if cfg!(miri) { 12 } else { 60 };
+const MANY_RECORDS: usize = if cfg!(miri) { 80 } else { 400 };
+const MANY_MARKS: usize = if cfg!(miri) { 30 } else { 200 };
+
 #[derive(Clone, Debug)]
 enum Step {
     Deliver { gap: i64 },
@@ -203,7 +209,7 @@ proptest! {
     #[test]
     fn a_new_ledger_agrees_with_the_model(
         first in prop_oneof![Just(0_i64), 0..1_000_i64, Just(1_i64 << 62)],
-        steps in prop::collection::vec(step(), 1..60),
+        steps in prop::collection::vec(step(), 1..MANY_STEPS),
     ) {
         let (mut ledger, mut model) = (Ledger::new(), Model::default());
         assert_eq!(ledger.position(), None);
@@ -215,7 +221,7 @@ proptest! {
     fn a_resumed_ledger_agrees_with_the_model(
         start in prop_oneof![Just(0_i64), 0..1_000_i64, Just(1_i64 << 62)],
         lengths in lengths(),
-        steps in prop::collection::vec(step(), 1..60),
+        steps in prop::collection::vec(step(), 1..MANY_STEPS),
     ) {
         let runs = runs_from(start, &lengths);
         let resumed = runs.iter().cloned().flatten().collect();
@@ -229,11 +235,11 @@ proptest! {
     #[test]
     fn after_a_crash_exactly_the_undone_are_handed_out_again(
         start in prop_oneof![Just(0_i64), Just(i64::MAX - 2_000_000)],
-        gaps in prop::collection::vec(prop_oneof![5 => Just(1_i64), 1 => 2..2_000_i64], 1..400),
+        gaps in prop::collection::vec(prop_oneof![5 => Just(1_i64), 1 => 2..2_000_i64], 1..MANY_RECORDS),
         lives in prop::collection::vec(
             (
                 any::<prop::sample::Index>(),
-                prop::collection::vec(any::<prop::sample::Index>(), 0..200),
+                prop::collection::vec(any::<prop::sample::Index>(), 0..MANY_MARKS),
                 any::<prop::sample::Index>(),
                 prop::collection::vec(any::<prop::sample::Index>(), 0..20),
             ),
@@ -411,23 +417,24 @@ const FIXED_BYTES: usize = 2 * 64 * 8 + 16 * 24;
 
 #[test]
 fn a_message_in_flight_takes_at_most_16_bytes_and_passed_ones_none() {
+    const BEHIND: u64 = LONG as u64 / 200;
     let mut ledger = Ledger::new();
-    for index in 0..100_000_i64 {
+    for index in 0..LONG {
         ledger.deliver(index * 3);
         let window = ledger.window() as usize;
         assert!(ledger.memory() <= 16 * window + FIXED_BYTES, "{} bytes for {window} messages", ledger.memory());
     }
-    for seq in (1..100_000).rev() {
+    for seq in (1..LONG as u64).rev() {
         ledger.mark(seq);
     }
-    assert_eq!(ledger.window(), 100_000);
+    assert_eq!(ledger.window(), LONG as u64);
     ledger.mark(0);
     assert_eq!(ledger.window(), 0);
     assert!(ledger.memory() <= FIXED_BYTES, "{} bytes for no message", ledger.memory());
-    for index in 0..100_000_i64 {
-        let Delivery::New(seq) = ledger.deliver(300_000 + index * 2) else { panic!("offset {index} is new") };
-        if seq >= 100_500 {
-            ledger.mark(seq - 500);
+    for index in 0..LONG {
+        let Delivery::New(seq) = ledger.deliver(3 * LONG + index * 2) else { panic!("offset {index} is new") };
+        if seq >= LONG as u64 + BEHIND {
+            ledger.mark(seq - BEHIND);
         }
         let window = ledger.window() as usize;
         assert!(ledger.memory() <= 16 * window + FIXED_BYTES, "{} bytes for {window} messages", ledger.memory());
@@ -437,11 +444,12 @@ fn a_message_in_flight_takes_at_most_16_bytes_and_passed_ones_none() {
 #[test]
 fn consecutive_messages_take_less_than_a_byte_each() {
     let mut ledger = Ledger::new();
-    ledger.deliver_run(7, 1_000_000);
-    assert!(ledger.memory() < 1_000_000, "{} bytes", ledger.memory());
-    assert_eq!(ledger.mark_range(1..1_000_000), 999_999);
+    let count: u32 = if cfg!(miri) { 5_000 } else { 1_000_000 };
+    ledger.deliver_run(7, count);
+    assert!(ledger.memory() < count as usize, "{} bytes", ledger.memory());
+    assert_eq!(ledger.mark_range(1..u64::from(count)), u64::from(count) - 1);
     assert!(ledger.mark(0));
-    assert_eq!(ledger.position(), Some(1_000_007));
+    assert_eq!(ledger.position(), Some(7 + i64::from(count)));
     assert!(ledger.memory() <= FIXED_BYTES);
 }
 
