@@ -5,8 +5,9 @@
 
 use crate::support::{PATIENCE, stop};
 use karafka::{App, AppConfig, Batch, Context, Event, Failure, TopicConfig, Verdict, VirtualPartitions, handler_fn};
+use libkarafka_tests::gate::Gate;
 use libkarafka_tests::topics::{self, Record};
-use libkarafka_tests::{broker, group, wait};
+use libkarafka_tests::{broker, group, secured, wait};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -159,4 +160,47 @@ fn but_not_while_its_topic_takes_no_letters() {
     wait::until(PATIENCE, "the copy and the commit", || group::lag(bootstrap, &group, &topic) == 0);
     stop(&app);
     assert_eq!(topics::read(bootstrap, &dead).len(), 1, "exactly one");
+}
+
+#[test]
+fn while_the_broker_of_another_answers_nothing() {
+    let (here, secured) = (broker::shared(), secured::shared());
+    let lane = secured.lane();
+    let gate = Gate::open(lane.proxy, lane.broker);
+    let (fast, slow) = (topics::create(here, 1), topics::create(&secured.bootstrap(), 1));
+    let dead = topics::create(here, 1);
+    topics::create_named(&secured.bootstrap(), &dead, 1, 1, &[]);
+    let options = TopicConfig { dead_letter_queue_max_retries: 0, ..quick(&dead) };
+    let app = failing(here, &topics::unique("clusters"), &fast, options.clone(), &Attempts::default());
+    let events = app.events();
+    let (began, begins) = std::sync::mpsc::channel();
+    let (goes_on, gone_on) = std::sync::mpsc::channel::<()>();
+    let waiting = Mutex::new((began, gone_on));
+    let handler = handler_fn(move |_: &Batch, _: &Context| {
+        let (began, gone_on) = &*waiting.lock();
+        let _ = began.send(());
+        let _ = gone_on.recv();
+        Err(Failure::new("Poisoned", "it never works"))
+    });
+    let elsewhere = TopicConfig { bootstrap_servers: Some(lane.bootstrap()), ..options };
+    app.topic(&slow, elsewhere, handler).unwrap();
+    app.start().unwrap();
+    topics::produce(&secured.bootstrap(), &slow, &[Record::keyed("key", "poison")]);
+    begins.recv_timeout(PATIENCE).unwrap();
+    // From here on, whoever asks how many partitions the target has waits ten seconds.
+    gate.swallow();
+    drop(goes_on);
+    let next = |what: &str, wanted: &dyn Fn(&Event) -> bool| {
+        wait::until_some(PATIENCE, what, || events.next(Duration::from_millis(100)).ok().filter(|event| wanted(event)))
+    };
+    let is_letter_of =
+        |event: &Event, of: &str| matches!(event, Event::DeadLetterDispatched { topic, .. } if &**topic == of);
+    let is_refusal = |event: &Event| matches!(event, Event::Error { error, .. } if error.to_string().contains(&*dead));
+    next("the failure", &|event| matches!(event, Event::HandlerFailed { topic, .. } if **topic == *slow));
+    topics::produce(here, &fast, &[Record::keyed("key", "poison")]);
+    let first = next("a letter, or none", &|event| is_letter_of(event, &fast) || is_refusal(event));
+    assert!(is_letter_of(&first, &fast), "{first:?}");
+    gate.reopen();
+    next("the other letter", &|event| is_letter_of(event, &slow));
+    stop(&app);
 }
