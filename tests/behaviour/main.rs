@@ -70,3 +70,6 @@ mod a_rebalance_that_is_asked_for_waits_for_what_runs;
 mod what_waits_of_a_lost_partition_is_left_to_its_heir;
 mod what_was_committed_before_a_loss_is_not_repeated;
 mod with_synchronous_commits_no_rebalance_repeats_anything;
+
+// Transactions.
+mod a_transaction_is_seen_whole_or_not_at_all;

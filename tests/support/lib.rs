@@ -10,6 +10,7 @@ use karafka as _;
 
 pub mod access;
 pub mod broker;
+pub mod censor;
 pub mod cluster;
 pub mod commits;
 pub mod fleet;

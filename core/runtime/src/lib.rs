@@ -69,6 +69,7 @@ mod shared;
 mod signal;
 mod statistics;
 mod sync;
+mod transaction;
 mod wake;
 
 /// The Rust examples of docs/options.
@@ -105,6 +106,7 @@ pub use scheduler::{Asked, Candidate, Question, Questions, Scheduler};
 pub use seat::{Interrupter, Next, Seat};
 pub use signal::{Signal, SignalGuard};
 pub use statistics::{BrokerStatistics, Call, ClientStatistics, PartitionStatistics, Statistics};
+pub use transaction::{Transaction, TransactionalProducer};
 
 /// libkarafka's version, such as "0.1.0".
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -77,7 +77,7 @@ pub(super) const REFUSED: [Refused; 10] = [
     Refused {
         name: "transactional.id",
         harmless: None,
-        reason: "a producer with it can only produce inside transactions, which this version does not offer",
+        reason: "set the option `transactional_id` of a transactional producer; a consumer has none",
     },
 ];
 

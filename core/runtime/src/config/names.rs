@@ -47,6 +47,7 @@ pub(super) const TOPIC: &str =
     "a topic name: 1 to 249 ASCII letters, digits, \".\", \"_\" or \"-\", but not \".\" or \"..\"";
 pub(super) const GROUP: &str = "1 to 249 characters without control characters";
 pub(super) const CLIENT_ID: &str = GROUP;
+pub(super) const TRANSACTIONAL_ID: &str = GROUP;
 pub(super) const BOOTSTRAP: &str =
     "one or more \"host:port\" separated by commas, each port from 1 to 65535, or \"embedded://\"";
 pub(super) const ASSIGNMENT: &str =
@@ -72,6 +73,10 @@ pub(super) fn group(name: &str) -> Rule {
 
 pub(super) fn client_id(name: &str) -> Rule {
     group(name).map_err(|_| CLIENT_ID)
+}
+
+pub(super) fn transactional_id(name: &str) -> Rule {
+    group(name).map_err(|_| TRANSACTIONAL_ID)
 }
 
 pub(super) fn bootstrap(servers: &str) -> Rule {

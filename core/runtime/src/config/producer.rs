@@ -21,6 +21,10 @@ impl ProducerConfig {
         problems.unless(delivery > linger, &["delivery_timeout", "linger"], || {
             format!("{} must be longer than linger, which is {}", show_time(delivery), show_time(linger))
         });
+        let is_safe = self.idempotence || self.transactional_id.is_none();
+        problems.unless(is_safe, &["idempotence", "transactional_id"], || {
+            "must be true for a transactional producer".to_owned()
+        });
         if !self.idempotence {
             return;
         }
@@ -41,15 +45,22 @@ impl ProducerConfig {
     /// The settings of this producer: libkarafka's defaults, the options, then `kafka`. Each setting is there once and
     /// under one name. `bootstrap.servers` is not among them: it may stand for the embedded broker.
     pub fn client_settings(&self) -> BTreeMap<String, String> {
+        let most = if self.transactional_id.is_some() { self.transaction_timeout } else { self.delivery_timeout };
+        let delivery_timeout = self.delivery_timeout.min(most);
         let options = [
             ("client.id", self.client_id.clone()),
             ("linger.ms", milliseconds(self.linger).to_string()),
-            ("delivery.timeout.ms", milliseconds(self.delivery_timeout).to_string()),
+            ("delivery.timeout.ms", milliseconds(delivery_timeout).to_string()),
             ("message.max.bytes", self.max_payload_bytes.to_string()),
             ("enable.idempotence", self.idempotence.to_string()),
             ("acks", self.acks.clone()),
             ("compression.type", self.compression.clone()),
         ];
+        let transactional = self.transactional_id.clone().map(|id| {
+            let timeout = milliseconds(self.transaction_timeout).to_string();
+            [("transactional.id", id), ("transaction.timeout.ms", timeout)]
+        });
+        let options = options.into_iter().chain(transactional.into_iter().flatten());
         kafka::compose(producer_defaults().iter().copied(), options, &self.kafka)
     }
 

@@ -541,6 +541,16 @@ options! {
     /// an error.
     close_timeout: Duration = Duration::from_secs(60), time(0, DAY), also "max_wait_timeout" "flush_timeout";
 
+    /// The name under which brokers know a transactional producer over its restarts: the next producer of the same name
+    /// fences the one before it. No two that run at once may share it. Only for transactional producers, which need it.
+    transactional_id: Option<String> = None, text(names::TRANSACTIONAL_ID, names::transactional_id),
+        for "transactional.id";
+
+    /// How long a transaction may take before the brokers abort it, and how long its beginning, its commit and its abort are
+    /// tried. Inside of one, records are given up after this time if `delivery_timeout` is longer.
+    transaction_timeout: Duration = Duration::from_secs(60), time(SECOND, 900 * SECOND),
+        for "transaction.timeout.ms";
+
     /// librdkafka's own settings, under their own names, for this producer. They are checked by librdkafka before
     /// anything starts. See [settings of librdkafka](#settings-of-librdkafka).
     kafka: BTreeMap<String, String> = BTreeMap::new(), Kind::Kafka, also "librdkafka" "rdkafka" "kafka_settings";

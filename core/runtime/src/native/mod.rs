@@ -17,6 +17,7 @@ mod producer;
 mod queue;
 mod signals;
 mod statistics;
+mod transaction;
 
 pub(crate) use client::{Client, ClientKind};
 pub(crate) use consumer::Consumer;
@@ -30,6 +31,7 @@ pub(crate) use producer::{DeliveryOutcome, NativeProducer, Outgoing, ProducerEve
 pub(crate) use queue::PartitionQueue;
 pub(crate) use signals::{Watch, thread_id, watch};
 pub(crate) use statistics::{RawBroker, RawPartition, RawStatistics};
+pub(crate) use transaction::{Counted, Ended, Trouble};
 
 use crate::{Error, ErrorKind, Result};
 use rdkafka::bindings as sys;

@@ -5,6 +5,7 @@
 
 use super::message::Header;
 use super::queue::Queue;
+use super::transaction::{self, Counted};
 use super::{c_string, configuration, error, sys, taken, text_of};
 use crate::wake::Ready;
 use crate::{Error, ErrorKind, Result};
@@ -44,6 +45,8 @@ pub(crate) enum ProducerEvent {
 pub(crate) struct NativeProducer {
     client: NonNull<sys::rd_kafka_t>,
     queue: Option<Queue>,
+    // Outlives the client: `Drop` destroys that first.
+    pub(super) counted: Arc<Counted>,
 }
 
 // SAFETY: librdkafka's clients may be used from any thread.
@@ -56,9 +59,14 @@ impl NativeProducer {
         let conf = configuration(settings)?;
         let events = sys::RD_KAFKA_EVENT_DR | sys::RD_KAFKA_EVENT_ERROR | sys::RD_KAFKA_EVENT_LOG;
         let mut text = [0 as c_char; 512];
-        // SAFETY: the configuration is ours; a successful `rd_kafka_new` takes it over.
+        let counted = Arc::new(Counted::default());
+        let is_transactional = settings.iter().any(|(name, _)| name == "transactional.id");
+        // SAFETY: the configuration is ours; a successful `rd_kafka_new` takes it over. The counters outlive the client.
         let client = unsafe {
             sys::rd_kafka_conf_set_events(conf, events);
+            if is_transactional {
+                transaction::count(conf, &counted);
+            }
             sys::rd_kafka_new(sys::rd_kafka_type_t::RD_KAFKA_PRODUCER, conf, text.as_mut_ptr(), text.len())
         };
         let Some(client) = NonNull::new(client) else {
@@ -75,7 +83,11 @@ impl NativeProducer {
                 Queue::from_raw(queue, ready)
             }
         });
-        Ok(Self { client, queue })
+        Ok(Self { client, queue, counted })
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut sys::rd_kafka_t {
+        self.client.as_ptr()
     }
 
     pub(crate) fn ready(&self) -> Option<&Ready> {

@@ -48,6 +48,16 @@ impl Producer {
     /// `Config`, with every problem of the configuration.
     pub fn new(config: ProducerConfig) -> Result<Self> {
         config.validate()?;
+        if config.transactional_id.is_some() {
+            let message =
+                "transactional_id is for a TransactionalProducer, all of whose records are parts of transactions";
+            return Err(Error::new(ErrorKind::Config, "create a producer", message));
+        }
+        Self::open(config)
+    }
+
+    /// A producer with a configuration that was checked.
+    pub(crate) fn open(config: ProducerConfig) -> Result<Self> {
         let mut settings = config.client_settings();
         settings.insert("bootstrap.servers".to_owned(), embedded::resolve(&config.bootstrap_servers)?);
         settings.insert("log.queue".to_owned(), "true".to_owned());
@@ -144,6 +154,12 @@ impl Producer {
             client.hurry();
         }
         Ok(self.0.outbox.wait_empty(timeout))
+    }
+
+    /// The client, for transactions.
+    pub(crate) fn native(&self) -> Result<Arc<NativeProducer>> {
+        let client = self.0.outbox.client.lock().clone();
+        client.ok_or_else(|| Error::new(ErrorKind::Stopped, "use a producer", "the producer is closed"))
     }
 
     /// How many partitions a topic has, asked from a broker. Waits at most `timeout_ms`.

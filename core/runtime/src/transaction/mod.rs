@@ -1,0 +1,168 @@
+//! Transactions: records that become visible together, or not at all.
+//!
+//! Called from any thread that may wait for brokers. A [`TransactionalProducer`] has one transaction open at a time;
+//! [`Transaction`] is what is open. Guarantees: what does not end by a commit is aborted; whose end is unknown is told so, and
+//! nothing begins before the coordinator knows the producer by a new epoch.
+
+mod client;
+mod ending;
+mod producer;
+
+pub use producer::TransactionalProducer;
+
+use crate::producer::{Delivery, OnDelivery, Producer, Record};
+use crate::{Error, ErrorKind, Result};
+use client::{Client, End};
+use parking_lot::Mutex;
+use producer::Inner;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// An open transaction. Dropping the last handle of it aborts it.
+pub struct Transaction(Arc<Core>);
+
+/// What the handles of one transaction share.
+struct Core {
+    owner: Arc<Inner>,
+    /// `None` once ended.
+    client: Mutex<Option<Client>>,
+    gives_up: AtomicBool,
+    begun: Instant,
+}
+
+impl std::fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transaction").field("open", &self.is_open()).finish_non_exhaustive()
+    }
+}
+
+impl Transaction {
+    /// Sends a record as part of the transaction, and returns at once. When the local queue is full, waits for room until
+    /// `queue_full_timeout`. The commit waits for its acknowledgement, and aborts without it.
+    ///
+    /// # Errors
+    /// `Transaction` when it has ended; as [`Producer::produce_async`].
+    pub fn produce_async(&self, record: &Record<'_>) -> Result<Delivery> {
+        self.0.producer("produce")?.produce_async(record)
+    }
+
+    /// [`Self::produce_async`] with a callback instead of a handle.
+    ///
+    /// # Errors
+    /// As [`Self::produce_async`]; the callback is not called then.
+    pub fn produce_with(&self, record: &Record<'_>, on_delivery: OnDelivery) -> Result<()> {
+        self.0.producer("produce")?.produce_with(record, on_delivery)
+    }
+
+    /// [`Self::produce_with`] that never waits, for callers that hold an interpreter's lock.
+    ///
+    /// # Errors
+    /// As [`Self::produce_with`], with `QueueFull` as soon as there is no room.
+    pub fn try_produce_with(&self, record: &Record<'_>, on_delivery: OnDelivery) -> Result<()> {
+        self.0.producer("produce")?.try_produce_with(record, on_delivery)
+    }
+
+    /// Sends many records, in order, and returns their handles at once.
+    ///
+    /// # Errors
+    /// The first record's error that stopped it; records before it are part of the transaction.
+    pub fn produce_many_async(&self, records: &[Record<'_>]) -> Result<Vec<Delivery>> {
+        records.iter().map(|record| self.produce_async(record)).collect()
+    }
+
+    /// The producer behind the transaction, with all that it can do beside; what it sends while the transaction is open is part
+    /// of it. Do not keep it.
+    ///
+    /// # Errors
+    /// `Transaction` when it has ended.
+    pub fn producer(&self) -> Result<Producer> {
+        self.0.producer("produce")
+    }
+
+    /// Has the transaction aborted when it ends, whatever is said then; its block may return a value all the same.
+    pub fn give_up(&self) {
+        self.0.gives_up.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it has neither been committed nor aborted.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.0.client.lock().is_some()
+    }
+
+    /// Waits until everything that was produced is acknowledged, and commits: it becomes visible together. Aborts instead
+    /// after [`Self::give_up`], which is no error. Waits at most `transaction_timeout`.
+    ///
+    /// # Errors
+    /// The transaction was aborted: `Transaction` or `Timeout` (retriable: do the whole again); `Fenced` (fatal): another
+    /// producer of the same `transactional_id` has taken over. `Transaction` with "unknown" in its message, never retriable:
+    /// the answer got lost, so it may have been committed; only the topics can tell. `Transaction` when it has ended before.
+    pub fn commit(&self) -> Result<()> {
+        self.0.commit()
+    }
+
+    /// Aborts: nothing of it will ever be visible.
+    ///
+    /// # Errors
+    /// `Transaction` when it has ended before.
+    pub fn abort(&self) -> Result<()> {
+        self.give_up();
+        self.0.commit()
+    }
+}
+
+impl Core {
+    fn new(owner: Arc<Inner>, client: Client) -> Self {
+        Self { owner, client: Mutex::new(Some(client)), gives_up: AtomicBool::new(false), begun: Instant::now() }
+    }
+
+    /// The client's own producer. Cloned, so that nothing is locked while a full queue is waited for.
+    fn producer(&self, operation: &'static str) -> Result<Producer> {
+        let client = self.client.lock();
+        client.as_ref().map(|client| client.producer().clone()).ok_or_else(|| over(operation))
+    }
+
+    fn commit(&self) -> Result<()> {
+        let Some(client) = self.client.lock().take() else { return Err(over("commit a transaction")) };
+        if self.gives_up.load(Ordering::SeqCst) {
+            let client = client.abort();
+            self.owner.release(client, None);
+            return Ok(());
+        }
+        let (end, client) = client.commit();
+        let ended = self.owner.ended_by(&end, self.begun);
+        self.owner.release(client, ended);
+        match end {
+            End::Committed => Ok(()),
+            End::Aborted(error) => Err(error),
+            End::Unknown(error) => Err(unknown(&error)),
+        }
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        let Some(client) = self.client.get_mut().take() else { return };
+        if self.owner.is_of_this_process() {
+            let client = client.abort();
+            self.owner.release(client, None);
+        } else {
+            std::mem::forget(client);
+        }
+    }
+}
+
+fn over(operation: &'static str) -> Error {
+    Error::new(ErrorKind::Transaction, operation, "the transaction has ended")
+}
+
+fn unknown(cause: &Error) -> Error {
+    let message = format!(
+        "the result is unknown: the coordinator's answer got lost ({}), so the transaction may have been committed or aborted; \
+         look at its topics before doing it again",
+        cause.message()
+    );
+    let error = Error::new(ErrorKind::Transaction, "commit a transaction", message);
+    cause.kafka().into_iter().fold(error, Error::kafka_code)
+}
