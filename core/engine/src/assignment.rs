@@ -146,9 +146,13 @@ impl<M> Assignment<M> {
 
     /// What the pool has to know.
     pub(crate) fn count(&self) -> Counted {
-        let runs = self.can_run() && !self.is_throttled();
-        let ready_messages = if runs && self.can_give_job() { self.mailboxes.ready_messages() } else { 0 };
-        Counted { ready_messages, useful: if runs { self.useful() } else { Useful::default() } }
+        if !self.can_run() || self.is_throttled() {
+            return Counted::default();
+        }
+        let useful = self.useful();
+        // Without a job that could be made there is nothing ready.
+        let ready_messages = if useful.jobs > 0 { self.mailboxes.ready_messages() } else { 0 };
+        Counted { ready_messages, useful }
     }
 
     pub(crate) fn can_ask_partitioner(&self) -> bool {

@@ -6,6 +6,7 @@ use crate::instant::Instant;
 use crate::intake::{Limits, is_expired};
 use crate::job::{Group, Job, JobKind, Part, RunningJob};
 use crate::options::UniqueBy;
+use crate::plain::Extent;
 use crate::record::Record;
 use crate::scheduler::PoolId;
 use crate::virtual_partition::{Index, Taken};
@@ -81,8 +82,10 @@ impl<M: Record> Engine<M> {
         let per_job = assignment.options.virtual_partitions_per_job.max(1) as usize;
         let mut messages = self.spare.pop().unwrap_or_default();
         let (mut sequences, mut parts) = self.jobs.lists();
-        let mut groups = Vec::new();
-        let (mut attempts, mut bytes, mut expired) = (Vec::new(), 0, 0);
+        let (mut groups, mut attempts, mut expired) = (Vec::new(), Vec::new(), 0);
+        let lists = (&mut messages, &mut sequences, &mut parts, &mut groups);
+        let is_plain = oldest.is_none() && !is_throttled;
+        let mut bytes = if is_plain { assignment.fill(Extent { most, share, per_job }, lists) } else { 0 };
         let (mut skipped, mut skipped_bytes) = (Vec::new(), 0);
         let mut space = assignment.options.max_bytes;
         let mut claims = self.locks.claims();
@@ -147,22 +150,17 @@ impl<M: Record> Engine<M> {
             if alone {
                 attempts = assignment.attempts(index, &sequences);
             }
-            #[cfg(feature = "planted")]
-            if start == 0 {
-                self.planted.falsify_attempts(assignment, part.name, &mut attempts, sequences.len());
-            }
             groups.push(Group { virtual_partition: part.name, start: part.start, len: part.len });
             parts.push(part);
             if alone {
                 break;
             }
         }
-        for &sequence in &skipped {
-            assignment.mailboxes.troubles.forget(sequence);
+        #[cfg(feature = "planted")]
+        if let Some(part) = parts.first() {
+            self.planted.falsify_attempts(assignment, part.name, &mut attempts, sequences.len());
         }
-        let skipped = skipped.len() as u64;
-        assignment.release(skipped, skipped_bytes);
-        self.budget.give_back(skipped, skipped_bytes);
+        self.skip(id, &skipped, skipped_bytes);
         self.expired_late(id, expired);
         if messages.is_empty() {
             self.jobs.keep_lists(sequences, parts);
@@ -180,6 +178,21 @@ impl<M: Record> Engine<M> {
         let job = self.hand_out(running, messages, groups, attempts);
         self.release_values(claims.unneeded);
         job
+    }
+
+    /// Messages that were to be handed out and are done already have left the engine's hands.
+    fn skip(&mut self, id: AssignmentId, sequences: &[u64], bytes: u64) {
+        if sequences.is_empty() {
+            return;
+        }
+        let count = sequences.len() as u64;
+        if let Some(assignment) = self.assignments.get_mut(id) {
+            for &sequence in sequences {
+                assignment.mailboxes.troubles.forget(sequence);
+            }
+            assignment.release(count, bytes);
+        }
+        self.budget.give_back(count, bytes);
     }
 
     pub(crate) fn hand_out(
@@ -237,7 +250,7 @@ impl<M> Assignment<M> {
     }
 }
 
-fn part(taken: Taken, start: usize, end: usize) -> Part {
+pub(crate) fn part(taken: Taken, start: usize, end: usize) -> Part {
     let Taken { index, name, shared } = taken;
     Part {
         index,

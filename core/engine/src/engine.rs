@@ -336,8 +336,8 @@ impl<M: Record> Engine<M> {
         let Some(assignment) = self.assignments.get_mut(id) else {
             return;
         };
-        let can = assignment.can_give_job();
         let counted = assignment.count();
+        let can = counted.useful.jobs > 0 || assignment.can_give_job();
         let before = std::mem::replace(&mut assignment.counted, counted);
         self.scheduler.recount(assignment.topic, before, counted);
         if can && !assignment.enlisted {

@@ -29,6 +29,7 @@ mod life;
 pub mod metadata;
 mod options;
 mod partitioner;
+mod plain;
 #[cfg(feature = "planted")]
 mod planted;
 mod position;

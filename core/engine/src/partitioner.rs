@@ -68,6 +68,13 @@ impl Partitioner {
     }
 }
 
+/// The hash of a number by which [`Spread`] keeps it.
+#[inline]
+pub(crate) fn spread(value: u64) -> u64 {
+    let product = value.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    product ^ (product >> 32)
+}
+
 /// Hashes the `u64` that names a virtual partition: key hashes are random already, a partitioner's answers may be small
 /// numbers, so one multiplication spreads them over the bits the table looks at.
 #[derive(Clone, Copy, Debug, Default)]
@@ -85,8 +92,7 @@ impl Hasher for Spread {
     }
 
     fn write_u64(&mut self, value: u64) {
-        let product = value.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = product ^ (product >> 32);
+        self.0 = spread(value);
     }
 }
 

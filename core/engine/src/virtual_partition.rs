@@ -5,11 +5,11 @@
 
 use std::collections::VecDeque;
 
-use hashbrown::HashMap;
+use hashbrown::HashTable;
 
 use crate::ahead::Useful;
 use crate::instant::Instant;
-use crate::partitioner::{Route, Spread};
+use crate::partitioner::{Route, spread};
 use crate::record::Record;
 use crate::trouble::Troubles;
 use crate::waiting::{List, Queued, Waiting};
@@ -66,7 +66,8 @@ pub(crate) struct Mailboxes<M> {
     waiting: Waiting<M>,
     partitions: Vec<Option<VirtualPartition>>,
     free: Vec<Index>,
-    by_name: HashMap<u64, Index, Spread>,
+    /// By the name, which the virtual partition itself has.
+    by_name: HashTable<Index>,
     /// The virtual partition used last: batches often hold runs of one key, and without virtual partitions there is one.
     last: Option<(u64, Index)>,
     ready: VecDeque<Index>,
@@ -90,7 +91,7 @@ impl<M> Mailboxes<M> {
             waiting: if single { Waiting::single() } else { Waiting::many() },
             partitions: Vec::new(),
             free: Vec::new(),
-            by_name: HashMap::with_hasher(Spread::default()),
+            by_name: HashTable::new(),
             last: None,
             ready: VecDeque::new(),
             ready_messages: 0,
@@ -120,6 +121,16 @@ impl<M> Mailboxes<M> {
 
     pub(crate) fn has_ready(&self) -> bool {
         !self.ready.is_empty()
+    }
+
+    /// How many virtual partitions are ready.
+    pub(crate) fn ready_count(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Messages of the virtual partition that would be taken next.
+    pub(crate) fn ready_length(&self) -> u64 {
+        self.ready.front().map_or(0, |&index| u64::from(self.length(index)))
     }
 
     /// Queues a message at the end of its virtual partition, which appears with its first message. Returns it if the engine
@@ -227,6 +238,30 @@ impl<M> Mailboxes<M> {
         Some(Taken { index, name: partition.name, shared: partition.shared })
     }
 
+    /// [`Mailboxes::take_ready`] of one that did not fail before, where every message is of use.
+    #[inline]
+    pub(crate) fn take_all(
+        &mut self,
+        most: usize,
+        messages: &mut Vec<M>,
+        sequences: &mut Vec<u64>,
+        bytes: &mut u64,
+    ) -> Option<Taken> {
+        let index = self.ready.pop_front()?;
+        let partition = self.partitions.get_mut(index as usize)?.as_mut()?;
+        partition.state = State::Running;
+        let before = u64::from(partition.list.length());
+        *bytes += self.waiting.take_all(&mut partition.list, most, messages, sequences);
+        let after = u64::from(partition.list.length());
+        self.ready_messages -= before;
+        self.messages -= before - after;
+        self.useful.ready -= before.min(self.depth);
+        if after > 0 {
+            self.useful.running += after.min(self.depth);
+        }
+        Some(Taken { index, name: partition.name, shared: partition.shared })
+    }
+
     /// The job of a virtual partition ended and nothing of it came back. Returns whether the engine has to decide what the
     /// messages that gathered wait for.
     #[inline]
@@ -238,7 +273,11 @@ impl<M> Mailboxes<M> {
         partition.state = State::Idle;
         let length = u64::from(partition.list.length());
         if length == 0 {
-            self.retire(index);
+            if partition.shared && self.empty < MOST_EMPTY {
+                self.empty += 1;
+            } else {
+                self.retire(index);
+            }
             return false;
         }
         self.useful.running -= length.min(self.depth);
@@ -393,7 +432,8 @@ impl<M> Mailboxes<M> {
         {
             return index;
         }
-        let index = match self.by_name.get(&name) {
+        let partitions = &self.partitions;
+        let index = match self.by_name.find(spread(name), |&index| is_named(partitions, index, name)) {
             Some(&index) => index,
             None => self.create(name, true),
         };
@@ -416,7 +456,9 @@ impl<M> Mailboxes<M> {
             None => self.partitions.push(Some(partition)),
         }
         if shared {
-            self.by_name.insert(name, index);
+            let partitions = &self.partitions;
+            let hash = |&index: &Index| spread(name_of(partitions, index).unwrap_or_default());
+            self.by_name.insert_unique(spread(name), index, hash);
             self.empty += 1;
         }
         index
@@ -442,7 +484,10 @@ impl<M> Mailboxes<M> {
         for (index, slot) in self.partitions.iter_mut().enumerate() {
             let gone = slot.take_if(|partition| partition.state == State::Idle && partition.list.length() == 0);
             if let Some(partition) = gone {
-                self.by_name.remove(&partition.name);
+                let entry = self.by_name.find_entry(spread(partition.name), |&other| other == index as Index);
+                if let Ok(found) = entry {
+                    found.remove();
+                }
                 self.free.push(index as Index);
             }
         }
@@ -482,4 +527,15 @@ impl<M> Mailboxes<M> {
         }
         Ok(())
     }
+}
+
+/// The name of the virtual partition at a place.
+#[inline]
+fn name_of(partitions: &[Option<VirtualPartition>], index: Index) -> Option<u64> {
+    Some(partitions.get(index as usize)?.as_ref()?.name)
+}
+
+#[inline]
+fn is_named(partitions: &[Option<VirtualPartition>], index: Index, name: u64) -> bool {
+    name_of(partitions, index) == Some(name)
 }

@@ -121,6 +121,49 @@ impl<M> Waiting<M> {
         }
     }
 
+    /// Takes at most `most` messages from the front, all of which are of use; returns their bytes.
+    #[inline]
+    pub(crate) fn take_all(
+        &mut self,
+        list: &mut List,
+        most: usize,
+        messages: &mut Vec<M>,
+        sequences: &mut Vec<u64>,
+    ) -> u64 {
+        let mut bytes = 0;
+        match self {
+            Self::Single(row) => {
+                let count = row.len().min(most);
+                list.length -= count as u32;
+                for queued in row.drain(..count) {
+                    bytes += u64::from(queued.bytes);
+                    sequences.push(queued.sequence);
+                    messages.push(queued.message);
+                }
+            }
+            Self::Many { nodes, free } => {
+                let (mut head, mut left) = (list.head, (list.length as usize).min(most));
+                while left > 0
+                    && let Some(node) = nodes.get_mut(head as usize)
+                    && let Some(message) = node.message.take()
+                {
+                    bytes += u64::from(node.bytes);
+                    sequences.push(node.sequence);
+                    messages.push(message);
+                    let next = std::mem::replace(&mut node.next, *free);
+                    *free = std::mem::replace(&mut head, next);
+                    list.length -= 1;
+                    left -= 1;
+                }
+                list.head = head;
+                if head == NONE {
+                    list.tail = NONE;
+                }
+            }
+        }
+        bytes
+    }
+
     /// Shows the messages of a list from the front, with their sequences, as long as `each` wants more.
     pub(crate) fn look(&self, list: &List, mut each: impl FnMut(u64, &M) -> bool) {
         match self {
@@ -203,9 +246,9 @@ mod tests {
     }
 
     proptest! {
-        /// Pushes in front and behind, and takes of which every third message is of no use, on three lists.
+        /// Pushes in front and behind, takes of all, and takes of which every third message is of no use, on three lists.
         #[test]
-        fn lists_are_queues(steps in prop::collection::vec((0_usize..3, 0_u8..4, 0_usize..5), 0..200), single: bool) {
+        fn lists_are_queues(steps in prop::collection::vec((0_usize..3, 0_u8..5, 0_usize..5), 0..200), single: bool) {
             let mut waiting = if single { Waiting::single() } else { Waiting::many() };
             let mut lists = [List::EMPTY; 3];
             let mut models: [VecDeque<u64>; 3] = Default::default();
@@ -222,6 +265,14 @@ mod tests {
                     1 | 2 => {
                         waiting.push_back(list, queued);
                         model.push_back(sequence);
+                    }
+                    3 => {
+                        let (mut taken, mut sequences) = (Vec::new(), Vec::new());
+                        let bytes = waiting.take_all(list, most, &mut taken, &mut sequences);
+                        let expected: Vec<u64> = model.drain(..most.min(model.len())).collect();
+                        prop_assert_eq!(bytes, expected.len() as u64);
+                        prop_assert_eq!(&sequences, &expected);
+                        prop_assert!(taken.iter().map(|message| **message).eq(expected));
                     }
                     _ => {
                         let (mut taken, mut expected, mut used) = (Vec::new(), Vec::new(), 0);

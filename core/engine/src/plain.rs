@@ -1,0 +1,60 @@
+//! Calls of messages about which there is nothing to be found out: none failed before, and no option looks at one more
+//! closely. That is how nearly all calls are, so what they cost is what a message costs.
+//!
+//! Called by [`dispatch`](crate::dispatch) on the engine's one thread. Guarantee: what is taken here is what `make_job` would
+//! take message by message, in the same order.
+
+use crate::assignment::Assignment;
+use crate::dispatch::part;
+use crate::job::{Group, Part};
+use crate::virtual_partition::Mailboxes;
+
+/// How much a call takes.
+#[derive(Clone, Copy)]
+pub(crate) struct Extent {
+    /// Most messages.
+    pub(crate) most: usize,
+    /// No further virtual partition once there are so many messages.
+    pub(crate) share: usize,
+    /// Most virtual partitions.
+    pub(crate) per_job: usize,
+}
+
+/// The lists of a call: its messages, their sequences, and its virtual partitions as the engine and the handler know them.
+pub(crate) type Lists<'a, M> = (&'a mut Vec<M>, &'a mut Vec<u64>, &'a mut Vec<Part>, &'a mut Vec<Group>);
+
+impl<M> Assignment<M> {
+    /// Fills empty lists, where no option asks what a message is or has. Returns the messages' bytes.
+    pub(crate) fn fill(&mut self, extent: Extent, lists: Lists<'_, M>) -> u64 {
+        let takes_all = self.options.max_bytes == u64::MAX && self.unique.is_none();
+        if takes_all { self.mailboxes.fill(extent, lists) } else { 0 }
+    }
+}
+
+impl<M> Mailboxes<M> {
+    /// Fills empty lists with ready virtual partitions, up to the first that failed before. Returns the messages' bytes.
+    fn fill(&mut self, extent: Extent, lists: Lists<'_, M>) -> u64 {
+        let Extent { most, share, per_job } = extent;
+        let (messages, sequences, parts, groups) = lists;
+        let calls = self.ready_count().min(per_job).min(most);
+        parts.reserve(calls);
+        groups.reserve(calls);
+        let expected = if calls == 1 { self.ready_length() } else { self.ready_messages() };
+        let expected = usize::try_from(expected).unwrap_or(most).min(most);
+        messages.reserve(expected);
+        sequences.reserve(expected);
+        let mut bytes = 0;
+        while let Some((_, failed)) = self.peek_ready()
+            && !failed
+            && messages.len() < most
+            && (parts.is_empty() || (parts.len() < per_job && messages.len() < share))
+        {
+            let start = messages.len();
+            let Some(taken) = self.take_all(most - start, messages, sequences, &mut bytes) else { break };
+            let part = part(taken, start, messages.len());
+            groups.push(Group { virtual_partition: part.name, start: part.start, len: part.len });
+            parts.push(part);
+        }
+        bytes
+    }
+}
