@@ -123,7 +123,7 @@ impl<M: Record> Engine<M> {
                 if resets {
                     assignment.mailboxes.troubles.reset(part.index);
                 }
-                if assignment.mailboxes.end_job(part.index) {
+                if !assignment.mailboxes.end_empty(part.index) && assignment.mailboxes.end_job(part.index) {
                     assignment.gather(&mut self.timers, now, job.assignment, part.index);
                 }
             }

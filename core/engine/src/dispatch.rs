@@ -6,9 +6,9 @@ use crate::instant::Instant;
 use crate::intake::{Limits, is_expired};
 use crate::job::{Group, Job, JobKind, Part, RunningJob};
 use crate::options::UniqueBy;
-use crate::plain::Extent;
 use crate::record::Record;
 use crate::scheduler::PoolId;
+use crate::virtual_partition::plain::Extent;
 use crate::virtual_partition::{Index, Taken};
 
 /// Most messages of a job for the partitioner: enough to make the crossing into a host language cheap, few enough that

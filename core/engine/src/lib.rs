@@ -29,7 +29,6 @@ mod life;
 pub mod metadata;
 mod options;
 mod partitioner;
-mod plain;
 #[cfg(feature = "planted")]
 mod planted;
 mod position;

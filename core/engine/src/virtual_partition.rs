@@ -3,6 +3,8 @@
 //! Owned by the assignment, used by the engine's one thread. Guarantees: messages leave a virtual partition in the order
 //! they entered it (put back ones in front), and one that is running is never in the ready queue.
 
+pub(crate) mod plain;
+
 use std::collections::VecDeque;
 
 use hashbrown::HashTable;
@@ -238,30 +240,6 @@ impl<M> Mailboxes<M> {
         Some(Taken { index, name: partition.name, shared: partition.shared })
     }
 
-    /// [`Mailboxes::take_ready`] of one that did not fail before, where every message is of use.
-    #[inline]
-    pub(crate) fn take_all(
-        &mut self,
-        most: usize,
-        messages: &mut Vec<M>,
-        sequences: &mut Vec<u64>,
-        bytes: &mut u64,
-    ) -> Option<Taken> {
-        let index = self.ready.pop_front()?;
-        let partition = self.partitions.get_mut(index as usize)?.as_mut()?;
-        partition.state = State::Running;
-        let before = u64::from(partition.list.length());
-        *bytes += self.waiting.take_all(&mut partition.list, most, messages, sequences);
-        let after = u64::from(partition.list.length());
-        self.ready_messages -= before;
-        self.messages -= before - after;
-        self.useful.ready -= before.min(self.depth);
-        if after > 0 {
-            self.useful.running += after.min(self.depth);
-        }
-        Some(Taken { index, name: partition.name, shared: partition.shared })
-    }
-
     /// The job of a virtual partition ended and nothing of it came back. Returns whether the engine has to decide what the
     /// messages that gathered wait for.
     #[inline]
@@ -273,11 +251,7 @@ impl<M> Mailboxes<M> {
         partition.state = State::Idle;
         let length = u64::from(partition.list.length());
         if length == 0 {
-            if partition.shared && self.empty < MOST_EMPTY {
-                self.empty += 1;
-            } else {
-                self.retire(index);
-            }
+            self.retire(index);
             return false;
         }
         self.useful.running -= length.min(self.depth);

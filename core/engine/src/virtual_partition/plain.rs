@@ -1,13 +1,13 @@
 //! Calls of messages about which there is nothing to be found out: none failed before, and no option looks at one more
 //! closely. That is how nearly all calls are, so what they cost is what a message costs.
 //!
-//! Called by [`dispatch`](crate::dispatch) on the engine's one thread. Guarantee: what is taken here is what `make_job` would
+//! Called by [`dispatch`](crate::dispatch) and at the end of jobs, on the engine's one thread. Guarantee: what is taken here is what `make_job` would
 //! take message by message, in the same order.
 
 use crate::assignment::Assignment;
 use crate::dispatch::part;
 use crate::job::{Group, Part};
-use crate::virtual_partition::Mailboxes;
+use crate::virtual_partition::{Index, MOST_EMPTY, Mailboxes, State, Taken};
 
 /// How much a call takes.
 #[derive(Clone, Copy)]
@@ -43,18 +43,43 @@ impl<M> Mailboxes<M> {
         let expected = usize::try_from(expected).unwrap_or(most).min(most);
         messages.reserve(expected);
         sequences.reserve(expected);
-        let mut bytes = 0;
-        while let Some((_, failed)) = self.peek_ready()
-            && !failed
-            && messages.len() < most
+        let (mut bytes, mut ready, mut useful) = (0, 0, 0);
+        while messages.len() < most
             && (parts.is_empty() || (parts.len() < per_job && messages.len() < share))
+            && let Some(&index) = self.ready.front()
+            && let Some(Some(partition)) = self.partitions.get_mut(index as usize)
+            && !partition.failed
         {
-            let start = messages.len();
-            let Some(taken) = self.take_all(most - start, messages, sequences, &mut bytes) else { break };
+            self.ready.pop_front();
+            partition.state = State::Running;
+            let (start, length) = (messages.len(), u64::from(partition.list.length()));
+            bytes += self.waiting.take_all(&mut partition.list, most - start, messages, sequences);
+            ready += length;
+            useful += length.min(self.depth);
+            self.useful.running += u64::from(partition.list.length()).min(self.depth);
+            let taken = Taken { index, name: partition.name, shared: partition.shared };
             let part = part(taken, start, messages.len());
             groups.push(Group { virtual_partition: part.name, start: part.start, len: part.len });
             parts.push(part);
         }
+        self.messages -= messages.len() as u64;
+        self.ready_messages -= ready;
+        self.useful.ready -= useful;
         bytes
+    }
+
+    /// The job of a virtual partition ended of which nothing came back, nothing waits, and nothing failed: it stays known.
+    /// Whether it was so; otherwise nothing has changed.
+    #[inline]
+    pub(crate) fn end_empty(&mut self, index: Index) -> bool {
+        let Some(Some(partition)) = self.partitions.get_mut(index as usize) else {
+            return false;
+        };
+        let is_it = partition.list.length() == 0 && partition.shared && !partition.failed && self.empty < MOST_EMPTY;
+        if is_it {
+            partition.state = State::Idle;
+            self.empty += 1;
+        }
+        is_it
     }
 }
