@@ -1,13 +1,20 @@
 //! The `libkarafka` command: arguments in, calls of the `karafka` crate, text or JSON out.
 //!
-//! Runs on the main thread. Ends with 0, with 1 and one line on the standard error stream, or with 2 for wrong arguments.
+//! Runs on the main thread. Ends with 0, with 1 and one line on the standard error stream, with 2 for wrong arguments, or with 128
+//! and the number of the signal that ended it.
 
 mod broker;
+mod dlq;
+mod output;
+mod progress;
+mod time;
 mod topics;
 
+use crate::output::Stop;
 use clap::{Args, Parser, Subcommand};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::time::Duration;
 
 #[global_allocator]
 static ALLOCATOR: karafka::Allocator = karafka::Allocator;
@@ -23,6 +30,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Broker(broker::Broker),
+    Dlq(dlq::Dlq),
     Topics(topics::Topics),
 }
 
@@ -35,6 +43,9 @@ struct Cluster {
     /// A setting of librdkafka, such as `security.protocol=SASL_SSL`; may be given several times
     #[arg(long = "kafka", value_name = "NAME=VALUE", value_parser = setting)]
     settings: Vec<(String, String)>,
+    /// How long the cluster may take to answer: first contact and each request
+    #[arg(long, value_name = "TIME", value_parser = time::duration, default_value = "5s")]
+    timeout: Duration,
 }
 
 impl Cluster {
@@ -54,12 +65,14 @@ fn main() -> ExitCode {
     let logs = tracing_subscriber::EnvFilter::from_env("LIBKARAFKA_LOG");
     tracing_subscriber::fmt().with_env_filter(logs).with_writer(std::io::stderr).init();
     let outcome = match Arguments::parse().command {
-        Command::Broker(broker) => broker.run(),
-        Command::Topics(topics) => topics.run(),
+        Command::Broker(broker) => broker.run().map(|()| ExitCode::SUCCESS).map_err(Stop::Failed),
+        Command::Dlq(dlq) => dlq.run(),
+        Command::Topics(topics) => topics.run().map(|()| ExitCode::SUCCESS).map_err(Stop::Failed),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
+        Ok(code) => code,
+        Err(Stop::Unread) => ExitCode::SUCCESS,
+        Err(Stop::Failed(error)) => {
             eprintln!("libkarafka: {error}");
             ExitCode::FAILURE
         }

@@ -3,10 +3,6 @@
 use crate::Cluster;
 use clap::{Args, Subcommand};
 use karafka::{Admin, Result};
-use std::time::Duration;
-
-/// How long a cluster may take to answer: first contact and each request.
-const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Create and delete topics
 #[derive(Args)]
@@ -54,5 +50,5 @@ impl Topics {
 }
 
 fn connect(cluster: &Cluster) -> Result<Admin> {
-    Admin::connect(&cluster.brokers, cluster.kafka(), TIMEOUT)
+    Admin::connect(&cluster.brokers, cluster.kafka(), cluster.timeout)
 }

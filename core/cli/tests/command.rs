@@ -1,51 +1,11 @@
 //! The command as a program: what it prints, and how it ends.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Output, Stdio};
+mod support;
+
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
-
-const LIBKARAFKA: &str = env!("CARGO_BIN_EXE_libkarafka");
-
-/// A broker of its own, which ends with the test.
-struct Broker {
-    process: Child,
-    address: String,
-}
-
-impl Broker {
-    fn start(topics: &[&str]) -> Self {
-        let mut command = Command::new(LIBKARAFKA);
-        command.args(["broker", "--json", "--until-eof"]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        for topic in topics {
-            command.args(["--topic", topic]);
-        }
-        let mut process = command.spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address: serde_json::Value = serde_json::from_str(&line).unwrap();
-        let address = address["bootstrap_servers"].as_str().unwrap().to_owned();
-        Self { process, address }
-    }
-
-    fn ask(&self, arguments: &[&str]) -> Output {
-        Command::new(LIBKARAFKA).args(arguments).args(["--brokers", &self.address]).output().unwrap()
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        drop(self.process.stdin.take());
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while self.process.try_wait().unwrap().is_none() {
-            if Instant::now() > deadline {
-                self.process.kill().unwrap();
-                assert!(std::thread::panicking(), "the broker outlived its standard input");
-            }
-            std::thread::yield_now();
-        }
-    }
-}
+use support::{Broker, LIBKARAFKA};
 
 fn said(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1));

@@ -44,6 +44,7 @@ mod app;
 mod batch;
 pub mod config;
 mod context;
+mod dead_letter;
 mod desk;
 mod embedded;
 mod error;
@@ -62,6 +63,7 @@ mod pool;
 mod position;
 mod producer;
 mod reader;
+mod redrive;
 mod report;
 mod scheduler;
 mod seat;
@@ -88,6 +90,7 @@ pub use config::{
     Settings, TopicConfig, UniqueBy, Value, VirtualPartitions,
 };
 pub use context::Context;
+pub use dead_letter::{DeadLetter, LetterFilter};
 pub use embedded::EmbeddedBroker;
 pub use error::{Error, ErrorKind, Result, Status};
 pub use event::{
@@ -102,9 +105,10 @@ pub use message::{Header, Message, Timestamp, TimestampKind};
 pub use position::SeekTo;
 pub use producer::{Delivery, DeliveryReport, OnDelivery, Producer, Record};
 pub use reader::{Place, ReadFrom, ReadUntil, Reader, ReaderConfig, ReaderInterrupter, Selection};
+pub use redrive::{Redrive, RedriveConfig, RedriveProgress, RedriveStopper};
 pub use scheduler::{Asked, Candidate, Question, Questions, Scheduler};
 pub use seat::{Interrupter, Next, Seat};
-pub use signal::{Signal, SignalGuard};
+pub use signal::{Signal, SignalGuard, on_stop_signal};
 pub use statistics::{BrokerStatistics, Call, ClientStatistics, PartitionStatistics, Statistics};
 pub use transaction::{Transaction, TransactionalProducer};
 

@@ -240,6 +240,14 @@ impl Reader {
         ReaderInterrupter { waker: Arc::clone(&self.waker), is_interrupted: Arc::clone(&self.is_interrupted) }
     }
 
+    /// Asks the cluster something through the reader's client.
+    pub(crate) fn ask<T>(&self, question: impl FnOnce(&Client) -> Result<T>) -> Result<T> {
+        match &self.fetcher {
+            Some(fetcher) => question(fetcher.client()),
+            None => Err(Error::new(ErrorKind::Stopped, OPERATION, "the reader has ended")),
+        }
+    }
+
     /// Takes what is there; whether there was something.
     fn fetch(&mut self) -> Result<bool> {
         let Some(fetcher) = self.fetcher.as_mut() else { return Ok(false) };

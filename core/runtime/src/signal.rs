@@ -61,6 +61,16 @@ pub struct SignalGuard {
     _watch: Watch,
 }
 
+/// Hands the signals that ask a program to stop (TERM, INT, QUIT) to `obey`, on a thread of its own, while the guard lives. For
+/// programs without an app.
+///
+/// # Errors
+/// `Stopped` when something else of the process watches signals.
+pub fn on_stop_signal(obey: impl FnMut(Signal) + Send + 'static) -> Result<SignalGuard> {
+    let watch = native::watch_some(&[Signal::Term, Signal::Int, Signal::Quit], obey)?;
+    Ok(SignalGuard { _watch: watch })
+}
+
 impl App {
     /// Starts, and waits until the app has stopped, by itself or by a signal: TERM, INT and QUIT stop it, a second one no
     /// longer waits for handlers; TSTP has it quiet, CONT goes on; TTIN writes what every worker does to the standard error

@@ -115,7 +115,12 @@ impl std::fmt::Debug for Former {
 }
 
 /// Hands each signal to `obey`, on a thread of its own.
-pub(crate) fn watch(mut obey: impl FnMut(Signal) + Send + 'static) -> Result<Watch> {
+pub(crate) fn watch(obey: impl FnMut(Signal) + Send + 'static) -> Result<Watch> {
+    watch_some(&Signal::ALL, obey)
+}
+
+/// Hands some signals to `obey`, on a thread of its own; the others do what they did.
+pub(crate) fn watch_some(signals: &[Signal], mut obey: impl FnMut(Signal) + Send + 'static) -> Result<Watch> {
     let internal = |message: &str| Error::new(ErrorKind::Internal, "watch signals", message);
     // SAFETY: only reads the process id.
     let process = unsafe { libc::getpid() };
@@ -139,7 +144,7 @@ pub(crate) fn watch(mut obey: impl FnMut(Signal) + Send + 'static) -> Result<Wat
         }
     });
     watch.thread = Some(thread.map_err(|error| internal("the system gave no thread").caused_by(error))?);
-    for signal in Signal::ALL.map(number) {
+    for signal in signals.iter().copied().map(number) {
         // SAFETY: zeroes are a valid action, with an empty mask; the handler has the type that the system calls without
         // SA_SIGINFO; both places are valid.
         unsafe {
