@@ -6,7 +6,7 @@
 use crate::Result;
 use crate::job::Failure;
 use crate::message::MessageInner;
-use crate::poller::{Answer, View};
+use crate::poller::{Answer, GroupOffsets, View};
 use crate::position::{Ask, SeekTo};
 use crate::statistics::Statistics;
 use crossbeam::channel::Sender;
@@ -76,6 +76,12 @@ pub(crate) enum Report {
         assignment: AssignmentId,
         id: LetterId,
         answer: Answer,
+    },
+    /// The group's committed offsets, where a member's coordinator was asked for them.
+    GroupOffsets {
+        token: u64,
+        ticket: u64,
+        offsets: GroupOffsets,
     },
     /// The topics of a subscription's cluster.
     Looked {

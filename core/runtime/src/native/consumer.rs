@@ -6,7 +6,7 @@
 use super::event::{self, ConsumerEvent, RebalanceKind};
 use super::partitions::{self, List, PartitionOffset};
 use super::queue::{PartitionQueue, Queue};
-use super::{c_string, configuration, error, sys, taken, text_of};
+use super::{c_string, code, configuration, describe, error, sys, taken, text_of};
 use crate::wake::Ready;
 use crate::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;
@@ -79,6 +79,27 @@ impl Cluster {
             }
             sys::rd_kafka_metadata_destroy(metadata);
             Ok(topics)
+        }
+    }
+}
+
+impl Cluster {
+    /// The group's committed offsets and metadata, from the coordinator that the client's membership goes by. Waits at most
+    /// `timeout_ms`.
+    pub(crate) fn group_offsets(
+        &self,
+        partitions: &[PartitionOffset],
+        timeout_ms: i32,
+    ) -> Result<Vec<PartitionOffset>, (i32, String)> {
+        let list = list(partitions, "fetch committed offsets")
+            .map_err(|error| (error.kafka().unwrap_or_default(), error.message().to_owned()))?;
+        // SAFETY: client and list are valid; librdkafka writes into the list, and keeps nothing of it.
+        match unsafe { sys::rd_kafka_committed(self.0.as_ptr(), list.as_ptr(), timeout_ms) } as i32 {
+            code::NO_ERROR => {
+                // SAFETY: the list is valid.
+                Ok(unsafe { partitions::read(list.as_ptr()) })
+            }
+            number => Err((number, describe(number))),
         }
     }
 }
@@ -382,4 +403,48 @@ fn check(code: i32, operation: &'static str) -> Result<()> {
 
 fn list(entries: &[PartitionOffset], operation: &'static str) -> Result<List> {
     List::new(entries).ok_or_else(|| Error::new(ErrorKind::Config, operation, "a topic name contains a NUL byte"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::super::mock::MockCluster;
+    use super::*;
+    use crate::wake::Waker;
+    use crossbeam::sync::Parker;
+    use std::time::Instant;
+
+    const GROUP: &str = "group";
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// An administrator's request, whose answer is an event, and the membership's own, for which a thread waits.
+    #[test]
+    fn a_group_tells_its_offsets_in_both_ways() {
+        let cluster = MockCluster::start(1).unwrap();
+        cluster.create_topic("topic", 1).unwrap();
+        let parker = Parker::new();
+        let ready = Ready::new(0, Arc::new(Waker::new(parker.unparker().clone())));
+        let settings = [("bootstrap.servers", cluster.bootstrap()), ("group.id", GROUP.to_owned())];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value));
+        let consumer = Consumer::new(&settings, GROUP, ready).unwrap();
+        let partitions = [PartitionOffset::new("topic", 0)];
+        let deadline = Instant::now() + PATIENCE;
+        consumer.fetch_offsets(1, &partitions).unwrap();
+        let by_event = loop {
+            assert!(Instant::now() < deadline, "no answer within {PATIENCE:?}");
+            if let Some(ConsumerEvent::GroupOffsets { ticket: 1, result }) = consumer.event() {
+                break result.unwrap();
+            }
+            std::thread::yield_now();
+        };
+        let by_membership = loop {
+            match consumer.cluster().group_offsets(&partitions, 4_000) {
+                Ok(offsets) => break offsets,
+                Err(failed) => assert!(Instant::now() < deadline, "{failed:?}"),
+            }
+        };
+        for offsets in [by_event, by_membership] {
+            assert_eq!((offsets.len(), offsets[0].code, offsets[0].offset), (1, code::NO_ERROR, None));
+        }
+    }
 }

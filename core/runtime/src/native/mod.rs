@@ -21,7 +21,7 @@ mod statistics;
 mod transaction;
 
 pub(crate) use client::{Client, ClientKind};
-pub(crate) use consumer::Consumer;
+pub(crate) use consumer::{Cluster, Consumer};
 pub(crate) use event::{ConsumerEvent, RebalanceKind};
 pub(crate) use fetcher::Fetcher;
 pub(crate) use groups::with_members;

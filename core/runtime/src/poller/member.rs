@@ -27,6 +27,8 @@ pub(super) struct Member {
     pub(super) is_leaving: bool,
     pub(super) assigned: Assigned,
     pub(super) change: Change,
+    /// The coordinator that librdkafka knows for requests beside the membership is none any more.
+    pub(super) asks_coordinator: bool,
     pub(super) commits: HashMap<u64, Vec<(AssignmentId, CommitId, String, i32)>>,
     next_ticket: u64,
     poll_every: Duration,
@@ -54,6 +56,7 @@ impl Member {
             is_leaving: false,
             assigned: HashMap::new(),
             change: Change::None,
+            asks_coordinator: false,
             commits: HashMap::new(),
             next_ticket: 1,
             poll_every,

@@ -33,6 +33,7 @@ mod turns;
 pub(crate) use errors::log;
 pub(crate) use letters::Answer;
 pub(crate) use lookout::View;
+pub(crate) use rebalance::GroupOffsets;
 
 use crate::app::{SeatKind, TopicEntry, Work};
 use crate::batch::{Batch, BatchInner, Group};
@@ -313,6 +314,12 @@ impl Poller {
                 Report::LetterAnswered { assignment, id, answer } => {
                     self.letter_answered(now, assignment, id, answer);
                     self.act(now);
+                }
+                Report::GroupOffsets { token, ticket, offsets } => {
+                    // Another client may have its place by now.
+                    if let Some(&Source::Member(member)) = self.sources.get(&token) {
+                        self.finish_assign(now, member, ticket, offsets);
+                    }
                 }
                 Report::Looked { subscription, view } => self.looked(now, subscription, view),
             }

@@ -8,7 +8,9 @@
 use super::Poller;
 use super::subscription::Target;
 use crate::event::Event;
-use crate::native::{Consumer, PartitionOffset, RebalanceKind, code, describe, kind_of};
+use crate::native::{Cluster, Consumer, PartitionOffset, RebalanceKind, code, describe, kind_of};
+use crate::report::Report;
+use crate::shared::Shared;
 use crate::{Error, ErrorKind, Result};
 use karafka_engine::AssignmentId;
 use std::collections::{HashMap, HashSet};
@@ -19,6 +21,12 @@ use std::time::{Duration, Instant};
 const OFFSETS_WAIT: Duration = Duration::from_secs(5);
 const OFFSETS_WAIT_MOST: Duration = Duration::from_secs(60);
 const OFFSETS_RETRY: Duration = Duration::from_millis(250);
+
+/// How long the coordinator may take where a thread waits for it: less than [`OFFSETS_WAIT`], so that there is one at a time.
+const COORDINATOR_WAIT_MS: i32 = 4_000;
+
+/// The group's committed offsets, or librdkafka's number and text of what failed.
+pub(crate) type GroupOffsets = Result<Vec<PartitionOffset>, (i32, String)>;
 
 /// The rebalance under way.
 pub(super) enum Change {
@@ -58,7 +66,12 @@ impl Poller {
         *retry_at = now + *wait;
         *wait = OFFSETS_WAIT_MOST.min(*wait * 2);
         let Some(consumer) = &owner.consumer else { return };
-        if let Err(error) = consumer.fetch_offsets(fresh, partitions) {
+        let asked = if owner.asks_coordinator {
+            ask_coordinator(&self.shared, consumer.cluster(), owner.token, fresh, partitions.clone())
+        } else {
+            consumer.fetch_offsets(fresh, partitions)
+        };
+        if let Err(error) = asked {
             (*ticket, *retry_at) = (0, now + OFFSETS_RETRY);
             self.publish_error(error, true);
         }
@@ -72,13 +85,7 @@ impl Poller {
         }
     }
 
-    pub(super) fn finish_assign(
-        &mut self,
-        now: Instant,
-        member: usize,
-        answered: u64,
-        result: Result<Vec<PartitionOffset>, (i32, String)>,
-    ) {
+    pub(super) fn finish_assign(&mut self, now: Instant, member: usize, answered: u64, result: GroupOffsets) {
         let ends = self.shutdown.is_some() || self.members[member].is_leaving;
         let Change::Fetching { ticket, partitions, retry_at, .. } = &mut self.members[member].change else { return };
         if *ticket != answered {
@@ -93,6 +100,8 @@ impl Poller {
         };
         if let Some((number, text)) = failure {
             (*ticket, *retry_at) = (0, now + OFFSETS_RETRY);
+            // librdkafka keeps the coordinators of such requests as long as they are used, right or wrong.
+            self.members[member].asks_coordinator |= number == code::NOT_COORDINATOR;
             self.offsets_failed(now, member, number, text);
             return;
         }
@@ -234,6 +243,28 @@ impl Poller {
             self.publish_error(error, true);
         }
     }
+}
+
+/// Asks on a thread that lives as long as the question; the answer comes as a report.
+fn ask_coordinator(
+    shared: &Arc<Shared>,
+    cluster: Cluster,
+    token: u64,
+    ticket: u64,
+    partitions: Vec<PartitionOffset>,
+) -> Result<()> {
+    let shared = Arc::clone(shared);
+    let asked = std::thread::Builder::new().name("karafka-look".to_owned()).spawn(move || {
+        let offsets = cluster.group_offsets(&partitions, COORDINATOR_WAIT_MS);
+        // The client may end with this handle: not before its answer is there.
+        drop(cluster);
+        shared.report(Report::GroupOffsets { token, ticket, offsets });
+        shared.waker.wake();
+    });
+    asked.map(|_| ()).map_err(|error| {
+        let message = "the system gave no thread to ask for the group's offsets; it is tried again";
+        Error::new(ErrorKind::Internal, "fetch committed offsets", message).caused_by(error).retriable()
+    })
 }
 
 fn names(partitions: &[PartitionOffset]) -> Vec<(String, i32)> {
