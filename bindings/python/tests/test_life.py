@@ -7,11 +7,25 @@ import logging
 import threading
 import time
 import weakref
+from pathlib import Path
 
 import pytest
 
 import libkarafka
 from conftest import Place, eventually
+
+# Of nobody; what counts is that a client can read it.
+CERTIFICATE = """-----BEGIN CERTIFICATE-----
+MIIBdTCCARugAwIBAgIUTVJ3Mp7ELEZBc8t7gOeeb+dywEwwCgYIKoZIzj0EAwIw
+DzENMAsGA1UEAwwEdGVzdDAgFw0yNjExMjEyMDQ4NDBaGA8yMTI2MTAyODIwNDg0
+MFowDzENMAsGA1UEAwwEdGVzdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABDjK
+I/4RpLCV3BPN1Tt9GMsKdMzU2T+aIAfEB60HyV9eUoEWfHPQmqFSz10iRen+HSM3
+Uc5Zsc7fW4ZAlXpqVBSjUzBRMB0GA1UdDgQWBBScza7qN3/vhqJqr9gZNStDj71H
+yzAfBgNVHSMEGDAWgBScza7qN3/vhqJqr9gZNStDj71HyzAPBgNVHRMBAf8EBTAD
+AQH/MAoGCCqGSM49BAMCA0gAMEUCIQCAckxUkvhH6odw9DzipJZRdNpLNmc4nARm
+06ZM/CifmAIgVKV3bOzoU7zSZ9RmLDgnrkXxSGYgOjQN+AyeyUGdTiI=
+-----END CERTIFICATE-----
+"""
 
 
 def test_phases_are_told_in_their_order(place: Place) -> None:
@@ -120,6 +134,20 @@ def test_an_app_that_is_stopped_before_its_start_does_not_start(place: Place) ->
     app.stop()
     with pytest.raises(libkarafka.StoppedError):
         app.run()
+
+
+def test_an_app_whose_start_was_refused_starts_when_the_cause_is_gone(place: Place, tmp_path: Path) -> None:
+    certificate = tmp_path / "certificate"
+    app = place.app(kafka={"security.protocol": "ssl", "ssl.ca.location": str(certificate)})
+    app.consumer(place.topic)(lambda batch: None)
+    for again in (app.start, app.run):
+        with pytest.raises(libkarafka.ConfigError, match="ssl.ca.location"):
+            again()
+    assert app.phase == "initialized"
+    certificate.write_text(CERTIFICATE)
+    app.start()
+    app.stop()
+    assert app.join(15)
 
 
 def test_handlers_that_are_left_behind_are_told(place: Place) -> None:

@@ -40,6 +40,7 @@ pub enum SeatKind {
     Slot,
 }
 
+#[derive(Clone)]
 pub(crate) struct TopicEntry {
     pub(crate) name: String,
     pub(crate) config: TopicConfig,
@@ -64,6 +65,7 @@ impl TopicEntry {
 const WORKER_STACK: usize = 8 << 20;
 
 /// Who decides whose turn it is.
+#[derive(Clone)]
 enum Chooser {
     Core(Arc<dyn Scheduler>),
     Host,
@@ -80,6 +82,7 @@ struct Inner {
     slots: Arc<Pool<Job>>,
     runner: Mutex<Option<SeatRunner>>,
     scheduler: Mutex<Option<Chooser>>,
+    /// What the poller sleeps on: here until the app is started, and again when its start was refused.
     parker: Mutex<Option<Parker>>,
     handles: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -138,11 +141,11 @@ impl App {
     pub fn add_topic(&self, name: &str, config: TopicConfig, work: Work, seats: SeatKind) -> Result<usize> {
         self.0.shared.owns("add a topic")?;
         config.validate_for(name, &self.0.config)?;
-        if self.phase() != Phase::Initialized {
+        let mut topics = self.0.topics.lock();
+        if self.was_started() {
             let message = "the app was started already; register every topic before";
             return Err(Error::new(ErrorKind::Stopped, "add a topic", message).with("topic", name));
         }
-        let mut topics = self.0.topics.lock();
         let entry = TopicEntry { name: name.to_owned(), config, work, seats };
         let app = &self.0.config;
         let (group, brokers) = (entry.group(app), entry.brokers(app));
@@ -178,10 +181,10 @@ impl App {
     fn choose_by(&self, chooser: Chooser) -> Result<()> {
         const OPERATION: &str = "set a scheduler";
         self.0.shared.owns(OPERATION)?;
-        if self.phase() != Phase::Initialized {
+        let mut present = self.0.scheduler.lock();
+        if self.was_started() {
             return Err(Error::new(ErrorKind::Stopped, OPERATION, "the app was started already; set it before"));
         }
-        let mut present = self.0.scheduler.lock();
         if present.is_some() {
             return Err(Error::new(ErrorKind::Config, OPERATION, "the app has a scheduler already"));
         }
@@ -236,7 +239,8 @@ impl App {
         self.0.shared.phase()
     }
 
-    /// Starts polling and the core's worker threads, and returns at once.
+    /// Starts polling and the core's worker threads, and returns at once. An app starts once; one whose start was refused
+    /// can be started again when the cause is gone, a certificate that was missing, say.
     ///
     /// # Errors
     /// `Config` when there is no topic or librdkafka refuses a setting, `Stopped` when it was started before, `Forked` in a
@@ -285,21 +289,37 @@ impl App {
         self.launch()
     }
 
+    /// Whether it runs, has run, or is being started. Asked under the lock of what must not change any more.
+    fn was_started(&self) -> bool {
+        self.phase() != Phase::Initialized || self.0.parker.lock().is_none()
+    }
+
     fn launch(&self) -> Result<()> {
         self.0.shared.owns("start")?;
-        let Some(parker) = self.0.parker.lock().take() else {
+        let mut parker = self.0.parker.lock().take();
+        if parker.is_none() {
             return Err(Error::new(ErrorKind::Stopped, "start", "an app starts once; make a new one"));
-        };
-        let topics = self.0.topics.lock();
-        if topics.is_empty() {
-            *self.0.parker.lock() = Some(parker);
-            return Err(Error::new(ErrorKind::Config, "start", "there is no topic to read; register one first"));
         }
-        let pools = [Arc::clone(&self.0.threads), Arc::clone(&self.0.slots)];
-        let chooser = self.0.scheduler.lock();
-        let poller =
-            Poller::new(&self.0.config, &topics, Arc::clone(&self.0.shared), pools, parker, chooser.is_some())?;
-        drop(topics);
+        // Without the parker here, neither changes; making clients takes a while, and is done under no lock.
+        let (topics, chooser) = (self.0.topics.lock().clone(), self.0.scheduler.lock().clone());
+        let poller = if topics.is_empty() {
+            Err(Error::new(ErrorKind::Config, "start", "there is no topic to read; register one first"))
+        } else {
+            let pools = [Arc::clone(&self.0.threads), Arc::clone(&self.0.slots)];
+            let shared = Arc::clone(&self.0.shared);
+            Poller::new(&self.0.config, &topics, shared, pools, &mut parker, chooser.is_some())
+        };
+        let poller = match poller {
+            Ok(poller) => poller,
+            Err(refused) => {
+                *self.0.parker.lock() = parker;
+                // Whoever asked meanwhile has nobody else to stop it.
+                if self.0.shared.is_stop_asked() {
+                    self.stop();
+                }
+                return Err(refused);
+            }
+        };
         crate::log::log_to_stderr(self.0.config.log_format, self.0.config.log_level);
         self.0.shared.enter(Phase::Running);
         let handle = thread::Builder::new().name("karafka-poll".to_owned()).spawn(move || poller.run());

@@ -410,3 +410,46 @@ fn a_callback_partitioner_keeps_order_by_its_own_key() {
         assert_eq!(of_digit, (0..6).map(|ten| ten * 10 + digit).collect::<Vec<_>>());
     }
 }
+
+/// Of nobody; what counts is that a client can read it.
+const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----
+MIIBdTCCARugAwIBAgIUTVJ3Mp7ELEZBc8t7gOeeb+dywEwwCgYIKoZIzj0EAwIw
+DzENMAsGA1UEAwwEdGVzdDAgFw0yNjExMjEyMDQ4NDBaGA8yMTI2MTAyODIwNDg0
+MFowDzENMAsGA1UEAwwEdGVzdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABDjK
+I/4RpLCV3BPN1Tt9GMsKdMzU2T+aIAfEB60HyV9eUoEWfHPQmqFSz10iRen+HSM3
+Uc5Zsc7fW4ZAlXpqVBSjUzBRMB0GA1UdDgQWBBScza7qN3/vhqJqr9gZNStDj71H
+yzAfBgNVHSMEGDAWgBScza7qN3/vhqJqr9gZNStDj71HyzAPBgNVHRMBAf8EBTAD
+AQH/MAoGCCqGSM49BAMCA0gAMEUCIQCAckxUkvhH6odw9DzipJZRdNpLNmc4nARm
+06ZM/CifmAIgVKV3bOzoU7zSZ9RmLDgnrkXxSGYgOjQN+AyeyUGdTiI=
+-----END CERTIFICATE-----
+";
+
+#[test]
+fn an_app_whose_start_was_refused_starts_when_the_cause_is_gone() {
+    let certificate = std::env::temp_dir().join(format!("karafka-certificate-{}", std::process::id()));
+    let kafka = [("security.protocol", "ssl"), ("ssl.ca.location", certificate.to_str().unwrap())];
+    let config = AppConfig {
+        bootstrap_servers: "127.0.0.1:1".to_owned(),
+        group: unique("group"),
+        kafka: kafka.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        ..AppConfig::default()
+    };
+    let [refused, starts] = [(); 2].map(|()| App::new(config.clone()).unwrap());
+    for app in [&refused, &starts] {
+        app.topic("topic", TopicConfig::default(), handler_fn(|_, _| Ok::<(), Failure>(()))).unwrap();
+        for attempt in 1..=2 {
+            let error = app.start().unwrap_err();
+            assert!(error.to_string().contains("ssl.ca.location"), "attempt {attempt}: {error}");
+        }
+    }
+    refused.stop();
+    assert!(refused.join(Some(PATIENCE)).unwrap(), "what never started stops at once");
+    std::fs::write(&certificate, CERTIFICATE).unwrap();
+    assert_eq!(refused.start().unwrap_err().kind(), karafka::ErrorKind::Stopped);
+    let started = starts.start();
+    std::fs::remove_file(&certificate).unwrap();
+    started.unwrap();
+    assert_eq!(starts.start().unwrap_err().kind(), karafka::ErrorKind::Stopped, "it starts once");
+    starts.stop();
+    assert!(starts.join(Some(PATIENCE)).unwrap());
+}

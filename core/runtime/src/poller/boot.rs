@@ -35,21 +35,16 @@ const LONGEST_SILENCE_MS: u64 = 10_000;
 /// Settings that only the classic group protocol knows.
 const CLASSIC: [&str; 3] = ["session.timeout.ms", "heartbeat.interval.ms", "group.protocol"];
 
+/// A poller with all its clients. Takes the parker, and leaves it there when something is refused.
 pub(super) fn poller(
     config: &AppConfig,
     topics: &[TopicEntry],
     shared: Arc<Shared>,
     pools: [Arc<Pool<Job>>; 2],
-    parker: Parker,
+    parker: &mut Option<Parker>,
     chooser: bool,
 ) -> Result<Poller> {
-    let mut engine = Engine::new(EngineOptions {
-        memory_budget_bytes: config.memory_budget_bytes - config.memory_budget_bytes / prefetch::SHARE,
-        commit_interval: config.commit_interval,
-        scheduling: turns(config.scheduling),
-        chooser,
-        ..EngineOptions::default()
-    });
+    let mut engine = Engine::new(engine_options(config, chooser));
     let mut pool_ids = Vec::new();
     for pool in &pools {
         let seats = u32::try_from(pool.capacity()).unwrap_or(u32::MAX);
@@ -104,11 +99,14 @@ pub(super) fn poller(
     }
     refuse_both_ways(&drafts)?;
 
+    let Some(own_parker) = parker.take() else {
+        return Err(Error::new(ErrorKind::Internal, "start", "another start is on its way"));
+    };
     let observer = Observer::new(config.statistics_interval, shared.publisher.wants_statistics());
     let mut poller = Poller {
         config: config.clone(),
         shared,
-        parker,
+        parker: own_parker,
         pools,
         pool_ids,
         engine,
@@ -142,9 +140,22 @@ pub(super) fn poller(
     let prefetch = Prefetch::new(config.memory_budget_bytes, prefetch::ASSUMED.max(drafts.len() as u64));
     // Clients are made here, on the caller's thread, so that a refused setting is the caller's error.
     for draft in &drafts {
-        poller.add_subscription(draft, topics, prefetch)?;
+        if let Err(refused) = poller.add_subscription(draft, topics, prefetch) {
+            *parker = Some(poller.parker);
+            return Err(refused);
+        }
     }
     Ok(poller)
+}
+
+fn engine_options(config: &AppConfig, chooser: bool) -> EngineOptions {
+    EngineOptions {
+        memory_budget_bytes: config.memory_budget_bytes - config.memory_budget_bytes / prefetch::SHARE,
+        commit_interval: config.commit_interval,
+        scheduling: turns(config.scheduling),
+        chooser,
+        ..EngineOptions::default()
+    }
 }
 
 /// A subscription that is being made: what topics have to have in common to share connections.

@@ -162,7 +162,7 @@ impl Poller {
         topics: &[TopicEntry],
         shared: Arc<Shared>,
         pools: [Arc<Pool<Job>>; 2],
-        parker: Parker,
+        parker: &mut Option<Parker>,
         chooser: bool,
     ) -> Result<Self> {
         boot::poller(config, topics, shared, pools, parker, chooser)

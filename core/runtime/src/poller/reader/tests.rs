@@ -37,7 +37,7 @@ impl Rig {
         let shared = Arc::new(Shared::new(&waker));
         let threads = Pool::new(1, Arc::clone(&waker));
         let pools = [Arc::clone(&threads), Pool::new(1, waker)];
-        let mut poller = Poller::new(&config, &topics, Arc::clone(&shared), pools, parker, false).unwrap();
+        let mut poller = Poller::new(&config, &topics, Arc::clone(&shared), pools, &mut Some(parker), false).unwrap();
         poller.connect();
         Self { poller, threads, shared }
     }
