@@ -12,6 +12,23 @@ import libkarafka
 from conftest import Place, Program, eventually
 
 
+def test_workers_tell_of_their_jobs_to_who_names_them(place: Place) -> None:
+    place.create()
+    place.fill(1)
+    app = place.app()
+    workers = app.events("worker.process", "worker.processed")
+    # What the worker is busy with.
+    app.consumer(place.topic)(lambda batch: time.sleep(0.01))
+    app.start()
+    took, freed = next(workers), next(workers)
+    assert (took.name, freed.name) == ("worker.process", "worker.processed")
+    expected = {"calls": "handler", "topic": place.topic, "partition": 0, "offset": 0, "messages": 1}
+    assert took.fields == {"worker": freed.fields["worker"], **expected}
+    assert isinstance(freed.fields["time_taken_ms"], float) and freed.fields["time_taken_ms"] >= 10
+    app.stop()
+    app.join(15)
+
+
 def test_events_of_single_calls_come_to_who_names_them_with_numbers(place: Place) -> None:
     place.create()
     app = place.app()

@@ -25,6 +25,23 @@ class TestEvents < KarafkaTest
     assert_equal [[topic, 0]], assigned[:partitions]
   end
 
+  def test_workers_tell_of_their_jobs_to_who_names_them
+    topic = new_topic
+    workers = Queue.new
+    app = new_app
+    app.subscribe("worker.process", "worker.processed") { |event| workers << event }
+    # What the worker is busy with.
+    app.topic(topic) { |_| sleep 0.01 }
+    produce(topic, [[nil, "x"]])
+    app.start
+    took, freed = take(workers, 2)
+    assert_equal %w[worker.process worker.processed], [took.name, freed.name]
+    assert_equal ["handler", topic, 0, 0, 1], took.fields.values_at(:calls, :topic, :partition, :offset, :messages)
+    assert_equal took[:worker], freed[:worker]
+    assert_operator freed[:time_taken_ms], :>=, 10
+    app.stop
+  end
+
   def test_a_name_that_no_event_has_is_refused
     error = assert_raises(LibKarafka::ConfigError) { new_app.subscribe("consumer.consumd") { |_| nil } }
     assert_includes error.message, "did you mean"

@@ -33,6 +33,11 @@ pub(crate) struct Busy {
 }
 
 impl Desk {
+    /// The number of whoever sits here.
+    pub(crate) fn worker(&self) -> u32 {
+        self.worker
+    }
+
     /// The seat has taken this job. Called on the seat's thread.
     pub(crate) fn sit_down(&self, job: JobId, now: Instant) {
         if self.thread.load(Ordering::Relaxed) == 0 {

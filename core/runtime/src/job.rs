@@ -114,11 +114,8 @@ impl Job {
     pub fn fail(mut self, failure: impl Into<Failure>) {
         let mut failure = failure.into();
         if self.kind != JobKind::Handle {
-            return self.end(Outcome::KeyFailed, Some(failure));
-        }
-        if self.kind == JobKind::Filter {
             // No record failed: all of them are handled.
-            return self.end(Outcome::FAILED, Some(failure));
+            return self.end(Outcome::KeyFailed, Some(failure));
         }
         if let Some(handler) = self.handler.clone().filter(|_| self.asks_strategy(&failure)) {
             let asked = catch_unwind(AssertUnwindSafe(|| handler.strategy(&self, &failure)));

@@ -4,9 +4,12 @@
 //! until it is told to leave.
 
 use crate::desk::{Desk, Desks};
-use crate::job::Job;
+use crate::event::Event;
+use crate::job::{Job, JobKind};
 use crate::pool::{Place, Pool, Sleeper, Taken};
+use crate::shared::Shared;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What a seat does next.
 pub enum Next {
@@ -24,11 +27,13 @@ pub enum Next {
 pub struct Seat {
     place: Place<Job>,
     desk: Arc<Desk>,
+    /// The job that somebody was told of, until the seat comes for the next one.
+    told: Option<Told>,
 }
 
 impl Seat {
     pub(crate) fn new(pool: &Arc<Pool<Job>>, desks: &Desks) -> Self {
-        Self { place: Pool::place(pool), desk: desks.open() }
+        Self { place: Pool::place(pool), desk: desks.open(), told: None }
     }
 
     /// Waits for the next job. Blocks the thread without using the processor; call it without an interpreter's lock.
@@ -36,6 +41,9 @@ impl Seat {
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Next {
         self.desk.stand_up();
+        if let Some(told) = self.told.take() {
+            told.tell_end();
+        }
         loop {
             match self.place.take() {
                 Taken::Job(mut job) => {
@@ -46,6 +54,9 @@ impl Seat {
                         continue;
                     }
                     self.desk.sit_down(job.context.job, now);
+                    if job.context.shared.publisher.wants_jobs() {
+                        self.told = Some(Told::begin(&job, self.desk.worker(), now));
+                    }
                     job.begin(now);
                     return Next::Job(job);
                 }
@@ -58,6 +69,49 @@ impl Seat {
     /// A handle by which another thread makes [`Self::next`] return [`Next::Interrupted`].
     pub fn interrupter(&self) -> Interrupter {
         Interrupter(self.place.sleeper())
+    }
+}
+
+/// What is told of a job that a worker has.
+struct Told {
+    shared: Arc<Shared>,
+    since: Instant,
+    worker: u32,
+    calls: &'static str,
+    topic: Arc<str>,
+    partition: i32,
+    offset: i64,
+    messages: u32,
+}
+
+impl Told {
+    fn begin(job: &Job, worker: u32, since: Instant) -> Self {
+        let told = Self {
+            shared: Arc::clone(&job.context.shared),
+            since,
+            worker,
+            calls: match job.kind {
+                JobKind::Handle => "handler",
+                JobKind::Key => "partitioner",
+                JobKind::Unique => "unique_by",
+                JobKind::Filter => "filter",
+            },
+            topic: Arc::clone(&job.context.assignment.topic),
+            partition: job.context.assignment.partition,
+            offset: job.batch.first_offset(),
+            messages: u32::try_from(job.batch.len()).unwrap_or(u32::MAX),
+        };
+        let Self { calls, partition, offset, messages, .. } = told;
+        let topic = Arc::clone(&told.topic);
+        told.shared.publisher.publish(&Event::WorkerProcess { worker, calls, topic, partition, offset, messages });
+        told
+    }
+
+    fn tell_end(self) {
+        let Self { shared, since, worker, calls, topic, partition, offset, messages } = self;
+        let time_taken_ms = since.elapsed().as_secs_f64() * 1e3;
+        let event = Event::WorkerProcessed { worker, calls, topic, partition, offset, messages, time_taken_ms };
+        shared.publisher.publish(&event);
     }
 }
 

@@ -4,7 +4,7 @@
 
 use karafka::{
     App, AppConfig, Context, EmbeddedBroker, ErrorKind, Event, Events, Failure, FieldValue, LogFormat, LogLevel,
-    Producer, ProducerConfig, Record, TopicConfig, VirtualPartitions, handler_fn,
+    Producer, ProducerConfig, Record, TopicConfig, VirtualPartitions, filtered, handler_fn,
 };
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -106,6 +106,35 @@ fn calls_are_told_to_who_names_them_with_what_they_had_and_took() {
     end(&app);
     while let Ok(event) = usual.next(Duration::ZERO) {
         assert!(!event.name().starts_with("consumer.consume") || event.name() == "consumer.consume.error", "{event}");
+    }
+}
+
+#[test]
+fn workers_tell_of_every_job_to_who_names_them() {
+    let topic = topic();
+    produce(&topic, 3);
+    let app = App::new(config(&topic)).unwrap();
+    let handler = handler_fn(|_, _| {
+        thread::sleep(Duration::from_millis(20));
+        Ok::<(), Failure>(())
+    });
+    app.topic(&topic, TopicConfig { filter: true, ..TopicConfig::default() }, filtered(|_| true, handler)).unwrap();
+    let (workers, usual) = (app.events_of(&["worker.process", "worker.processed"]).unwrap(), app.events());
+    app.start().unwrap();
+    for expected in ["filter", "handler"] {
+        let Event::WorkerProcess { worker, calls, offset, .. } = next(&workers, "worker.process") else { panic!() };
+        let Event::WorkerProcessed { worker: same, calls: called, messages, time_taken_ms, .. } =
+            next(&workers, "worker.processed")
+        else {
+            panic!()
+        };
+        assert_eq!((worker, calls, called, offset), (same, expected, expected, 0));
+        assert!((1..=3).contains(&messages));
+        assert!(expected == "filter" || (20.0..20_000.0).contains(&time_taken_ms), "{time_taken_ms}");
+    }
+    end(&app);
+    while let Ok(event) = usual.next(Duration::ZERO) {
+        assert!(!event.name().starts_with("worker.process"), "{event}");
     }
 }
 

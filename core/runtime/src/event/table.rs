@@ -339,6 +339,41 @@ events! {
         succeeded: bool,
     }
 
+    /// A worker took a job: the call of a handler, or a question to a partitioner, to a callback of `unique_by`, or to a filter.
+    WorkerProcess = "worker.process", PerJob {
+        /// The worker's number, as in statistics.
+        worker: u32,
+        /// What the job calls: `handler`, `partitioner`, `unique_by` or `filter`.
+        calls: &'static str,
+        /// The topic's name.
+        topic: Arc<str>,
+        /// The partition's number.
+        partition: i32,
+        /// The first record of the job.
+        offset: i64,
+        /// How many records it has.
+        messages: u32,
+    }
+
+    /// A worker is free for the next job. Where handlers finish later (`async def`, completions) the job itself may still run;
+    /// `consumer.consumed` tells its end.
+    WorkerProcessed = "worker.processed", PerJob {
+        /// The worker's number, as in statistics.
+        worker: u32,
+        /// What the job called: `handler`, `partitioner`, `unique_by` or `filter`.
+        calls: &'static str,
+        /// The topic's name.
+        topic: Arc<str>,
+        /// The partition's number.
+        partition: i32,
+        /// The first record of the job.
+        offset: i64,
+        /// How many records it had.
+        messages: u32,
+        /// For how long the worker was busy with it, in milliseconds.
+        time_taken_ms: f64,
+    }
+
     /// More handlers may run at once.
     WorkersUp = "worker.scaling.up", Usual {
         /// How many until now.
