@@ -761,7 +761,7 @@ typedef struct karafka_record_t {
      */
     size_t header_count;
     /**
-     * Milliseconds since 1970-01-01 UTC; -1 for now.
+     * Milliseconds since 1970-01-01 UTC; -1 for now. So is 0, which librdkafka does not tell from none.
      */
     int64_t timestamp_ms;
     /**

@@ -53,7 +53,7 @@ pub struct karafka_record_t {
     pub headers: *const karafka_header_t,
     /// How many headers there are.
     pub header_count: usize,
-    /// Milliseconds since 1970-01-01 UTC; -1 for now.
+    /// Milliseconds since 1970-01-01 UTC; -1 for now. So is 0, which librdkafka does not tell from none.
     pub timestamp_ms: i64,
     /// The partition; -1 lets the key choose (murmur2, as Java's producer does).
     pub partition: i32,

@@ -84,7 +84,7 @@ impl Producer {
     /// ``queue_full_timeout``.
     ///
     /// ``value`` and ``key`` are bytes-like, str (sent as UTF-8) or None; ``headers`` a dict or pairs of name and value;
-    /// ``timestamp`` milliseconds since 1970-01-01 UTC or an aware datetime.
+    /// ``timestamp`` milliseconds since 1970-01-01 UTC or an aware datetime (0 is now, as None is: librdkafka does not tell them apart).
     #[pyo3(signature = (topic, value = None, key = None, *, headers = None, partition = None, timestamp = None))]
     #[expect(clippy::too_many_arguments, reason = "they are Python's keywords")]
     fn produce<'py>(

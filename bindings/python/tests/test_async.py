@@ -31,6 +31,7 @@ def test_hundreds_are_in_flight_and_keys_stay_in_order(place: Place) -> None:
         most = max(most, running)
         threads.add(threading.current_thread().name)
         for message in batch:
+            # Work that takes a while, so that many calls are open at once.
             await asyncio.sleep(source.uniform(0.01, 0.05))
             assert message.key is not None and message.value is not None
             seen[message.key].append(int(message.value))
@@ -55,6 +56,7 @@ async def test_handlers_run_in_the_running_loop(place: Place) -> None:
     @app.consumer(place.topic, virtual_partitions="by_key")
     async def handle(batch: libkarafka.Batch) -> None:
         assert asyncio.get_running_loop() is here
+        # Work that gives way to the loop.
         await asyncio.sleep(0.001)
         seen.extend(batch.values())
         if len(seen) == 20:
@@ -76,6 +78,7 @@ async def test_leaving_the_block_stops_the_app_and_waits_for_its_handlers(place:
     @app.consumer(place.topic)
     async def handle(batch: libkarafka.Batch) -> None:
         begun.set()
+        # Work that is not finished yet when the app is asked to stop.
         await asyncio.sleep(0.2)
         ended.append(batch.first_offset)
 
@@ -114,6 +117,7 @@ async def test_a_cancelled_block_does_not_wait_for_slow_handlers(place: Place) -
     async def handle(batch: libkarafka.Batch) -> None:
         begun.set()
         try:
+            # Longer than the app may take to stop.
             await asyncio.sleep(60)
         except asyncio.CancelledError:
             cancelled.append(True)
@@ -121,15 +125,18 @@ async def test_a_cancelled_block_does_not_wait_for_slow_handlers(place: Place) -
 
     async def body() -> None:
         async with app.running():
+            # Until it is cancelled.
             await asyncio.sleep(60)
 
     task = asyncio.create_task(body())
     await asyncio.wait_for(begun.wait(), 15)
     task.cancel()
+    # One turn of the loop, so that the second cancellation comes while the first is under way.
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(task, 10)
+    # One turn of the loop for what the handler's own task does with its cancellation.
     await asyncio.sleep(0)
     assert cancelled == [True], "the handler that was left behind was not cancelled"
 
@@ -147,6 +154,7 @@ def test_what_a_coroutine_raises_has_its_batch_tried_again(place: Place) -> None
 
     @app.consumer(place.topic, retry_backoff=1)
     async def handle(batch: libkarafka.Batch, context: libkarafka.Context) -> None:
+        # A turn of the loop: what is counted is after the first await.
         await asyncio.sleep(0)
         attempts.append(context.attempt)
         if context.attempt <= len(raised):
@@ -178,6 +186,7 @@ def test_a_cancelled_task_has_failed(place: Place) -> None:
             task = asyncio.current_task()
             assert task is not None
             task.cancel()
+            # Where the cancellation arrives.
             await asyncio.sleep(10)
         app.stop()
 
@@ -208,6 +217,7 @@ def test_a_handler_may_end_the_program(place: Place) -> None:
 
     @app.consumer(place.topic)
     async def handle(batch: libkarafka.Batch) -> None:
+        # Raised in the loop, not in the call that made the coroutine.
         await asyncio.sleep(0)
         raise SystemExit(7)
 
@@ -251,6 +261,7 @@ def test_async_callable_objects_and_partitioners(place: Place) -> None:
 
     class Handler:
         async def __call__(self, batch: libkarafka.Batch) -> None:
+            # Work that gives way to the loop.
             await asyncio.sleep(0.001)
             seen[batch.first_offset % 2].extend(batch.offsets())
 

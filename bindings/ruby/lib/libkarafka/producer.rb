@@ -38,7 +38,8 @@ module LibKarafka
     end
 
     # Sends a message and returns its Delivery at once. A payload of +nil+ is a tombstone. +headers+ is a Hash of String
-    # values, or Arrays of them for names that repeat, or an Array of pairs; +timestamp+ a Time or an Integer of milliseconds.
+    # values, or Arrays of them for names that repeat, or an Array of pairs; +timestamp+ a Time or an Integer of milliseconds
+    # (0 is now, as +nil+ is: librdkafka does not tell them apart).
     #
     # Raises QueueFullError when the local queue had no room for +queue_full_timeout+, StoppedError after #close.
     def produce_async(topic:, payload:, key: nil, headers: nil, partition: nil, timestamp: nil)

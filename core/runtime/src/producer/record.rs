@@ -19,7 +19,8 @@ pub struct Record<'a> {
     pub payload: Option<&'a [u8]>,
     /// Headers in their order; names may repeat.
     pub headers: &'a [Header<'a>],
-    /// Milliseconds since 1970-01-01 UTC; `None` for now.
+    /// Milliseconds since 1970-01-01 UTC; `None` for now. So is 0, which librdkafka does not tell from none: 1970-01-01 itself
+    /// cannot be said.
     pub timestamp_ms: Option<i64>,
 }
 
