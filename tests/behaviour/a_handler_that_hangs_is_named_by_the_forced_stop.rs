@@ -1,5 +1,5 @@
-//! A handler that never returns does not keep an app from ending: at the deadline, or at a second request, it is left behind
-//! and named with topic, partition, offset and how long it ran; what the others finished is committed.
+//! Acceptance scenario 57: a handler that never returns does not keep an app from ending: at the deadline, or at a second
+//! request, it is left behind and named with topic, partition, offset and how long it ran; what the others finished is committed.
 
 use crate::support::{PATIENCE, member, produce_keyed};
 use libkarafka_tests::process::Program;

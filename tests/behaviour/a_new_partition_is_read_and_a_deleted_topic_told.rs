@@ -1,5 +1,6 @@
-//! Partitions that are added are read soon after the client's metadata is renewed; a topic that is deleted is told as an
-//! error while the others go on and the stop stays quick; a topic that comes back with fewer partitions is read anew.
+//! Acceptance scenario 21: partitions that are added are read soon after the client's metadata is renewed; a topic that is
+//! deleted is told as an error while the others go on and the stop stays quick; a topic that comes back with fewer partitions is
+//! read anew.
 
 use crate::support::{PATIENCE, fleet, produce_keyed};
 use libkarafka_tests::topics::Record;

@@ -1,5 +1,5 @@
-//! Whatever an app is doing when it is asked to stop, and wherever its brokers are, it ends in time, in order, with every thread
-//! gone and with everything committed that was finished.
+//! Acceptance scenarios 12 and 58: whatever an app is doing when it is asked to stop, and wherever its brokers are, it ends in
+//! time, in order, with every thread gone and with everything committed that was finished.
 
 use crate::support::{PATIENCE, member, produce_keyed, wait_assigned};
 use libkarafka_tests::gate::Gate;

@@ -74,3 +74,15 @@ mod with_synchronous_commits_no_rebalance_repeats_anything;
 
 // Transactions.
 mod a_transaction_is_seen_whole_or_not_at_all;
+
+// How messages are split, whose turn it is, and what fails beside what.
+mod a_key_keeps_its_virtual_partition;
+mod a_letter_counts_as_a_mark;
+mod a_partitioner_that_fails_loses_nothing;
+mod a_scheduler_that_fails_is_stood_in_for;
+mod a_topic_has_no_more_calls_than_it_may;
+mod no_seat_is_idle_while_a_key_waits;
+mod one_value_is_never_in_two_hands;
+mod texts_travel_with_the_offset;
+mod what_was_marked_beside_a_failure_does_not_come_again;
+mod whatever_a_handler_throws_its_messages_come_again;

@@ -1,5 +1,5 @@
-//! Members join, leave and are killed ten times under load: every record is handled, in order per key, no commit claims or
-//! takes back anything, and nothing is repeated that a commit had said to be done.
+//! Acceptance scenario 1: members join, leave and are killed ten times under load: every record is handled, in order per key, no
+//! commit claims or takes back anything, and nothing is repeated that a commit had said to be done.
 
 use crate::support::{PATIENCE, fleet, produce_keyed};
 use libkarafka_tests::{broker, topics};

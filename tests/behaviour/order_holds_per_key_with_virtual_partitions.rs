@@ -1,4 +1,4 @@
-//! Records of one key are handled one after another, in their order, while keys run side by side.
+//! Acceptance scenarios 40 and 41: records of one key are handled one after another, in their order, while keys run side by side.
 
 use crate::support::{PATIENCE, app, produce_keyed, stop};
 use libkarafka_tests::record::Record as Seen;
