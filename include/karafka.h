@@ -1308,8 +1308,9 @@ void karafka_app_free(struct karafka_app_t *app);
 /**
  * Starts the app's threads and returns at once. An app starts once.
  *
- * Errors: `CONFIG` without a topic, or when a setting is refused; `STOPPED` when it was started before; `BROKER` for an
- * embedded broker that cannot be started; `ARGUMENT`, `FORKED`. Brokers that cannot be reached are events, not errors here.
+ * Errors: `CONFIG` without a topic, when a setting is refused, or when an option asks for a function that the topic was not
+ * given; `STOPPED` when it was started before; `BROKER` for an embedded broker that cannot be started; `ARGUMENT`, `FORKED`.
+ * Brokers that cannot be reached are events, not errors here.
  */
 struct karafka_error_t *karafka_app_start(struct karafka_app_t *app);
 

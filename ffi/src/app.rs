@@ -11,7 +11,7 @@ use crate::handler::{Inside, Route, inside, serve};
 use crate::text::{Out, long_patience, patience};
 use crate::topic::karafka_topic_t;
 use parking_lot::Mutex;
-use runtime::{App, AppConfig, Error, ErrorKind, Phase, SeatKind, TopicConfig, VirtualPartitions, Work};
+use runtime::{App, AppConfig, Error, ErrorKind, Phase, SeatKind, TopicConfig, Work};
 use std::sync::Arc;
 
 /// An app: topics with handlers, and the threads that serve them.
@@ -51,7 +51,7 @@ pub(crate) struct AppObject {
 struct Topic {
     name: String,
     route: Arc<Route>,
-    wants_partitioner: bool,
+    config: TopicConfig,
     handle: usize,
 }
 
@@ -65,7 +65,7 @@ impl AppObject {
         route: Arc<Route>,
         open: impl FnOnce(Arc<Route>) -> Result<*mut karafka_topic_t, Fault>,
     ) -> Result<*mut karafka_topic_t, Fault> {
-        let wants_partitioner = config.virtual_partitions == VirtualPartitions::Callback;
+        let asked = config.clone();
         // Held until both lists have the topic: its number is its place in either.
         let mut topics = self.topics.lock();
         let topic = open(Arc::clone(&route))?;
@@ -73,17 +73,15 @@ impl AppObject {
             handle::close(topic)?;
             return Err(error.into());
         }
-        topics.push(Topic { name: name.to_owned(), route, wants_partitioner, handle: topic.addr() });
+        topics.push(Topic { name: name.to_owned(), route, config: asked, handle: topic.addr() });
         Ok(topic)
     }
 
     fn start(&self) -> Result<(), Fault> {
         let topics = self.topics.lock();
-        let lacking = |topic: &&Topic| topic.wants_partitioner && !topic.route.has_partitioner();
-        if let Some(topic) = topics.iter().find(lacking) {
-            let message =
-                "virtual_partitions is \"callback\" and there is no partitioner; call karafka_topic_set_partitioner";
-            let error = Error::new(ErrorKind::Config, "start", message).with("topic", &topic.name);
+        let lacking = |topic: &Topic| Some((topic.name.clone(), topic.route.lacks(&topic.config)?));
+        if let Some((name, (what, call))) = topics.iter().find_map(lacking) {
+            let error = Error::new(ErrorKind::Config, "start", format!("{what}; call {call}")).with("topic", name);
             return Err(error.into());
         }
         let routes: Arc<[Arc<Route>]> = topics.iter().map(|topic| Arc::clone(&topic.route)).collect();
@@ -164,8 +162,9 @@ pub extern "C" fn karafka_app_free(app: *mut karafka_app_t) {
 
 /// Starts the app's threads and returns at once. An app starts once.
 ///
-/// Errors: `CONFIG` without a topic, or when a setting is refused; `STOPPED` when it was started before; `BROKER` for an
-/// embedded broker that cannot be started; `ARGUMENT`, `FORKED`. Brokers that cannot be reached are events, not errors here.
+/// Errors: `CONFIG` without a topic, when a setting is refused, or when an option asks for a function that the topic was not
+/// given; `STOPPED` when it was started before; `BROKER` for an embedded broker that cannot be started; `ARGUMENT`, `FORKED`.
+/// Brokers that cannot be reached are events, not errors here.
 #[unsafe(no_mangle)]
 pub extern "C" fn karafka_app_start(app: *mut karafka_app_t) -> *mut karafka_error_t {
     fallible("karafka_app_start", || handle::get(app.cast_const())?.start())

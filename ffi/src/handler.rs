@@ -9,7 +9,7 @@ use crate::handle;
 use crate::message::karafka_message_t;
 use crate::text::UserData;
 use crate::verdict::{Strategy, earlier};
-use runtime::{Failure, FilterAnswer, Job, JobKind, Next, Seat, Verdict};
+use runtime::{Failure, FilterAnswer, Job, JobKind, Next, Seat, TopicConfig, UniqueBy, Verdict, VirtualPartitions};
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::ptr;
@@ -180,8 +180,27 @@ impl Route {
         self.filter.set(Filter { function, user }).is_ok()
     }
 
-    pub(crate) fn has_partitioner(&self) -> bool {
-        self.partitioner.get().is_some()
+    /// What options ask for and the topic was not given: the option, and the call that gives it.
+    pub(crate) fn lacks(&self, config: &TopicConfig) -> Option<(&'static str, &'static str)> {
+        let asked = [
+            (
+                config.virtual_partitions == VirtualPartitions::Callback && self.partitioner.get().is_none(),
+                ("virtual_partitions is \"callback\" and there is no partitioner", "karafka_topic_set_partitioner"),
+            ),
+            (
+                config.unique_by == UniqueBy::Callback && self.unique_by.get().is_none(),
+                ("unique_by is \"callback\" and there is no function for it", "karafka_topic_set_unique_by"),
+            ),
+            (
+                config.filter && self.filter.get().is_none(),
+                ("filter is true and there is no filter", "karafka_topic_set_filter"),
+            ),
+            (
+                config.dead_letter_queue_strategy && self.strategy.get().is_none(),
+                ("dead_letter_queue_strategy is true and there is no strategy", "karafka_topic_set_strategy"),
+            ),
+        ];
+        asked.into_iter().find_map(|(is_lacking, words)| is_lacking.then_some(words))
     }
 }
 

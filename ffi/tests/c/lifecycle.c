@@ -114,6 +114,49 @@ static void destructors_run_once_with_the_app(void) {
     IS(DESTROYED(handler_data), 1);
 }
 
+static karafka_result_t no_key(const karafka_batch_t *batch, const karafka_message_t *message, const uint8_t **key,
+                               size_t *length, void *user_data) {
+    (void)batch, (void)message, (void)key, (void)length, (void)user_data;
+    return KARAFKA_DONE;
+}
+
+static void an_option_that_asks_for_a_function_gets_it_before_the_start(void) {
+    const char *options[] = {"unique_by", "filter", "dead_letter_queue_strategy"};
+    const char *calls[] = {"karafka_topic_set_unique_by", "karafka_topic_set_filter", "karafka_topic_set_strategy"};
+    const char *topic = "c-lacks";
+    struct counter counter = COUNTER;
+    karafka_config_t *config = CONFIG("unique_by", "callback");
+    karafka_topic_t *handle = NULL;
+    karafka_app_t *app;
+    size_t i;
+
+    create_topic(topic, 1);
+    for (i = 0; i < 3; i++) {
+        karafka_config_t *lacks = i == 0 ? config : CONFIG("dead_letter_queue_topic", "c-lacks-letters");
+        karafka_error_t *error;
+        if (i > 0) OK(karafka_config_set_bool(lacks, KARAFKA_STRING(options[i]), true));
+        app = new_app(topic);
+        OK(karafka_app_topic(app, KARAFKA_STRING(topic), lacks, count_messages, &counter, NULL, NULL));
+        error = karafka_app_start(app);
+        IS(karafka_error_code(error), KARAFKA_ERROR_CONFIG);
+        CHECK(strstr(karafka_error_message(error), options[i]) != NULL);
+        CHECK(strstr(karafka_error_message(error), calls[i]) != NULL);
+        CHECK(strstr(karafka_error_message(error), topic) != NULL);
+        karafka_error_free(error);
+        karafka_app_free(app);
+        if (i > 0) karafka_config_free(lacks);
+    }
+    app = new_app(topic);
+    OK(karafka_app_topic(app, KARAFKA_STRING(topic), config, count_messages, &counter, NULL, &handle));
+    karafka_config_free(config);
+    FAILS(karafka_app_start(app), KARAFKA_ERROR_CONFIG);
+    OK(karafka_topic_set_unique_by(handle, no_key, NULL, NULL));
+    produce_numbers(topic, 3, 1);
+    OK(karafka_app_start(app));
+    WAIT(&counter.board, counter.count == 3);
+    karafka_app_free(app);
+}
+
 static karafka_result_t misbehave(const karafka_batch_t *batch, karafka_context_t *context, void *user_data) {
     struct counter *counter = user_data;
     karafka_error_t *join = karafka_app_join(counter->app, -1, NULL), *run = karafka_app_run(counter->app, 0);
@@ -311,6 +354,7 @@ int main(void) {
     RUN(an_app_goes_through_its_phases);
     RUN(an_app_that_never_ran_is_stopped_at_once);
     RUN(destructors_run_once_with_the_app);
+    RUN(an_option_that_asks_for_a_function_gets_it_before_the_start);
     RUN(a_handler_may_free_its_app_but_not_wait_for_it);
     RUN(a_stop_has_a_deadline);
     RUN(whoever_waits_for_events_is_told_of_their_end);
