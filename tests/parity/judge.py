@@ -103,6 +103,13 @@ def most_open(run: Facts) -> int:
     return most
 
 
+def interruptions(run: Facts) -> int:
+    """How many calls began between the first and the last whose records' payloads begin with a u."""
+    names = [prefix(call["records"][0]) for call in run["calls"]]
+    urgent = [place for place, name in enumerate(names) if name == "u"]
+    return sum(name != "u" for name in names[urgent[0] : urgent[-1]])
+
+
 def per_key(run: Facts, what: str) -> dict[str, list[Any]]:
     return grouped((key, call[what]) for call in run["calls"] for key in keys_of(call))
 
@@ -132,6 +139,7 @@ VIEWS: dict[str, Any] = {
     "error": lambda run: [run["joined"]["error"]] if "error" in run["joined"] else None,
     "failed_calls": lambda run: sum(call["outcome"] == "failed" for call in run["calls"]),
     "handler_errors": handler_errors,
+    "interrupted": interruptions,
     "keys_in_a_call": lambda run: max(len(keys_of(call)) for call in run["calls"]),
     "largest_call": lambda run: max(len(call["records"]) for call in run["calls"]),
     "marks": lambda run: [mark for call in run["calls"] for mark in call["marks"]],
@@ -333,9 +341,15 @@ def flat(table: Facts) -> list[str]:
         lines += ["pattern"] if scenario.get("pattern") else []
         if partitioner := scenario.get("partitioner"):
             lines.append(f"partitioner {partitioner.get('prefix', 'fails')}")
+        if unique := scenario.get("unique"):
+            lines.append(f"unique {unique['prefix']}")
         if described := scenario.get("filter"):
             lines.append(f"filter {text(described['skips'])} {text(described['fails'])}")
         lines += record_lines(scenario.get("records"))
+        if beside := scenario.get("beside"):
+            lines.append("beside")
+            lines += option_lines("beside", {**table["defaults"]["topic"], **beside.get("topic", {})})
+            lines += record_lines(beside["records"])
         for run in scenario.get("runs", []):
             lines += run_lines(run)
         for call in scenario.get("calls", []):
@@ -349,7 +363,7 @@ def check(table: Facts) -> None:
     names = [scenario["name"] for scenario in table["scenarios"]]
     assert len(names) == len(set(names)), "two scenarios have one name"
     for scenario in table["scenarios"]:
-        for part in [scenario, *scenario.get("runs", []), *scenario.get("calls", [])]:
+        for part in [scenario, scenario.get("beside", {}), *scenario.get("runs", []), *scenario.get("calls", [])]:
             for scope in ("app", "topic", "producer"):
                 assert list(part.get(scope, {})) == sorted(part.get(scope, {})), f"{scenario['name']}: sort its options"
 

@@ -247,12 +247,17 @@ def play_run(table: Facts, scenario: Facts, name: str, run: Facts, producer: lib
     options = {**table["defaults"]["topic"], **scenario.get("topic", {}), **run.get("topic", {})}
     if "partitioner" in scenario:
         options["virtual_partitions"] = partitioner(scenario["partitioner"])
+    if "unique" in scenario:
+        options["unique_by"] = partitioner(scenario["unique"])
     if "filter" in scenario:
         options["filter"] = filter_of(scenario["filter"])
     watch, rules = Watch(), Rules(run)
     handler = later_handler if scenario.get("later") else plain_handler
     read = re.compile(re.escape(name)) if scenario.get("pattern") else name
     app.consumer(read, **options)(handler(watch, rules))
+    if "beside" in scenario:
+        beside = {**table["defaults"]["topic"], **scenario["beside"].get("topic", {})}
+        app.consumer(f"{name}-beside", **beside)(handler(watch, rules))
     heard: list[Facts] = []
     events = app.events()
 
@@ -376,6 +381,9 @@ def play(table: Facts, scenario: Facts, name: str) -> Facts:
         BROKER.create_topic(name, scenario.get("partitions", 1))
         with libkarafka.Producer(bootstrap_servers=BROKER.address, **table["defaults"]["producer"]) as producer:
             produce(producer, name, scenario.get("records"))
+            if "beside" in scenario:
+                BROKER.create_topic(f"{name}-beside", scenario.get("partitions", 1))
+                produce(producer, f"{name}-beside", scenario["beside"]["records"])
             runs += [play_run(table, scenario, name, run, producer) for run in scenario["runs"]]
     return {"runs": runs, "calls": [play_call(call) for call in scenario.get("calls", [])]}
 

@@ -212,6 +212,10 @@ class Runner
     BROKER.create_topic(name, partitions: scenario.fetch("partitions", 1))
     producer = new_producer(@defaults["producer"])
     producer.produce_many_sync(Table.records(scenario["records"], name))
+    if (beside = scenario["beside"])
+      BROKER.create_topic("#{name}-beside", partitions: scenario.fetch("partitions", 1))
+      producer.produce_many_sync(Table.records(beside["records"], "#{name}-beside"))
+    end
     scenario["runs"].map do |run|
       producer.produce_many_sync(Table.records(run["records"], name))
       play_run(scenario, name, run)
@@ -224,9 +228,14 @@ class Runner
     app = new_app(Table.options(@defaults["app"], scenario["app"], run["app"], { "group" => name }))
     options = Table.options(@defaults["topic"], scenario["topic"], run["topic"])
     options[:virtual_partitions] = partitioner(scenario["partitioner"]) if scenario["partitioner"]
+    options[:unique_by] = partitioner(scenario["unique"]) if scenario["unique"]
     options[:filter] = filter(scenario["filter"]) if scenario["filter"]
     watch = Watch.new
-    app.topic(scenario["pattern"] ? /#{Regexp.escape(name)}/ : name, consumer: scripted(watch, run), **options)
+    consumer = scripted(watch, run)
+    app.topic(scenario["pattern"] ? /#{Regexp.escape(name)}/ : name, consumer: consumer, **options)
+    if (beside = scenario["beside"])
+      app.topic("#{name}-beside", consumer: consumer, **Table.options(@defaults["topic"], beside["topic"]))
+    end
     app.on_event { |event| watch.told(event) }
     app.start
     in_time = watch.wait(*run["until"])

@@ -30,7 +30,7 @@ karafka_config_t *config_of(const char *scope, const struct options *below, cons
             if (strcmp(layers[layer]->list[i].scope, scope) == 0) set(config, &layers[layer]->list[i]);
         }
     }
-    if (strcmp(scope, "topic") != 0) {
+    if (strcmp(scope, "topic") != 0 && strcmp(scope, "beside") != 0) {
         must(karafka_config_set_string(config, KARAFKA_STRING("bootstrap_servers"), KARAFKA_STRING(BROKER)));
     }
     return config;

@@ -124,6 +124,16 @@ static karafka_result_t partition(const karafka_batch_t *batch, const karafka_me
     return KARAFKA_DONE;
 }
 
+static karafka_result_t unique(const karafka_batch_t *batch, const karafka_message_t *message, const uint8_t **value,
+                               size_t *length, void *user_data) {
+    const struct script *script = user_data;
+
+    (void)batch;
+    *value = message->payload;
+    *length = (size_t)script->scenario->unique;
+    return KARAFKA_DONE;
+}
+
 static karafka_result_t filter(const karafka_batch_t *batch, const karafka_message_t *message, bool *keep, void *user_data) {
     const struct script *script = user_data;
 
@@ -213,6 +223,14 @@ static karafka_app_t *make_app(const struct script *script, const char *name) {
         must(karafka_app_topic(app, KARAFKA_STRING(read), of_topic, handle, (void *)script, NULL, &topic));
     }
     if (scenario->prefix != 0) must(karafka_topic_set_partitioner(topic, partition, (void *)script, NULL));
+    if (scenario->unique != 0) must(karafka_topic_set_unique_by(topic, unique, (void *)script, NULL));
+    if (scenario->has_beside) {
+        karafka_config_t *of_beside = config_of("beside", &scenario->options, NULL);
+        char beside[300];
+        snprintf(beside, sizeof beside, "%s-beside", name);
+        must(karafka_app_topic(app, beside, strlen(beside), of_beside, handle, (void *)script, NULL, NULL));
+        karafka_config_free(of_beside);
+    }
     if (scenario->skips.bytes != NULL) must(karafka_topic_set_filter(topic, filter, (void *)script, NULL));
     karafka_config_free(of_topic);
     karafka_config_free(config);
@@ -288,6 +306,12 @@ static void play_runs(FILE *stream, struct scenario *scenario, const char *name)
     must(karafka_embedded_broker_create_topic(broker, KARAFKA_STRING(name), scenario->partitions));
     must(karafka_producer_new(config, &producer));
     produce(producer, name, &scenario->records);
+    if (scenario->has_beside) {
+        char beside[40];
+        snprintf(beside, sizeof beside, "%s-beside", name);
+        must(karafka_embedded_broker_create_topic(broker, KARAFKA_STRING(beside), scenario->partitions));
+        produce(producer, beside, &scenario->beside);
+    }
     for (i = 0; i < scenario->run_count; i++) {
         if (i > 0) fputs(", ", stream);
         produce(producer, name, &scenario->runs[i].records);

@@ -127,7 +127,7 @@ static void of_call(struct call *call, const char *what) {
 static void of_scenario(struct scenario *scenario, const char *what) {
     struct call *call = scenario->call_count > 0 ? &scenario->calls[scenario->call_count - 1] : NULL;
     struct run *run = scenario->run_count > 0 ? &scenario->runs[scenario->run_count - 1] : NULL;
-    struct records *records = run != NULL ? &run->records : &scenario->records;
+    struct records *records = run != NULL ? &run->records : scenario->has_beside ? &scenario->beside : &scenario->records;
 
     if (strcmp(what, "run") == 0) {
         room(&scenario->run_count, MOST_RUNS);
@@ -155,6 +155,10 @@ static void of_scenario(struct scenario *scenario, const char *what) {
     } else if (strcmp(what, "partitioner") == 0) {
         const char *answer = next();
         scenario->prefix = strcmp(answer, "fails") == 0 ? -1 : atoi(answer);
+    } else if (strcmp(what, "unique") == 0) {
+        scenario->unique = (int)number();
+    } else if (strcmp(what, "beside") == 0) {
+        scenario->has_beside = true;
     } else if (strcmp(what, "filter") == 0) {
         scenario->skips = octets();
         scenario->fails = octets();

@@ -69,13 +69,15 @@ struct call {
 struct scenario {
     int number, partitions;
     struct octets name;
-    bool later, pattern;
+    bool later, pattern, has_beside;
     /* Bytes of the payload that name a virtual partition; -1 for a partitioner that fails, 0 for none. */
     int prefix;
+    /* Bytes of the payload that no two messages may share that are handled at once; 0 for none. */
+    int unique;
     /* Keys of messages that the filter skips, and at which it fails; no bytes: no filter, and at none. */
     struct octets skips, fails;
     struct options options;
-    struct records records;
+    struct records records, beside;
     struct run runs[MOST_RUNS];
     struct call calls[MOST_CALLS];
     size_t run_count, call_count;

@@ -161,6 +161,13 @@ impl Handler for Scripted {
         }
     }
 
+    fn unique_value(&self, job: Job) {
+        match self.rules.unique_values(job.batch()) {
+            Some(values) => job.complete_keys(&values),
+            None => job.fail(Failure::new("Unlucky", "no value")),
+        }
+    }
+
     fn filter(&self, job: Job) {
         let answers = self.rules.answers(job.batch());
         let has_failed = answers.contains(&FilterAnswer::Failed);
@@ -200,11 +207,16 @@ fn run(table: &Json, scenario: &Json, name: &str, run: &Json, producer: &Produce
     let config = TopicConfig::from_settings(&settings(&options))?;
     let watch = Arc::new(Watch::default());
     let is_later = scenario["later"].as_bool().unwrap_or(false);
-    let rules = Arc::new(Rules::new(run, &scenario["partitioner"], &scenario["filter"]));
-    let handler = Scripted { watch: Arc::clone(&watch), rules, is_later };
+    let rules = Arc::new(Rules::new(run, scenario));
+    let handler = Arc::new(Scripted { watch: Arc::clone(&watch), rules, is_later });
     let seats = if is_later { SeatKind::Slot } else { SeatKind::Thread };
     let pattern = scenario["pattern"].as_bool().unwrap_or(false).then(|| format!("^{name}"));
-    app.add_topic(pattern.as_deref().unwrap_or(name), config, Work::Handler(Arc::new(handler)), seats)?;
+    app.add_topic(pattern.as_deref().unwrap_or(name), config, Work::Handler(Arc::clone(&handler) as _), seats)?;
+    if scenario["beside"].is_object() {
+        let options = merged(&[&table["defaults"]["topic"], &scenario["beside"]["topic"]]);
+        let config = TopicConfig::from_settings(&settings(&options))?;
+        app.add_topic(&beside(name), config, Work::Handler(handler), seats)?;
+    }
     let listener = listen(&app);
     app.start()?;
     let (what, count) = (run["until"][0].as_str().unwrap(), run["until"][1].as_u64().unwrap() as usize);
@@ -241,6 +253,11 @@ fn afterwards(step: &str, app: &App, watch: &Watch) -> Json {
     }
 }
 
+/// The name of the scenario's second topic.
+fn beside(name: &str) -> String {
+    format!("{name}-beside")
+}
+
 fn produce(producer: &Producer, topic: &str, described: &Json) -> karafka::Result<()> {
     let records = records(described);
     let headers: Vec<_> = records.iter().map(table::Record::headers).collect();
@@ -258,6 +275,10 @@ fn play(table: &Json, scenario: &Json, name: &str) -> karafka::Result<Json> {
         options.push(("bootstrap_servers".to_owned(), BROKER.into()));
         let producer = Producer::new(ProducerConfig::from_settings(&options)?)?;
         produce(&producer, name, &scenario["records"])?;
+        if scenario["beside"].is_object() {
+            EmbeddedBroker::named(BROKER)?.create_topic(&beside(name), partitions as i32)?;
+            produce(&producer, &beside(name), &scenario["beside"]["records"])?;
+        }
         let runs: karafka::Result<Vec<_>> = runs.iter().map(|one| run(table, scenario, name, one, &producer)).collect();
         result["runs"] = json!(runs?);
         producer.close()?;

@@ -13,12 +13,14 @@ pub enum Verdict {
 pub struct Rules {
     run: Json,
     partitioner: Json,
+    unique: Json,
     filter: Json,
 }
 
 impl Rules {
-    pub fn new(run: &Json, partitioner: &Json, filter: &Json) -> Self {
-        Self { run: run.clone(), partitioner: partitioner.clone(), filter: filter.clone() }
+    pub fn new(run: &Json, scenario: &Json) -> Self {
+        let of = |what: &str| scenario[what].clone();
+        Self { run: run.clone(), partitioner: of("partitioner"), unique: of("unique"), filter: of("filter") }
     }
 
     /// Whether something is done with the last record after the app has stopped.
@@ -68,7 +70,16 @@ impl Rules {
 
     /// The partitioner's answers; none when it fails.
     pub fn keys(&self, batch: &Batch) -> Option<Vec<Vec<u8>>> {
-        let length = self.partitioner["prefix"].as_u64()? as usize;
+        Self::prefixes(&self.partitioner, batch)
+    }
+
+    /// What no two records may have in common that are handled at once.
+    pub fn unique_values(&self, batch: &Batch) -> Option<Vec<Vec<u8>>> {
+        Self::prefixes(&self.unique, batch)
+    }
+
+    fn prefixes(rule: &Json, batch: &Batch) -> Option<Vec<Vec<u8>>> {
+        let length = rule["prefix"].as_u64()? as usize;
         Some(batch.iter().map(|message| message.payload().unwrap_or_default()[..length].to_vec()).collect())
     }
 
