@@ -43,7 +43,7 @@ def run(command: list[str], environment: dict[str, str], wanted: workloads.Run, 
             time.sleep(SETTLE / 2)
             member = second()
         if wanted.watch:
-            figures["switches"] = switches_per_second(process, wanted.watch)
+            figures |= waiting_cost(process, wanted.watch)
             if not wanted.messages:
                 return figures
         output, complaint = process.communicate(timeout=TIMEOUT)
@@ -92,24 +92,28 @@ def benchmark(command: list[str], name: str, home: pathlib.Path) -> dict[str, fl
     return {"cost_ns": estimates["median"]["point_estimate"]}
 
 
-def switches_per_second(process: subprocess.Popen, seconds: int) -> float:
-    """How often all threads of the measured program together give up the processor, in a window after its start."""
+def waiting_cost(process: subprocess.Popen, seconds: int) -> dict[str, float]:
+    """How often all threads of the measured program together give up the processor, and how much of one they use, in a window
+    after its start."""
     time.sleep(SETTLE)
-    before, began = voluntary_switches(process), time.monotonic()
+    before, began = given_up_and_used(process), time.monotonic()
     time.sleep(seconds)
-    return (voluntary_switches(process) - before) / (time.monotonic() - began)
+    switches, nanoseconds = (now - then for now, then in zip(given_up_and_used(process), before))
+    elapsed = time.monotonic() - began
+    return {"switches": switches / elapsed, "core_percent": nanoseconds / elapsed / 1e7}
 
 
-def voluntary_switches(process: subprocess.Popen) -> int:
-    """Of the program under `measure`, which is its only child."""
+def given_up_and_used(process: subprocess.Popen) -> tuple[int, int]:
+    """Voluntary context switches and nanoseconds of the program under `measure`, which is its only child."""
     try:
         child = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0]
-        threads = [path.read_text() for path in pathlib.Path(f"/proc/{child}/task").glob("*/status")]
+        threads = list(pathlib.Path(f"/proc/{child}/task").iterdir())
+        fields = (line.split() for thread in threads for line in (thread / "status").read_text().splitlines())
+        switches = sum(int(words[1]) for words in fields if words and words[0] == "voluntary_ctxt_switches:")
+        return switches, sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads)
     except (IndexError, OSError):
         output, complaint = process.communicate(timeout=TIMEOUT)
         raise RunFailed(f"ended too early\n{output[-300:]}\n{complaint[-1000:]}") from None
-    fields = (line.split() for text in threads for line in text.splitlines())
-    return sum(int(words[1]) for words in fields if words and words[0] == "voluntary_ctxt_switches:")
 
 
 def check(told: dict, wanted: workloads.Run) -> None:

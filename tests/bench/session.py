@@ -63,12 +63,13 @@ class Session:
     def run(self, runs: list[workloads.Run]) -> dict[workloads.Run, dict[str, float] | measure.RunFailed]:
         """Runs programs side by side, those that are fed on topics of their own, and answers what each found or how it failed."""
         with contextlib.ExitStack() as stack:
-            feeds = {feed: stack.enter_context(self._fed(feed)) for feed in sorted({run.feed_us for run in runs} - {0})}
+            wanted = {(run.feed_us, run.topics) for run in runs if run.feed_us}
+            feeds = {feed: stack.enter_context(self._fed(*feed)) for feed in sorted(wanted)}
             pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(len(runs)))
             under_way = {}
             for run in runs:
                 self.groups += 1
-                topic = feeds[run.feed_us] if run.feed_us else self.topics.get(run.data, "")
+                topic = feeds[run.feed_us, run.topics] if run.feed_us else self.topics.get(run.data, "")
                 under_way[run] = pool.submit(self._run_one, run, topic, f"bench-{os.getpid()}-{self.groups}")
             return {run: one.result() for run, one in under_way.items()}
 
@@ -96,20 +97,22 @@ class Session:
             return failure
 
     @contextlib.contextmanager
-    def _fed(self, microseconds: int) -> Iterator[str]:
-        """A topic that gets a message so often while something runs; with a negative number it stays empty."""
-        topic = self._fill("0")
+    def _fed(self, microseconds: int, topics: int) -> Iterator[str]:
+        """Topics, with commas between them, of which the first gets a message so often while something runs; with a negative
+        number it stays empty."""
+        names = self._fill("--topics", str(topics))
+        topic = names.partition(",")[0]
         command = [*self.built["fill"].command, "--feed", topic, str(microseconds)]
         feeder = subprocess.Popen(command, env=self.common) if microseconds > 0 else None
         try:
-            yield topic
+            yield names
             if feeder and feeder.poll() is not None:
                 sys.exit(f"run.py: bench-fill --feed ended with {feeder.returncode}")
         finally:
             if feeder:
                 feeder.kill()
                 feeder.wait()
-            self._fill("--delete", topic)
+            self._fill("--delete", names)
 
     def _fill(self, *words: str) -> str:
         done = subprocess.run([*self.built["fill"].command, *words], env=self.common, stdout=subprocess.PIPE, text=True)

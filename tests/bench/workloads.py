@@ -39,6 +39,8 @@ class Run:
     data: Data = Data()
     # A message so often into a topic of the run's own, in place of a filled one; with -1 that topic stays empty.
     feed_us: int = 0
+    # How many such topics are read; a feed goes into the first of them.
+    topics: int = 1
     # How long messages are received, by programs that note each arrival.
     seconds: int = 0
     # librdkafka settings of a second member, a raw one, that joins the group while it runs; empty: none does.
@@ -66,7 +68,8 @@ class Run:
         way = [self.style, self.virtual_partitions if self.virtual_partitions != "off" else "",
                f"{self.pause_us / 1000:g} ms" if self.pause_us else "", self.settings.partition("=")[2],
                f"{self.data.partitions} partitions" if self.data.partitions != 5 else "",
-               {0: "", -1: "idle"}.get(self.feed_us, f"fed every {self.feed_us / 1000:g} ms")]
+               {0: "", -1: "idle"}.get(self.feed_us, f"fed every {self.feed_us / 1000:g} ms"),
+               f"{self.topics} topics" if self.topics > 1 else ""]
         return ", ".join([self.program, f"{self.workers} workers", *filter(None, way)])
 
 
@@ -82,6 +85,7 @@ class Figure:
 RATE = Figure("rate", "messages/s")
 PEAK = Figure("peak", "MiB at peak", 1)
 SWITCHES = Figure("switches", "voluntary context switches/s", 1)
+SHARE = Figure("core_percent", "% of a core", 2)
 COST = Figure("cost_ns", "ns", 1)
 MEDIAN, LATE = Figure("p50_us", "us, median"), Figure("p99_us", "us, 99th percentile")
 PAUSE = Figure("pause_ms", "ms, longest pause", 1)
@@ -149,6 +153,10 @@ def pass_through() -> list[Row]:
         add(language, Run(program, count), {SAME: 0.90, DEFAULTS: 1.5}, "franz-go 1.46 of raw, defaults")
         add(f"{language}, by key", by_key, {SAME: 0.50}, "Parallel Consumer 0.014-0.027 of raw, defaults")
         add(f"{language}, by key, one key a call", dataclasses.replace(by_key, keys_per_call=1), {SAME: None})
+    plain = Run("rust", count, max_messages=1_000)
+    for what in ("delay", "throttle", "filter", "delay, throttle, filter"):
+        rows.append(Row(f"pass-through, Rust, {what} that let all pass", "Rust without", dataclasses.replace(plain, style=what),
+                        plain, Bar(0.90)))
     count = 4 * MILLION
     add("Python, columns", Run("python", count, style="columns"), {DEFAULTS: 1.0}, "confluent-kafka, tuned, 0.57")
     add("Python, each message", Run("python", count, style="messages"), {DEFAULTS: 0.70}, "confluent-kafka, tuned, 0.57")
@@ -196,7 +204,9 @@ def engine() -> list[Row]:
             ("a message, calls of 1,000, 1,000 virtual partitions", 50, "message/1000"),
             ("a mark", 15, "mark"),
             ("a job, 1 virtual partition", 1_000, "job/1"),
-            ("a job, 1,000 virtual partitions", 1_000, "job/1000")):
+            ("a job, 1,000 virtual partitions", 1_000, "job/1000"),
+            ("a job, 1,000 virtual partitions, 200,000 messages waiting", 1_000, "job/1000_of_200000"),
+            ("a job, the same with a priority, a limit and unique keys", 1_000, "job/1000_of_200000_turns")):
         peers = "Parallel Consumer 10,000-21,000" if name == "message/1000" else ""
         rows.append(Row(f"engine, {what}", "", Run("engine", style=name), None, Bar(most=most), peers, COST))
     return rows
@@ -224,6 +234,9 @@ def waiting() -> list[Row]:
     rows = [
         Row(f"idle, {language}", "raw, idle", watched(language.lower(), feed_us=-1), raw, Bar(most=0.5), peers, SWITCHES)
         for language, peers in (("C", "raw 10, Parallel Consumer 89"), ("Python", ""), ("Ruby", ""))]
+    many, raw_many = (watched(program, feed_us=-1, topics=100) for program in ("c", "raw-defaults"))
+    rows += [Row("idle, 100 topics, C", "raw, idle, 100 topics", many, raw_many, Bar(most=1), "", SWITCHES),
+             Row("processor, idle, 100 topics, C", "raw, idle, 100 topics", many, raw_many, Bar(most=0.5), "", SHARE)]
     # A job is one message here. With a backlog the only cause of a switch is the job; with messages that arrive, every one
     # wakes librdkafka as well, which the last row shows without any job.
     jobs = dict(pause_us=100_000, max_messages=1, messages=1_150)

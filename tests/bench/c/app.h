@@ -30,12 +30,13 @@ static karafka_config_t *app_options(void) {
     return options;
 }
 
-/* Starts an app for BENCH_TOPIC. Both options are freed. */
+/* Starts an app for the topics in BENCH_TOPIC. Both options are freed. */
 static karafka_app_t *start(karafka_config_t *options, karafka_config_t *topic_options, karafka_handler_t handler) {
     karafka_app_t *app;
-    const char *topic = text("BENCH_TOPIC");
+    const char *topic;
     must(karafka_app_new(options, &app));
-    must(karafka_app_topic(app, topic, strlen(topic), topic_options, handler, NULL, NULL, NULL));
+    for (size_t length; (topic = next_topic(&length));)
+        must(karafka_app_topic(app, topic, length, topic_options, handler, NULL, NULL, NULL));
     must(karafka_app_start(app));
     karafka_config_free(topic_options);
     karafka_config_free(options);

@@ -45,6 +45,17 @@ static inline void settings(void (*set)(void *, const char *, const char *), voi
     free(lines);
 }
 
+/* The next of the names in BENCH_TOPIC, which have commas between them; NULL behind the last one. */
+static inline const char *next_topic(size_t *length) {
+    static const char *next;
+    const char *name = next ? next : text("BENCH_TOPIC");
+    if (!*name)
+        return NULL;
+    *length = strcspn(name, ",");
+    next = name + *length + (name[*length] == ',');
+    return name;
+}
+
 static int64_t now_ns(void) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);

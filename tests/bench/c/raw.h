@@ -1,5 +1,5 @@
-/* A plain librdkafka consumer in a group: BENCH_BROKERS, BENCH_TOPIC, BENCH_GROUP, and BENCH_SETTINGS with librdkafka
- * settings, one name=value a line, empty for librdkafka's defaults. */
+/* A plain librdkafka consumer in a group: BENCH_BROKERS, BENCH_TOPIC (names with commas between them), BENCH_GROUP, and
+ * BENCH_SETTINGS with librdkafka settings, one name=value a line, empty for librdkafka's defaults. */
 #ifndef RAW_H
 #define RAW_H
 
@@ -28,7 +28,12 @@ static rd_kafka_t *consumer(void) {
     }
     rd_kafka_poll_set_consumer(client);
     rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(topics, text("BENCH_TOPIC"), RD_KAFKA_PARTITION_UA);
+    const char *name;
+    for (size_t length; (name = next_topic(&length));) {
+        char topic[256];
+        snprintf(topic, sizeof topic, "%.*s", (int)length, name);
+        rd_kafka_topic_partition_list_add(topics, topic, RD_KAFKA_PARTITION_UA);
+    }
     rd_kafka_resp_err_t refused = rd_kafka_subscribe(client, topics);
     rd_kafka_topic_partition_list_destroy(topics);
     if (refused) {

@@ -1,5 +1,6 @@
 //! `bench-fill COUNT [PARTITIONS [BYTES]]` makes a topic on the Kafka at `BENCH_BROKERS`, fills it with records of so many
-//! bytes (100) under 1,000 keys, and prints its name. `bench-fill --delete TOPIC` removes it again.
+//! bytes (100) under 1,000 keys, and prints its name. `bench-fill --topics COUNT` makes empty ones and prints their names with
+//! commas between them, `bench-fill --delete NAMES` removes such again.
 //!
 //! `bench-fill --feed TOPIC MICROSECONDS` adds a record so often, one partition after the other, until it is ended. Payloads
 //! begin with the time in nanoseconds since 1970 and the record's number in its partition, both little-endian.
@@ -25,7 +26,10 @@ fn main() {
     let words: Vec<String> = env::args().skip(1).collect();
     let brokers = env::var("BENCH_BROKERS").unwrap_or_else(|_| usage());
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["--delete", topic] => topics::delete(&brokers, topic),
+        ["--delete", names] => names.split(',').for_each(|topic| topics::delete(&brokers, topic)),
+        ["--topics", count] => {
+            println!("{}", empty_topics(&brokers, number(count)).join(","));
+        }
         ["--feed", topic, microseconds] => feed(&brokers, topic, Duration::from_micros(number(microseconds))),
         [count] => fill(&brokers, number(count), PARTITIONS, PAYLOAD),
         [count, partitions] => fill(&brokers, number(count), number(partitions), PAYLOAD),
@@ -34,9 +38,19 @@ fn main() {
     }
 }
 
+/// One topic of the usual partitions, or many of one partition.
+fn empty_topics(brokers: &str, count: usize) -> Vec<String> {
+    if count == 1 {
+        return vec![topics::create(brokers, PARTITIONS)];
+    }
+    let names: Vec<String> = (0..count).map(|_| topics::unique("topic")).collect();
+    topics::create_many(brokers, &names);
+    names
+}
+
 fn usage() -> ! {
     eprintln!(
-        "usage: BENCH_BROKERS=host:port bench-fill COUNT [PARTITIONS [BYTES]] | --delete TOPIC | --feed TOPIC MICROSECONDS"
+        "usage: BENCH_BROKERS=host:port bench-fill COUNT [PARTITIONS [BYTES]] | --topics COUNT | --delete NAMES | --feed TOPIC MICROSECONDS"
     );
     exit(2)
 }

@@ -7,6 +7,8 @@
 //! | `BENCH_WORKERS` | the app's `concurrency` |
 //! | `BENCH_PAUSE_US` | how long each message is slept on; 0 reads payload length and one byte of the key instead |
 //! | `BENCH_VIRTUAL_PARTITIONS` | `off` or `by_key` |
+//! | `BENCH_STYLE` | which of `delay`, `throttle` and `filter` are on; all of them let every message pass |
+//! | `BENCH_SETTINGS` | settings of librdkafka, one `name=value` a line |
 //! | `BENCH_MAX_MESSAGES`, `BENCH_KEYS_PER_CALL` | the topic's `max_messages` and `virtual_partitions_per_job` |
 //!
 //! `bench-reading --settings` prints what librdkafka was set to, one `name=value` a line, and ends.
@@ -19,7 +21,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use karafka::{App, AppConfig, Batch, Failure, TopicConfig, VirtualPartitions, handler_fn};
+use karafka::{App, AppConfig, Batch, Failure, Message, TopicConfig, VirtualPartitions, filtered, handler_fn};
 
 fn setting<T: FromStr>(name: &str) -> T {
     let text = env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
@@ -86,7 +88,11 @@ fn main() {
         "by_key" => VirtualPartitions::ByKey,
         other => panic!("BENCH_VIRTUAL_PARTITIONS={other}"),
     };
+    let style = env::var("BENCH_STYLE").unwrap_or_default();
     let topic = TopicConfig {
+        delay_by: Duration::from_millis(u64::from(style.contains("delay"))),
+        throttle_limit: if style.contains("throttle") { 1_000_000_000 } else { 0 },
+        filter: style.contains("filter"),
         virtual_partitions,
         max_messages: setting("BENCH_MAX_MESSAGES"),
         virtual_partitions_per_job: setting("BENCH_KEYS_PER_CALL"),
@@ -98,7 +104,8 @@ fn main() {
         shared.handle(batch);
         Ok::<(), Failure>(())
     };
-    app.topic(&setting::<String>("BENCH_TOPIC"), topic, handler_fn(handler)).unwrap();
+    let handler = filtered(|message: Message<'_>| message.offset() >= 0, handler_fn(handler));
+    app.topic(&setting::<String>("BENCH_TOPIC"), topic, handler).unwrap();
     app.start().unwrap();
     let ended = loop {
         if let Some(ended) = run.ended.get() {
@@ -118,10 +125,13 @@ fn main() {
 }
 
 fn config(concurrency: u32) -> AppConfig {
+    let given = env::var("BENCH_SETTINGS").unwrap_or_default();
+    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
     AppConfig {
         bootstrap_servers: setting("BENCH_BROKERS"),
         group: setting("BENCH_GROUP"),
         concurrency,
+        kafka: given.lines().filter_map(|line| line.split_once('=')).map(owned).collect(),
         ..AppConfig::default()
     }
 }
