@@ -719,6 +719,17 @@ typedef karafka_result_t (*karafka_scheduler_t)(const struct karafka_candidate_t
                                                 uint32_t *order,
                                                 size_t *chosen,
                                                 void *user_data);
+ * A hook: a call beside the messages. See `karafka_topic_set_tick`, `_set_eofed`, `_set_revoked` and `_set_shutdown`.
+ *
+ * Thread, and what may be called inside: as in handlers. With virtual partitions off or fixed, hooks never overlap a call of
+ * the same virtual partition; in all other modes, never one of the partition. Of an asynchronous topic, it may take a
+ * completion.
+ *
+ * @param context The partition, without messages; gone when the call ends.
+ * @param user_data As given with the hook.
+ * Returns: `KARAFKA_DONE`; everything else is a failure, which is told in an event and not retried.
+ */
+typedef karafka_result_t (*karafka_hook_t)(struct karafka_context_t *context, void *user_data);
 
 /**
  * A record to produce; begin with `KARAFKA_RECORD_INIT` and set what is wanted. Everything it points to is copied by the call.
@@ -1097,6 +1108,21 @@ const char *karafka_context_group(const struct karafka_context_t *context);
  * Returns: 0 for a value that is no context.
  */
 uint32_t karafka_context_attempt(const struct karafka_context_t *context);
+
+/**
+ * Whether the end of the partition was reached behind the last message of this call, as far as is known; or the call tells of
+ * it. For topics with `eofed`.
+ *
+ * Returns: false for a value that is no context.
+ */
+bool karafka_context_is_eofed(const struct karafka_context_t *context);
+
+/**
+ * Whether the consumer was given messages in this ownership, in this call or before. For hooks.
+ *
+ * Returns: false for a value that is no context.
+ */
+bool karafka_context_is_used(const struct karafka_context_t *context);
 
 /**
  * Whether the partition went to another member of the group: from then on nothing of it can be marked or committed here, and
@@ -1483,8 +1509,62 @@ struct karafka_error_t *karafka_topic_set_filter(struct karafka_topic_t *topic,
  */
 struct karafka_error_t *karafka_app_set_scheduler(struct karafka_app_t *app,
                                                   karafka_scheduler_t scheduler,
+ * Gives a topic with `periodic` its hook for ticks, before the app is started: called when nothing happened for
+ * `periodic_interval`, also when there never was a message.
+ *
+ * @param function Called on the app's worker threads; see `karafka_hook_t`.
+ * @param user_data Handed to the function. Belongs to the app from now on, also when this call fails.
+ * @param destructor Frees `user_data`, once; may be NULL.
+ * Errors: `STOPPED` once the app was started; `ARGUMENT`, also when there is such a hook already; `FORKED`.
+ */
+struct karafka_error_t *karafka_topic_set_tick(struct karafka_topic_t *topic,
+                                               karafka_hook_t function,
+                                               void *user_data,
+                                               karafka_destructor_t destructor);
+
+/**
+ * Gives a topic with `eofed` its hook for the end of a partition, before the app is started: called when the end was reached
+ * and no messages came along. Else `karafka_context_is_eofed` of their call tells.
+ *
+ * @param function Called on the app's worker threads; see `karafka_hook_t`.
+ * @param user_data Handed to the function. Belongs to the app from now on, also when this call fails.
+ * @param destructor Frees `user_data`, once; may be NULL.
+ * Errors: `STOPPED` once the app was started; `ARGUMENT`, also when there is such a hook already; `FORKED`.
+ */
+struct karafka_error_t *karafka_topic_set_eofed(struct karafka_topic_t *topic,
+                                                karafka_hook_t function,
+                                                void *user_data,
+                                                karafka_destructor_t destructor);
+
+/**
+ * Gives a topic its hook for revocations, before the app is started: called once for each consumer that had messages or a tick
+ * when its partition goes to another member, after the running calls, so that what is marked there still counts. For a
+ * partition that was lost, `karafka_context_is_revoked` is true then, and nothing counts. Topics with
+ * `long_running_job` are called at once, beside their running calls.
+ *
+ * @param function Called on the app's worker threads; see `karafka_hook_t`.
+ * @param user_data Handed to the function. Belongs to the app from now on, also when this call fails.
+ * @param destructor Frees `user_data`, once; may be NULL.
+ * Errors: `STOPPED` once the app was started; `ARGUMENT`, also when there is such a hook already; `FORKED`.
+ */
+struct karafka_error_t *karafka_topic_set_revoked(struct karafka_topic_t *topic,
+                                                  karafka_hook_t function,
                                                   void *user_data,
                                                   karafka_destructor_t destructor);
+
+/**
+ * Gives a topic its hook for the app's stop, before the app is started: called once for each consumer that had messages or a
+ * tick, after the running calls, in the place of the hook for revocations. What is marked there still counts.
+ *
+ * @param function Called on the app's worker threads; see `karafka_hook_t`.
+ * @param user_data Handed to the function. Belongs to the app from now on, also when this call fails.
+ * @param destructor Frees `user_data`, once; may be NULL.
+ * Errors: `STOPPED` once the app was started; `ARGUMENT`, also when there is such a hook already; `FORKED`.
+ */
+struct karafka_error_t *karafka_topic_set_shutdown(struct karafka_topic_t *topic,
+                                                   karafka_hook_t function,
+                                                   void *user_data,
+                                                   karafka_destructor_t destructor);
 
 /**
  * Subscribes to an app's events from now on; before the start, to miss none.

@@ -63,12 +63,12 @@ impl AppObject {
         config: TopicConfig,
         seats: SeatKind,
         route: Arc<Route>,
-        open: impl FnOnce(Arc<Route>) -> Result<*mut karafka_topic_t, Fault>,
+        open: impl FnOnce(Arc<Route>, usize) -> Result<*mut karafka_topic_t, Fault>,
     ) -> Result<*mut karafka_topic_t, Fault> {
         let asked = config.clone();
         // Held until both lists have the topic: its number is its place in either.
         let mut topics = self.topics.lock();
-        let topic = open(Arc::clone(&route))?;
+        let topic = open(Arc::clone(&route), topics.len())?;
         if let Err(error) = self.app.add_topic(name, config, Work::Host, seats) {
             handle::close(topic)?;
             return Err(error.into());

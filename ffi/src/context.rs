@@ -198,6 +198,23 @@ pub extern "C" fn karafka_context_attempt(context: *const karafka_context_t) -> 
     infallible("karafka_context_attempt", 0, || with_job(&*handle::get(context)?, |job| job.context().attempt()))
 }
 
+/// Whether the end of the partition was reached behind the last message of this call, as far as is known; or the call tells of
+/// it. For topics with `eofed`.
+///
+/// Returns: false for a value that is no context.
+#[unsafe(no_mangle)]
+pub extern "C" fn karafka_context_is_eofed(context: *const karafka_context_t) -> bool {
+    infallible("karafka_context_is_eofed", false, || with_job(&*handle::get(context)?, |job| job.context().is_eofed()))
+}
+
+/// Whether the consumer was given messages in this ownership, in this call or before. For hooks.
+///
+/// Returns: false for a value that is no context.
+#[unsafe(no_mangle)]
+pub extern "C" fn karafka_context_is_used(context: *const karafka_context_t) -> bool {
+    infallible("karafka_context_is_used", false, || with_job(&*handle::get(context)?, |job| job.context().is_used()))
+}
+
 /// Whether the partition went to another member of the group: from then on nothing of it can be marked or committed here, and
 /// the handler may end early.
 ///

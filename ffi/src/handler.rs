@@ -7,10 +7,15 @@
 use crate::batch::{CallObject, end_call, karafka_batch_t, karafka_context_t};
 use crate::handle;
 use crate::message::karafka_message_t;
+use crate::registry::Pinned;
 use crate::text::UserData;
 use crate::verdict::{Strategy, earlier};
-use runtime::{Failure, FilterAnswer, Job, JobKind, Next, Seat, TopicConfig, UniqueBy, Verdict, VirtualPartitions};
+use parking_lot::Mutex;
+use runtime::{
+    Failure, FilterAnswer, Hook, Job, JobKind, Next, Seat, TopicConfig, UniqueBy, Verdict, VirtualPartitions,
+};
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::atomic::Ordering;
@@ -95,11 +100,24 @@ pub type karafka_filter_t = Option<
     ) -> karafka_result_t,
 >;
 
+/// A hook: a call beside the messages. See `karafka_topic_set_tick`, `_set_eofed`, `_set_revoked` and `_set_shutdown`.
+///
+/// Thread, and what may be called inside: as in handlers. With virtual partitions off or fixed, hooks never overlap a call of
+/// the same virtual partition; in all other modes, never one of the partition. Of an asynchronous topic, it may take a
+/// completion.
+///
+/// @param context The partition, without messages; gone when the call ends.
+/// @param user_data As given with the hook.
+/// Returns: `KARAFKA_DONE`; everything else is a failure, which is told in an event and not retried.
+pub type karafka_hook_t =
+    Option<unsafe extern "C" fn(context: *mut karafka_context_t, user_data: *mut c_void) -> karafka_result_t>;
+
 /// Frees `user_data`. Runs exactly once, on any thread, after the last call of the function that the data was given for; also
 /// when the call that took it failed. It may call what a handler may call, and must not unwind. May be NULL.
 pub type karafka_destructor_t = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
 
 type RawHandler = unsafe extern "C" fn(*const karafka_batch_t, *mut karafka_context_t, *mut c_void) -> u32;
+type RawHook = unsafe extern "C" fn(*mut karafka_context_t, *mut c_void) -> u32;
 type RawPartitioner = unsafe extern "C" fn(
     *const karafka_batch_t,
     *const karafka_message_t,
@@ -119,10 +137,16 @@ pub(crate) struct Route {
     unique_by: OnceLock<Partitioner>,
     pub(crate) strategy: OnceLock<Strategy>,
     filter: OnceLock<Filter>,
+    hooks: Mutex<BTreeMap<Hook, Arc<HookFunction>>>,
 }
 
 struct Filter {
     function: RawFilter,
+    user: UserData,
+}
+
+struct HookFunction {
+    function: RawHook,
     user: UserData,
 }
 
@@ -133,6 +157,7 @@ struct Partitioner {
 
 type HandlerFunction =
     unsafe extern "C" fn(*const karafka_batch_t, *mut karafka_context_t, *mut c_void) -> karafka_result_t;
+pub(crate) type HookOfC = unsafe extern "C" fn(*mut karafka_context_t, *mut c_void) -> karafka_result_t;
 type PartitionerFunction = unsafe extern "C" fn(
     *const karafka_batch_t,
     *const karafka_message_t,
@@ -156,6 +181,7 @@ impl Route {
             unique_by: OnceLock::new(),
             strategy: OnceLock::new(),
             filter: OnceLock::new(),
+            hooks: Mutex::default(),
         }
     }
 
@@ -178,6 +204,18 @@ impl Route {
         // SAFETY: as for the handler. A `bool` that C may have written anything to is looked at as a number.
         let function = unsafe { std::mem::transmute::<FilterFunction, RawFilter>(function) };
         self.filter.set(Filter { function, user }).is_ok()
+    }
+
+    /// The hooks there are, with this one; nothing when there was one already.
+    pub(crate) fn set_hook(&self, hook: Hook, function: HookOfC, user: UserData) -> Option<Vec<Hook>> {
+        // SAFETY: as for the handler.
+        let function = unsafe { std::mem::transmute::<HookOfC, RawHook>(function) };
+        let mut hooks = self.hooks.lock();
+        if hooks.contains_key(&hook) {
+            return None;
+        }
+        hooks.insert(hook, Arc::new(HookFunction { function, user }));
+        Some(hooks.keys().copied().collect())
     }
 
     /// What options ask for and the topic was not given: the option, and the call that gives it.
@@ -235,10 +273,11 @@ pub(crate) fn serve(mut seat: Seat, routes: &[Arc<Route>]) {
     loop {
         match seat.next() {
             Next::Job(job) => match routes.get(job.topic_index()) {
-                Some(route) => match job.kind() {
-                    JobKind::Handle => handle_job(route, job),
-                    JobKind::Key | JobKind::Unique => partition_job(route, job),
-                    JobKind::Filter => filter_job(route, job),
+                Some(route) => match Hook::of(job.kind()) {
+                    Some(hook) => hook_job(route, hook, job),
+                    None if job.kind() == JobKind::Handle => handle_job(route, job),
+                    None if job.kind() == JobKind::Filter => filter_job(route, job),
+                    None => partition_job(route, job),
                 },
                 None => job.fail(Failure::new("NoHandler", "the topic has no handler")),
             },
@@ -255,6 +294,30 @@ fn handle_job(route: &Route, job: Job) {
     let context = handle::alias::<karafka_batch_t, karafka_context_t>(batch).unwrap_or(ptr::null_mut());
     // SAFETY: the header asks for a function that may be called with these arguments on worker threads.
     let result = enter(Inside::Handler, || unsafe { (route.handler)(batch, context, route.user.data()) });
+    end_by(route, batch, context, call, result);
+}
+
+fn hook_job(route: &Route, hook: Hook, job: Job) {
+    let found = route.hooks.lock().get(&hook).map(Arc::clone);
+    let Some(found) = found else {
+        job.done();
+        return;
+    };
+    let Ok((batch, call)) = handle::open_pinned::<karafka_batch_t>(CallObject::new(job)) else { return };
+    let context = handle::alias::<karafka_batch_t, karafka_context_t>(batch).unwrap_or(ptr::null_mut());
+    // SAFETY: the header asks for a function that may be called with these arguments on worker threads.
+    let result = enter(Inside::Handler, || unsafe { (found.function)(context, found.user.data()) });
+    end_by(route, batch, context, call, result);
+}
+
+/// Ends a job by what the program's function returned.
+fn end_by(
+    route: &Route,
+    batch: *const karafka_batch_t,
+    context: *mut karafka_context_t,
+    call: Pinned<CallObject>,
+    result: u32,
+) {
     match result {
         DONE => end_call(batch, call, |job, _| job.done()),
         LATER if call.deferred.load(Ordering::SeqCst) => return,

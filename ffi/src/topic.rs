@@ -7,10 +7,12 @@ use crate::boundary::fallible;
 use crate::config::{self, karafka_config_t};
 use crate::error::{Fault, karafka_error_t};
 use crate::handle::{self, handle};
-use crate::handler::{Route, karafka_destructor_t, karafka_filter_t, karafka_handler_t, karafka_partitioner_t};
+use crate::handler::{
+    Route, karafka_destructor_t, karafka_filter_t, karafka_handler_t, karafka_hook_t, karafka_partitioner_t,
+};
 use crate::text::{Out, UserData, text};
 use crate::verdict::{Strategy, karafka_strategy_t};
-use runtime::{App, Phase, SeatKind, TopicConfig};
+use runtime::{App, Hook, Phase, SeatKind, TopicConfig};
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
@@ -22,6 +24,7 @@ handle!(karafka_topic_t, Topic, TopicObject);
 pub(crate) struct TopicObject {
     app: App,
     route: Arc<Route>,
+    number: usize,
 }
 
 struct Arguments {
@@ -46,7 +49,7 @@ unsafe fn add(arguments: &Arguments, seats: SeatKind, user: UserData) -> Result<
     let config = TopicConfig::from_settings(&config::settings(arguments.config)?);
     let config = config.map_err(|error| error.with("topic", name))?;
     let route = Arc::new(Route::new(handler, user));
-    let open = |route| handle::open(TopicObject { app: app.app.clone(), route });
+    let open = |route, number| handle::open(TopicObject { app: app.app.clone(), route, number });
     out.write(app.add_topic(name, config, seats, route, open)?);
     Ok(())
 }
@@ -222,5 +225,99 @@ pub unsafe extern "C" fn karafka_topic_set_filter(
         } else {
             Err(Fault::argument("the topic has a filter already"))
         }
+    })
+}
+
+fn set_hook(topic: *mut karafka_topic_t, hook: Hook, function: karafka_hook_t, user: UserData) -> Result<(), Fault> {
+    let Some(function) = function else { return Err(Fault::argument("the hook is NULL")) };
+    let topic = handle::get(topic.cast_const())?;
+    if topic.app.phase() != Phase::Initialized {
+        return Err(Fault::stopped("set a hook", "the app was started already; give topics their hooks before"));
+    }
+    let Some(hooks) = topic.route.set_hook(hook, function, user) else {
+        return Err(Fault::argument(format!("the topic has a hook {} already", hook.name())));
+    };
+    Ok(topic.app.set_hooks(topic.number, &hooks)?)
+}
+
+/// Gives a topic with `periodic` its hook for ticks, before the app is started: called when nothing happened for
+/// `periodic_interval`, also when there never was a message.
+///
+/// @param function Called on the app's worker threads; see `karafka_hook_t`.
+/// @param user_data Handed to the function. Belongs to the app from now on, also when this call fails.
+/// @param destructor Frees `user_data`, once; may be NULL.
+/// Errors: `STOPPED` once the app was started; `ARGUMENT`, also when there is such a hook already; `FORKED`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn karafka_topic_set_tick(
+    topic: *mut karafka_topic_t,
+    function: karafka_hook_t,
+    user_data: *mut c_void,
+    destructor: karafka_destructor_t,
+) -> *mut karafka_error_t {
+    fallible("karafka_topic_set_tick", || {
+        // SAFETY: the header asks for a destructor that may be called with the data once.
+        set_hook(topic, Hook::Tick, function, unsafe { UserData::new(user_data, destructor) })
+    })
+}
+
+/// Gives a topic with `eofed` its hook for the end of a partition, before the app is started: called when the end was reached
+/// and no messages came along. Else `karafka_context_is_eofed` of their call tells.
+///
+/// @param function Called on the app's worker threads; see `karafka_hook_t`.
+/// @param user_data Handed to the function. Belongs to the app from now on, also when this call fails.
+/// @param destructor Frees `user_data`, once; may be NULL.
+/// Errors: `STOPPED` once the app was started; `ARGUMENT`, also when there is such a hook already; `FORKED`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn karafka_topic_set_eofed(
+    topic: *mut karafka_topic_t,
+    function: karafka_hook_t,
+    user_data: *mut c_void,
+    destructor: karafka_destructor_t,
+) -> *mut karafka_error_t {
+    fallible("karafka_topic_set_eofed", || {
+        // SAFETY: the header asks for a destructor that may be called with the data once.
+        set_hook(topic, Hook::Eofed, function, unsafe { UserData::new(user_data, destructor) })
+    })
+}
+
+/// Gives a topic its hook for revocations, before the app is started: called once for each consumer that had messages or a tick
+/// when its partition goes to another member, after the running calls, so that what is marked there still counts. For a
+/// partition that was lost, `karafka_context_is_revoked` is true then, and nothing counts. Topics with
+/// `long_running_job` are called at once, beside their running calls.
+///
+/// @param function Called on the app's worker threads; see `karafka_hook_t`.
+/// @param user_data Handed to the function. Belongs to the app from now on, also when this call fails.
+/// @param destructor Frees `user_data`, once; may be NULL.
+/// Errors: `STOPPED` once the app was started; `ARGUMENT`, also when there is such a hook already; `FORKED`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn karafka_topic_set_revoked(
+    topic: *mut karafka_topic_t,
+    function: karafka_hook_t,
+    user_data: *mut c_void,
+    destructor: karafka_destructor_t,
+) -> *mut karafka_error_t {
+    fallible("karafka_topic_set_revoked", || {
+        // SAFETY: the header asks for a destructor that may be called with the data once.
+        set_hook(topic, Hook::Revoked, function, unsafe { UserData::new(user_data, destructor) })
+    })
+}
+
+/// Gives a topic its hook for the app's stop, before the app is started: called once for each consumer that had messages or a
+/// tick, after the running calls, in the place of the hook for revocations. What is marked there still counts.
+///
+/// @param function Called on the app's worker threads; see `karafka_hook_t`.
+/// @param user_data Handed to the function. Belongs to the app from now on, also when this call fails.
+/// @param destructor Frees `user_data`, once; may be NULL.
+/// Errors: `STOPPED` once the app was started; `ARGUMENT`, also when there is such a hook already; `FORKED`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn karafka_topic_set_shutdown(
+    topic: *mut karafka_topic_t,
+    function: karafka_hook_t,
+    user_data: *mut c_void,
+    destructor: karafka_destructor_t,
+) -> *mut karafka_error_t {
+    fallible("karafka_topic_set_shutdown", || {
+        // SAFETY: the header asks for a destructor that may be called with the data once.
+        set_hook(topic, Hook::Shutdown, function, unsafe { UserData::new(user_data, destructor) })
     })
 }

@@ -102,6 +102,7 @@ pub(crate) fn run(py: Python<'_>, job: karafka::Job, handlers: &Handlers) -> Opt
                 Ok((answers, failure)) => job.complete_filter(answers, failure),
                 Err(error) => handlers.raised(py, job, error),
             },
+            JobKind::Tick | JobKind::Eofed | JobKind::Revoked | JobKind::Shutdown => return Some(job),
         }
         None
     }));

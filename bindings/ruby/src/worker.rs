@@ -129,6 +129,7 @@ fn run(
         JobKind::Key => names.partition,
         JobKind::Unique => names.unique_values,
         JobKind::Filter => names.filter,
+        JobKind::Tick | JobKind::Eofed | JobKind::Revoked | JobKind::Shutdown => return Ok(Some(job)),
     };
     let result = host.funcall::<_, _, Value>(method, (job.topic_index(), messages));
     if app.is_foreign() {
@@ -154,6 +155,7 @@ fn run(
                 Err(error) => error,
             }
         }
+        (Ok(_), _) => return Ok(Some(job)),
         (Err(error), _) => error,
     };
     let exception = match error.error_type() {

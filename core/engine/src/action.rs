@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::assignment::{AssignmentId, TopicId};
 use crate::instant::Instant;
-use crate::job::JobId;
+use crate::job::{JobId, JobKind};
 use crate::letters::LetterId;
 use crate::metadata::{Problem, UserMetadataTooLong};
 
@@ -101,6 +101,15 @@ pub enum Notice {
         attempts: u32,
         /// The letter as which it leaves; `None`: it counts as done.
         letter: Option<LetterId>,
+    },
+    /// A call without messages failed. It is not retried.
+    HookFailed {
+        /// The job.
+        job: JobId,
+        /// Whose consumer; the ownership may be over.
+        assignment: AssignmentId,
+        /// Which call.
+        kind: JobKind,
     },
     /// A partitioner failed; the messages went to one virtual partition.
     PartitionerFailed {

@@ -8,6 +8,7 @@ use std::fmt;
 
 use crate::ahead::{PATIENCE, Place, Useful};
 use crate::committer::Commits;
+use crate::consumer::Consumers;
 use crate::instant::Instant;
 use crate::intake::Intake;
 use crate::ledger::Ledger;
@@ -91,6 +92,8 @@ pub(crate) struct Assignment<M> {
     /// Messages that were given up and whose copies are not acknowledged.
     pub(crate) letters: Letters<M>,
     pub(crate) commits: Commits,
+    /// Where the topic wants calls without messages.
+    pub(crate) consumers: Option<Box<Consumers>>,
     pub(crate) running_jobs: u32,
     /// When the last job ended.
     pub(crate) job_ended: Instant,
@@ -117,7 +120,8 @@ impl<M> Assignment<M> {
 
     /// Whether the end of a job, a linger or a back-off is all that keeps it from giving jobs.
     pub(crate) fn can_run(&self) -> bool {
-        self.stage == Stage::Active && self.paused_until.is_none() && !self.waits_for_others()
+        let held = self.consumers.as_ref().is_some_and(|consumers| consumers.is_held);
+        self.stage == Stage::Active && self.paused_until.is_none() && !self.waits_for_others() && !held
     }
 
     /// Whether jobs of an earlier ownership or era have to end before the next begins.
@@ -240,7 +244,7 @@ impl<M> Assignments<M> {
         let place = (assignment.topic, assignment.partition);
         if let Some(entry) = self.places.get_mut(&place) {
             entry.owner = None;
-            entry.old_jobs += assignment.running_jobs;
+            entry.old_jobs += assignment.running_jobs + assignment.owed();
             if entry.old_jobs == 0 {
                 self.places.remove(&place);
             }

@@ -70,7 +70,11 @@ impl<M: Record> Engine<M> {
         self.observe(now);
         if let Some(mut job) = self.jobs.finish(id) {
             let handled = if outcome == Outcome::Done { job.sequences.len() as u64 } else { 0 };
-            self.scheduler.job_ended(job.topic, now, job.since, handled);
+            if job.kind.is_farewell() {
+                self.scheduler.farewell_ended(job.topic);
+            } else {
+                self.scheduler.job_ended(job.topic, now, job.since, handled);
+            }
             self.release_values(std::mem::take(&mut job.values));
             #[cfg(feature = "planted")]
             self.planted_letter(&job, &outcome, &mut messages);
@@ -83,12 +87,19 @@ impl<M: Record> Engine<M> {
                     JobKind::Handle => self.settle(now, id, &job, &outcome, &mut messages),
                     JobKind::Key | JobKind::Unique => self.settle_keys(now, id, &job, outcome, &mut messages),
                     JobKind::Filter => self.settle_filter(now, id, &job, outcome, &mut messages),
+                    JobKind::Tick | JobKind::Eofed | JobKind::Revoked | JobKind::Shutdown => {
+                        self.settle_hook(now, id, &job, &outcome);
+                    }
                 }
+                self.consumers_moved(job.assignment);
                 self.enlist(job.assignment);
                 self.schedule_commit(job.assignment);
                 self.advance_life(now, job.assignment);
+            } else if job.hook.is_some() {
+                self.settle_hook(now, id, &job, &outcome);
             } else {
                 self.budget.give_back(job.sequences.len() as u64, job.bytes);
+                self.awaited_job_ended(job.assignment);
                 self.old_job_ended(&job);
             }
             self.jobs.keep_lists(job.sequences, job.parts);
@@ -102,6 +113,9 @@ impl<M: Record> Engine<M> {
         let Some(assignment) = self.assignments.get_mut(job.assignment) else {
             return;
         };
+        if let Some(consumers) = &mut assignment.consumers {
+            consumers.end(now, &job.parts);
+        }
         assignment.running_jobs -= 1;
         assignment.job_ended = now;
         let policy = assignment.options.policy();
@@ -242,13 +256,14 @@ impl<M: Record> Engine<M> {
     }
 
     /// A job of a partition that was given up ended; the present owner may have waited for it.
-    fn old_job_ended(&mut self, job: &RunningJob) {
+    pub(crate) fn old_job_ended(&mut self, job: &RunningJob) {
         let Some(owner) = self.assignments.old_job_ended(job.topic, job.partition) else {
             return;
         };
         if let Some(assignment) = self.assignments.get_mut(owner) {
             assignment.waits_for_old_jobs = false;
             self.enlist(owner);
+            self.consumers_moved(owner);
         }
     }
 

@@ -4,7 +4,7 @@ use crate::assignment::{Assignment, AssignmentId};
 use crate::engine::Engine;
 use crate::instant::Instant;
 use crate::intake::{Limits, is_expired};
-use crate::job::{Group, Job, JobKind, Part, RunningJob};
+use crate::job::{Facts, Group, Job, JobKind, Part, RunningJob};
 use crate::options::UniqueBy;
 use crate::record::Record;
 use crate::scheduler::PoolId;
@@ -20,6 +20,9 @@ impl<M: Record> Engine<M> {
     /// done already is dropped on the way, so there may be actions and room for more where there is no job.
     pub fn next_job(&mut self, now: Instant, pool: PoolId) -> Option<Job<M>> {
         self.observe(now);
+        if let Some(job) = self.next_call(pool, false) {
+            return Some(job);
+        }
         if self.quiet {
             return None;
         }
@@ -42,10 +45,13 @@ impl<M: Record> Engine<M> {
             // Behind all others in the ring, if there is more.
             self.enlist(id);
             if job.is_some() {
+                self.calls.gave_messages(pool);
                 return job;
             }
+            // What was ready is done: nothing comes back that would.
+            self.consumers_moved(id);
         }
-        None
+        self.next_call(pool, true)
     }
 
     /// The assignment whose turn it is, while the pool takes one more job.
@@ -70,7 +76,7 @@ impl<M: Record> Engine<M> {
         }
         assignment.asking_partitioner = true;
         let running = assignment.running(kind, id, 1, bytes, sequences, parts);
-        self.hand_out(running, messages, Vec::new(), Vec::new())
+        self.hand_out(running, messages, Vec::new(), Vec::new(), Facts::default())
     }
 
     /// A share of the ready virtual partitions; `None` when everything that was ready turned out to be done already.
@@ -172,10 +178,11 @@ impl<M: Record> Engine<M> {
         }
         let attempt = attempts.first().copied().unwrap_or(1);
         let assignment = self.assignments.get_mut(id)?;
+        let facts = assignment.begin_call(self.clock, &sequences, &parts);
         let mut running = assignment.running(JobKind::Handle, id, attempt, bytes, sequences, parts);
         running.start_awaited = assignment.count_handed_out(messages.len() as u64);
         running.values = claims.values;
-        let job = self.hand_out(running, messages, groups, attempts);
+        let job = self.hand_out(running, messages, groups, attempts, facts);
         self.release_values(claims.unneeded);
         job
     }
@@ -201,13 +208,14 @@ impl<M: Record> Engine<M> {
         messages: Vec<M>,
         groups: Vec<Group>,
         attempts: Vec<u32>,
+        facts: Facts,
     ) -> Option<Job<M>> {
         running.since = self.clock;
         let RunningJob { kind, assignment, topic, partition, attempt, start_awaited: tell_start, .. } = running;
         self.assignments.get_mut(assignment)?.running_jobs += 1;
         self.scheduler.job_started(topic);
         let id = self.jobs.start(running);
-        Some(Job { id, kind, assignment, topic, partition, messages, groups, attempt, attempts, tell_start })
+        Some(Job { id, kind, assignment, topic, partition, messages, groups, attempt, attempts, tell_start, facts })
     }
 }
 
@@ -246,6 +254,7 @@ impl<M> Assignment<M> {
             last_marked: 0,
             era: self.era,
             paused: false,
+            hook: None,
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::chooser::Chooser;
 use crate::clock::WallClock;
 use crate::committer::Commits;
 use crate::dispatch::MOST_TO_KEY;
+use crate::hooks::Calls;
 use crate::instant::Instant;
 use crate::intake::Intake;
 use crate::job::Jobs;
@@ -46,6 +47,7 @@ pub struct Engine<M> {
     pub(crate) locks: Locks,
     pub(crate) jobs: Jobs,
     pub(crate) timers: Timers,
+    pub(crate) calls: Calls,
     pub(crate) next_commit: Option<Instant>,
     pub(crate) budget: Budget,
     pub(crate) actions: VecDeque<Action<M>>,
@@ -74,6 +76,7 @@ impl<M: Record> Engine<M> {
             locks: Locks::default(),
             jobs: Jobs::default(),
             timers: Timers::default(),
+            calls: Calls::default(),
             next_commit: None,
             budget: Budget::new(options.memory_budget_messages, options.memory_budget_bytes),
             actions: VecDeque::new(),
@@ -131,6 +134,7 @@ impl<M: Record> Engine<M> {
             era: 0,
             earlier_jobs: 0,
             commits: Commits::new(&ledger, Texts::new(options.offset_metadata, decoded.user)),
+            consumers: options.consumers(now),
             ledger,
             mailboxes: Mailboxes::new(
                 options.virtual_partitions == VirtualPartitions::Off,
@@ -157,6 +161,7 @@ impl<M: Record> Engine<M> {
             assignment.commits.planted.chosen = self.planted.chosen;
             assignment.paused_until = self.planted.pause(topic, partition);
         }
+        self.arm_ticks(id);
         if let Some(problem) = decoded.problem {
             self.notice(Notice::MetadataIgnored { assignment: id, problem });
         }
@@ -255,6 +260,9 @@ impl<M: Record> Engine<M> {
                 assignment.enter(&mut self.timers, now, id, queued);
             }
         }
+        if taken > 0 {
+            assignment.go_on_from_end();
+        }
         assignment.held_messages += taken;
         assignment.held_bytes += taken_bytes;
         self.budget.take(taken, taken_bytes);
@@ -270,7 +278,8 @@ impl<M: Record> Engine<M> {
 
     /// Ends [`Engine::quiet`].
     pub fn resume_all(&mut self) {
-        self.quiet = false;
+        self.quiet = self.calls.is_stopping;
+        self.arm_all_ticks();
     }
 
     /// Does what is due: back-offs, lingers and pauses that end, commits, deadlines.
@@ -288,6 +297,7 @@ impl<M: Record> Engine<M> {
                 Timer::Life(id) => self.advance_life(now, id),
                 Timer::Letter(id) => self.send_letters(now, id),
                 Timer::Intake(id) => self.enlist(id),
+                Timer::Periodic(id) => self.ticks_due(now, id),
             }
         }
         self.commit_if_due(now);

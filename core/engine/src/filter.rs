@@ -8,7 +8,7 @@ use crate::assignment::{AssignmentId, Stage};
 use crate::dispatch::MOST_TO_KEY;
 use crate::engine::Engine;
 use crate::instant::Instant;
-use crate::job::{FilterAnswer, Job, JobId, JobKind, Outcome, RunningJob};
+use crate::job::{Facts, FilterAnswer, Job, JobId, JobKind, Outcome, RunningJob};
 use crate::record::Record;
 use crate::waiting::Queued;
 
@@ -28,7 +28,7 @@ impl<M: Record> Engine<M> {
         intake.asking_filter = true;
         intake.asked = count as u64;
         let running = assignment.running(JobKind::Filter, id, 1, bytes, sequences, parts);
-        self.hand_out(running, messages, Vec::new(), Vec::new())
+        self.hand_out(running, messages, Vec::new(), Vec::new(), Facts::default())
     }
 
     /// What happens after a filter: what it keeps goes on in its order, the rest is done.

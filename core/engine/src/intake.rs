@@ -291,7 +291,12 @@ impl<M: Record> Engine<M> {
             intake.wakes = wakes;
             self.timers.set(wakes, Timer::Intake(id));
         }
+        let is_closed = intake.closed;
         assignment.policies = Some(intake);
+        if is_closed {
+            // What waits for the window keeps nobody from a tick.
+            self.arm_ticks(id);
+        }
         if expired > 0 {
             self.schedule_commit(id);
         }
@@ -304,6 +309,7 @@ impl<M: Record> Engine<M> {
                 intake.expired.count += messages;
             }
             self.schedule_commit(id);
+            self.consumers_moved(id);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::after::Verdict;
 use crate::assignment::{AssignmentId, TopicId};
+use crate::hooks::Hook;
 use crate::instant::Instant;
 use crate::virtual_partition::Index;
 
@@ -24,6 +25,14 @@ pub enum JobKind {
     Unique,
     /// Call the filter for each message; the answer is [`Outcome::Filtered`].
     Filter,
+    /// Call the consumer's tick, without messages.
+    Tick,
+    /// Tell the consumer that the end of the partition was reached.
+    Eofed,
+    /// Tell the consumer that the partition goes, or went, to another process.
+    Revoked,
+    /// Tell the consumer that the process ends.
+    Shutdown,
 }
 
 /// A share of the work, owned by a worker until it is completed.
@@ -39,9 +48,10 @@ pub struct Job<M> {
     pub topic: TopicId,
     /// The partition of all messages.
     pub partition: i32,
-    /// At least one message; group after group, each in order.
+    /// At least one message for [`JobKind::Handle`] and [`JobKind::Key`]; group after group, each in order. None for others.
     pub messages: Vec<M>,
-    /// The virtual partitions of the messages; empty for other kinds than [`JobKind::Handle`].
+    /// The virtual partitions of the messages; empty for other kinds than [`JobKind::Handle`]. Of a call without messages, the
+    /// consumer's, or none where it belongs to the partition.
     pub groups: Vec<Group>,
     /// From 1: which attempt this is for the first message, in this ownership.
     pub attempt: u32,
@@ -49,6 +59,19 @@ pub struct Job<M> {
     pub attempts: Vec<u32>,
     /// Whether the engine wants to hear, by [`Engine::started`](crate::Engine::started), when the job begins.
     pub tell_start: bool,
+    /// What else is known.
+    pub facts: Facts,
+}
+
+/// What is known of a call beside its messages, where the topic wants calls without messages; nothing of it elsewhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The consumer was given messages in this ownership, in this call or before.
+    pub used: bool,
+    /// The last message is the last of the partition, as far as is known; or the call tells so.
+    pub at_end: bool,
+    /// Other calls of the ownership still run: the consumer may be in one of them.
+    pub beside: bool,
 }
 
 /// The messages of one virtual partition in a job.
@@ -134,6 +157,8 @@ pub(crate) struct RunningJob {
     pub(crate) era: u32,
     /// Its handler paused the partition: what it did not mark comes again.
     pub(crate) paused: bool,
+    /// Of a call without messages.
+    pub(crate) hook: Option<Hook>,
 }
 
 /// The engine's side of a group.

@@ -159,6 +159,7 @@ impl<M: Record> Engine<M> {
         }
         self.enlist(id);
         self.schedule_commit(id);
+        self.consumers_moved(id);
         self.advance_life(now, id);
     }
 

@@ -58,6 +58,7 @@ impl<M: Record> Engine<M> {
 
     /// Lets go of an assignment with all that waits in it.
     fn forget(&mut self, id: AssignmentId) {
+        self.bid_farewell(id);
         let Some(mut assignment) = self.assignments.remove(id) else {
             return;
         };
@@ -73,14 +74,16 @@ impl<M: Record> Engine<M> {
 
     /// Takes a partition that is being given up as far as it can go now.
     pub(crate) fn advance_life(&mut self, now: Instant, id: AssignmentId) {
+        self.farewell_if_drained(id);
         let Some(assignment) = self.assignments.get_mut(id) else {
             return;
         };
         if let Stage::Draining { deadline } = assignment.stage {
-            let running = assignment.running_jobs;
+            let awaited = assignment.is_awaited(self.calls.is_stopping);
+            let running = assignment.running_jobs + assignment.owed();
             #[cfg(feature = "planted")]
             let running = if self.planted.is(crate::Planted::RevokeAnsweredEarly) { 0 } else { running };
-            let running = if assignment.options.long_running_job { 0 } else { running };
+            let running = if awaited { running } else { 0 };
             // Whoever owns the partition next would give a letter up again that is on its way now.
             if (running > 0 || assignment.letters.is_any_sent()) && now < deadline {
                 return;

@@ -4,6 +4,8 @@
 use std::time::Duration;
 
 use crate::after::{GivenUp, Policy};
+use crate::hooks::Hooks;
+use crate::periodic::Periodic;
 use crate::retry::Backoff;
 use crate::scheduler::PoolId;
 use crate::segment::Segment;
@@ -95,6 +97,12 @@ pub struct TopicOptions {
     pub throttle: Option<Throttle>,
     /// Whether the user's filter is asked about each message, by a [`JobKind::Filter`](crate::JobKind::Filter) job.
     pub filter: bool,
+    /// Which calls without messages its consumers want.
+    pub hooks: Hooks,
+    /// Whether the driver tells the ends of its partitions, so that calls with messages can say so.
+    pub reports_end: bool,
+    /// When its consumers are called without messages.
+    pub periodic: Option<Periodic>,
     /// Most messages read beyond the commit position of a partition.
     pub window: u32,
     /// Most bytes of one partition's messages waiting or running.
@@ -131,6 +139,9 @@ impl TopicOptions {
             expire_in: None,
             throttle: None,
             filter: false,
+            hooks: Hooks::default(),
+            reports_end: false,
+            periodic: None,
             window: 16_384,
             partition_budget_bytes: 16 * 1024 * 1024,
             priority: 0,

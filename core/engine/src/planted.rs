@@ -53,11 +53,15 @@ pub enum Planted {
     PauseWithoutEnd,
     /// A timestamp ahead of the clock is taken for a message that is old enough.
     FutureIsCaughtUp,
+    /// A consumer hears of a revocation while its handler runs.
+    RevokedBesideHandler,
+    /// Messages are handed out while their consumer ticks.
+    TickBesideHandler,
 }
 
 impl Planted {
     /// Every one of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::CommitAtDelivery,
         Self::LateMarkAccepted,
         Self::RetryCounterKept,
@@ -76,6 +80,8 @@ impl Planted {
         Self::PauseOfNothing,
         Self::PauseWithoutEnd,
         Self::FutureIsCaughtUp,
+        Self::RevokedBesideHandler,
+        Self::TickBesideHandler,
     ];
 }
 

@@ -30,6 +30,7 @@ impl<M: Record> Engine<M> {
         self.planted.keep_pause(assignment);
         self.timers.set(until, Timer::Pause(id));
         self.enlist(id);
+        self.arm_ticks(id);
     }
 
     /// Ends a pause.
@@ -37,6 +38,7 @@ impl<M: Record> Engine<M> {
         if let Some(assignment) = self.assignments.get_mut(id) {
             assignment.paused_until = None;
             self.enlist(id);
+            self.arm_ticks(id);
         }
     }
 
@@ -134,5 +136,6 @@ impl<M> Assignment<M> {
         }
         self.unmarked = Unmarked::new();
         self.commits.texts.seek();
+        self.go_on_from_end();
     }
 }

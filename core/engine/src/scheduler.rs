@@ -187,12 +187,31 @@ impl Scheduler {
         self.pool(pool)?.topics.iter().filter_map(first).min().map(|(_, topic)| topic)
     }
 
+    /// Whether a topic may have no more jobs out.
+    pub(crate) fn is_full(&self, topic: TopicId) -> bool {
+        self.turns(topic).is_some_and(Turns::is_full)
+    }
+
     pub(crate) fn job_started(&mut self, topic: TopicId) {
         let Some(turns) = self.topics.get_mut(topic.0 as usize) else { return };
         turns.started();
         if let Some(pool) = self.pools.get_mut(turns.pool.0 as usize) {
             pool.out += 1;
             pool.passed = pool.passes;
+        }
+    }
+
+    /// A call about the end of an ownership is handed out. It takes a place of the pool, and none of its topic's limit: a
+    /// topic at its limit must not hold a rebalance up.
+    pub(crate) fn farewell_started(&mut self, topic: TopicId) {
+        if let Some(pool) = self.turns(topic).map(|turns| turns.pool).and_then(|pool| self.pool_mut(pool)) {
+            pool.out += 1;
+        }
+    }
+
+    pub(crate) fn farewell_ended(&mut self, topic: TopicId) {
+        if let Some(pool) = self.turns(topic).map(|turns| turns.pool).and_then(|pool| self.pool_mut(pool)) {
+            pool.out = pool.out.saturating_sub(1);
         }
     }
 

@@ -14,6 +14,8 @@ use crate::virtual_partition::Index;
 pub(crate) enum Timer {
     /// A back-off or linger of a virtual partition ends.
     VirtualPartition(AssignmentId, Index),
+    /// A tick may be due.
+    Periodic(AssignmentId),
     /// The user's pause ends.
     Pause(AssignmentId),
     /// A policy may let messages pass.

@@ -264,6 +264,69 @@ impl<M> Mailboxes<M> {
         !self.eager
     }
 
+    /// Has a virtual partition, which is made if it is not there, count as running without having given a message; its
+    /// place and what it was, unless it runs.
+    pub(crate) fn hold(&mut self, name: u64) -> Option<(Index, State)> {
+        let index = self.find_or_create(name);
+        let depth = self.depth;
+        let partition = self.partitions.get_mut(index as usize)?.as_mut()?;
+        if matches!(partition.state, State::Running | State::Dispatching | State::Blocked) {
+            return None;
+        }
+        let before = std::mem::replace(&mut partition.state, State::Running);
+        let length = u64::from(partition.list.length());
+        self.useful.running += length.min(depth);
+        match before {
+            State::Idle if length == 0 => self.empty -= usize::from(partition.shared),
+            State::Ready => {
+                self.ready.retain(|other| *other != index);
+                self.ready_messages -= length;
+                self.useful.ready -= length.min(depth);
+            }
+            _ => {}
+        }
+        Some((index, before))
+    }
+
+    /// Ends [`Self::hold`]. Returns whether the engine has to decide what the messages that gathered wait for.
+    pub(crate) fn release(&mut self, now: Instant, index: Index, before: State) -> bool {
+        let depth = self.depth;
+        let Some(partition) = self.partitions.get_mut(index as usize).and_then(Option::as_mut) else {
+            return false;
+        };
+        let length = u64::from(partition.list.length());
+        let waits = matches!(before, State::Lingering | State::BackingOff) && partition.due > now;
+        if length > 0 && !waits && before != State::Idle {
+            self.set_ready_again(index);
+            return false;
+        }
+        self.useful.running -= length.min(depth);
+        partition.state = if waits { before } else { State::Idle };
+        if length == 0 {
+            partition.state = State::Idle;
+            self.retire(index);
+            return false;
+        }
+        // One that lingers may have grown full meanwhile.
+        !waits || before == State::Lingering
+    }
+
+    /// The state of the virtual partition under a name that others may join.
+    pub(crate) fn state_of(&self, name: u64) -> Option<State> {
+        self.state(*self.by_name.get(&name)?)
+    }
+
+    /// Whether the virtual partition under a name failed last time.
+    pub(crate) fn has_failed(&self, name: u64) -> bool {
+        let index = self.by_name.get(&name).copied();
+        index.and_then(|index| self.partition(index)).is_some_and(|partition| partition.failed)
+    }
+
+    /// Whether some virtual partition failed last time.
+    pub(crate) fn is_retrying(&self) -> bool {
+        self.troubles.len() > 0
+    }
+
     pub(crate) fn state(&self, index: Index) -> Option<State> {
         self.partition(index).map(|partition| partition.state)
     }

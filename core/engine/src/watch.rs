@@ -117,7 +117,8 @@ impl<M: Record> Engine<M> {
         let old_jobs = self.assignments.old_jobs(assignment.topic, assignment.partition) > 0;
         let others =
             (assignment.waits_for_old_jobs && old_jobs) || (assignment.earlier_jobs > 0 && assignment.running_jobs > 0);
-        let held_back = assignment.paused_until.is_some() || others;
+        let held = assignment.running_jobs > 0 && assignment.consumers.as_ref().is_some_and(|found| found.is_held);
+        let held_back = assignment.paused_until.is_some() || others || held;
         if assignment.stage != Stage::Active || held_back {
             return false;
         }
@@ -165,6 +166,7 @@ impl<M: Record> Engine<M> {
             if earlier != assignment.earlier_jobs {
                 return Err(format!("{id:?} counts {} jobs of earlier eras, {earlier} run", assignment.earlier_jobs));
             }
+            self.check_calls(id, assignment)?;
             let letters = assignment.letters.len();
             if assignment.held_messages != assignment.queued() + running + letters {
                 let held = (assignment.held_messages, assignment.queued(), running, letters);
@@ -193,7 +195,7 @@ impl<M: Record> Engine<M> {
             bytes += job.bytes;
         }
         let mut running = vec![0; self.topics.len()];
-        for job in self.jobs.iter() {
+        for job in self.jobs.iter().filter(|job| !job.kind.is_farewell()) {
             if let Some(running) = running.get_mut(job.topic.0 as usize) {
                 *running += 1;
             }

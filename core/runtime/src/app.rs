@@ -6,6 +6,7 @@
 use crate::config::{AppConfig, TopicConfig};
 use crate::event::{Event, Events, Phase};
 use crate::handler::Handler;
+use crate::hook::Hook;
 use crate::job::Job;
 use crate::poller::{self, Poller};
 use crate::pool::Pool;
@@ -46,9 +47,15 @@ pub(crate) struct TopicEntry {
     pub(crate) config: TopicConfig,
     pub(crate) work: Work,
     pub(crate) seats: SeatKind,
+    pub(crate) hooks: Vec<Hook>,
 }
 
 impl TopicEntry {
+    /// Whether it is to tick, and nobody would hear it.
+    fn lacks_tick(&self) -> bool {
+        self.config.periodic && !self.hooks.contains(&Hook::Tick)
+    }
+
     /// The consumer group that reads the topic.
     pub(crate) fn group<'entry>(&'entry self, app: &'entry AppConfig) -> &'entry str {
         self.config.group.as_ref().unwrap_or(&app.group)
@@ -146,7 +153,11 @@ impl App {
             let message = "the app was started already; register every topic before";
             return Err(Error::new(ErrorKind::Stopped, "add a topic", message).with("topic", name));
         }
-        let entry = TopicEntry { name: name.to_owned(), config, work, seats };
+        let hooks = match &work {
+            Work::Handler(handler) => handler.hooks(),
+            Work::Host => Vec::new(),
+        };
+        let entry = TopicEntry { name: name.to_owned(), config, work, seats, hooks };
         let app = &self.0.config;
         let (group, brokers) = (entry.group(app), entry.brokers(app));
         let taken =
@@ -189,6 +200,24 @@ impl App {
             return Err(Error::new(ErrorKind::Config, OPERATION, "the app has a scheduler already"));
         }
         *present = Some(chooser);
+        Ok(())
+    }
+
+    /// Says which hooks a host calls for a topic, by its number.
+    ///
+    /// # Errors
+    /// `Config` when there is no such topic, `Stopped` once the app was started.
+    pub fn set_hooks(&self, topic: usize, hooks: &[Hook]) -> Result<()> {
+        self.0.shared.owns("set hooks")?;
+        if self.phase() != Phase::Initialized {
+            let message = "the app was started already; give topics their hooks before";
+            return Err(Error::new(ErrorKind::Stopped, "set hooks", message));
+        }
+        let mut topics = self.0.topics.lock();
+        let Some(entry) = topics.get_mut(topic) else {
+            return Err(Error::new(ErrorKind::Config, "set hooks", format!("there is no topic number {topic}")));
+        };
+        entry.hooks = hooks.to_vec();
         Ok(())
     }
 
@@ -304,6 +333,9 @@ impl App {
         let (topics, chooser) = (self.0.topics.lock().clone(), self.0.scheduler.lock().clone());
         let poller = if topics.is_empty() {
             Err(Error::new(ErrorKind::Config, "start", "there is no topic to read; register one first"))
+        } else if let Some(entry) = topics.iter().find(|entry| entry.lacks_tick()) {
+            let message = "the topic is periodic, and its handler has no tick";
+            Err(Error::new(ErrorKind::Config, "start", message).with("topic", &entry.name))
         } else {
             let pools = [Arc::clone(&self.0.threads), Arc::clone(&self.0.slots)];
             let shared = Arc::clone(&self.0.shared);

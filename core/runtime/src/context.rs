@@ -7,7 +7,7 @@ use crate::position::Said;
 use crate::report::Report;
 use crate::shared::{NoAnswer, Shared};
 use crate::{Error, ErrorKind, Result};
-use karafka_engine::{AssignmentId, Extent, JobId};
+use karafka_engine::{AssignmentId, Extent, Facts, JobId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -30,6 +30,7 @@ pub struct Context {
     pub(crate) assignment: Arc<Assignment>,
     pub(crate) job: JobId,
     pub(crate) attempt: u32,
+    pub(crate) facts: Facts,
 }
 
 impl Context {
@@ -56,6 +57,24 @@ impl Context {
     /// Whether the first record was tried before in this ownership.
     pub fn is_retrying(&self) -> bool {
         self.attempt > 1
+    }
+
+    /// Whether the end of the partition was reached behind the last record of this call, as far as is known; or the call tells
+    /// of it ([`crate::Hook::Eofed`]). For topics with `eofed`.
+    pub fn is_eofed(&self) -> bool {
+        self.facts.at_end
+    }
+
+    /// Whether the consumer was given records in this ownership, in this call or before. For hooks: with virtual partitions
+    /// off or fixed, the virtual partition was; else the partition. Only known for topics with hooks.
+    pub fn is_used(&self) -> bool {
+        self.facts.used
+    }
+
+    /// Whether another call of the same ownership ran when this one was handed out. Only for [`crate::Hook::Revoked`] of
+    /// topics with `long_running_job`, which does not wait for it.
+    pub fn is_beside_another(&self) -> bool {
+        self.facts.beside
     }
 
     /// Whether the partition went to another member. From then on nothing of it can be marked or committed here.

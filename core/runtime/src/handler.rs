@@ -4,6 +4,7 @@
 
 use crate::batch::Batch;
 use crate::context::Context;
+use crate::hook::Hook;
 use crate::job::{Failure, FilterAnswer, Job, Verdict};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -42,6 +43,17 @@ pub trait Handler: Send + Sync + 'static {
     /// threads; once for each record in an ownership of its partition.
     fn filter(&self, job: Job) {
         job.fail(Failure::new("NoFilter", "the topic has the option filter, and its handler has none"));
+    }
+
+    /// The hooks that the handler wants to be called for. Asked when the topic is registered.
+    fn hooks(&self) -> Vec<Hook> {
+        Vec::new()
+    }
+
+    /// A hook, for which the job has no records: ends the job by [`Job::done`] or [`Job::fail`], now or later. It is called
+    /// for those that [`Self::hooks`] names.
+    fn hook(&self, _hook: Hook, job: Job) {
+        job.done();
     }
 }
 

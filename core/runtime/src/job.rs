@@ -7,6 +7,7 @@ use crate::batch::Batch;
 use crate::context::Context;
 use crate::event::Event;
 use crate::handler::Handler;
+use crate::hook::Hook;
 use crate::pool::Pool;
 use crate::report::Report;
 use karafka_engine::Outcome;
@@ -99,6 +100,10 @@ impl Job {
             JobKind::Key => handler.partition(self),
             JobKind::Unique => handler.unique_value(self),
             JobKind::Filter => handler.filter(self),
+            JobKind::Tick => handler.hook(Hook::Tick, self),
+            JobKind::Eofed => handler.hook(Hook::Eofed, self),
+            JobKind::Revoked => handler.hook(Hook::Revoked, self),
+            JobKind::Shutdown => handler.hook(Hook::Shutdown, self),
         }));
         if outcome.is_err() {
             tracing::error!("a handler panicked; its records will be tried again");

@@ -51,6 +51,7 @@ mod error;
 mod event;
 mod failure;
 mod handler;
+mod hook;
 mod job;
 mod lease;
 mod letter;
@@ -98,6 +99,7 @@ pub use event::{
     events,
 };
 pub use handler::{Handler, filtered, handler_fn, partitioned_handler_fn, unique_handler_fn};
+pub use hook::{Hook, Hooked, hooked};
 pub use job::{Failure, FilterAnswer, Job, JobKind, Verdict};
 pub use letter::header as dead_letter_header;
 pub use log::log_to_stderr;

@@ -49,7 +49,7 @@ impl Seat {
                 Taken::Job(mut job) => {
                     job.taken = true;
                     let now = job.context.shared.lease.wait();
-                    if job.context.is_revoked() {
+                    if job.context.is_revoked() && !job.kind.is_farewell() {
                         job.put_back();
                         continue;
                     }

@@ -178,6 +178,14 @@ impl Driver {
         Some((offset, attempts))
     }
 
+    /// Confirms whatever was asked for and has not been yet, once it is due.
+    pub fn confirm_if_any(&mut self) {
+        self.wait(EngineOptions::default().commit_interval);
+        for commit in std::mem::take(&mut self.commits) {
+            self.answer(&commit, Ok(()));
+        }
+    }
+
     /// Runs and completes everything that is ready until nothing is.
     pub fn run_all(&mut self) -> Vec<i64> {
         let mut handled = Vec::new();

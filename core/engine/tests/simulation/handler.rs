@@ -127,6 +127,11 @@ impl Handler {
         Outcome::Failed { verdict, culprit }
     }
 
+    /// How a call without messages ends.
+    pub fn hook(context: &mut Context<'_>) -> Outcome {
+        if context.random.chance(context.scenario.failures) { Outcome::FAILED } else { Outcome::Done }
+    }
+
     /// What the partitioner answers, or the callback for unique values.
     pub fn keys(call: &Call, context: &mut Context<'_>) -> Outcome {
         let topic = &context.scenario.topics[call.place.topic];

@@ -1,8 +1,9 @@
 //! What happened in a run, as far as the oracles care. Written by the world, read afterwards.
 
 use std::ops::Range;
+use std::time::Duration;
 
-use karafka_engine::{AssignmentId, CommitId, Instant, TopicOptions, Verdict};
+use karafka_engine::{AssignmentId, CommitId, Instant, JobKind, TopicOptions, Verdict};
 
 /// A partition of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,11 +46,14 @@ pub struct Clock {
 /// A job as the engine handed it out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HandedOut {
+    pub kind: JobKind,
     pub owner: Owner,
     pub place: Place,
     pub pool: usize,
     /// Which attempt this is for each message.
     pub attempts: Vec<u32>,
+    /// Of a call without messages, the virtual partition whose consumer it is for.
+    pub consumer: Option<u64>,
     pub parts: Vec<Part>,
     /// What no other job may have that runs at the same time.
     pub values: Vec<u64>,
@@ -108,7 +112,7 @@ pub enum Event {
     Gone { owner: Owner, place: Place, end: End },
     /// A process died with everything in it.
     Crashed { process: u32 },
-    /// The engine handed a job out; one for the partitioner or the filter has no parts.
+    /// The engine handed a job out; only those with messages for the handler have parts.
     HandedOut { call: u64, job: HandedOut },
     /// A seat began it.
     Started { call: u64 },
@@ -142,6 +146,10 @@ pub enum Event {
     Skipped { owner: Owner, place: Place, offsets: Vec<i64> },
     /// The clocks when a job of such a topic was handed out, and when it begins.
     Clocked { call: u64, begins: bool, clock: Clock },
+    /// A process' clock went forward.
+    Leapt { process: u32, by: Duration },
+    /// A process begins to give up everything.
+    Stopping { process: u32 },
     /// Something the engine must never let happen was seen while running.
     Defect { process: u32, problem: String },
 }

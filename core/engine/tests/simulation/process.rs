@@ -198,7 +198,11 @@ impl Process {
             }
             (Fault::Seek, Some(place)) => self.seek(place, context),
             (Fault::SetClock, _) => self.wall_ahead = intake::set_clock(context.random),
-            (Fault::ClockLeap, _) => self.ahead += after * context.random.pick(&[1, 60, 1_200]),
+            (Fault::ClockLeap, _) => {
+                let by = after * context.random.pick(&[1, 60, 1_200]);
+                self.ahead += by;
+                context.add(Event::Leapt { process: self.number, by });
+            }
             _ => {}
         }
         self.pump(context);
@@ -261,7 +265,8 @@ impl Process {
     fn stop(&mut self, context: &mut Context<'_>) {
         self.stopping = true;
         self.quiet = true;
-        self.engine.quiet();
+        context.add(Event::Stopping { process: self.number });
+        self.engine.shut_down();
         self.put_back(context, |_| true);
         let places: Vec<Place> = self.held.keys().copied().collect();
         for place in places {

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use karafka_engine::{Backoff, EngineOptions, OffsetMetadata, PoolId, Segment, TopicOptions, VirtualPartitions};
+use karafka_engine::{
+    Backoff, EngineOptions, Hooks, OffsetMetadata, Periodic, PoolId, Segment, TopicOptions, VirtualPartitions,
+};
 
 use crate::failing::Failing;
 use crate::intake::Intake;
@@ -130,6 +132,8 @@ pub struct Topic {
     pub late_marks: u64,
     pub failing: Failing,
     pub intake: Intake,
+    /// Percent of the fetches up to the end of a partition after which the engine is told of it.
+    pub ends_told: u64,
 }
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -138,6 +142,8 @@ impl Scenario {
     pub fn of(seed: u64) -> Self {
         let random = &mut Random::new(seed);
         let failing = &mut Random::new(seed ^ 0xfa11);
+        // Of its own, so that a seed stands for the same schedule otherwise.
+        let hooks = &mut Random::new(seed ^ 0x0700_7155);
         let small_budget = random.chance(30);
         let mut scenario = Self {
             processes: random.between(1, 4) as u32,
@@ -149,7 +155,7 @@ impl Scenario {
                 hash_seed: random.next(),
                 ..EngineOptions::default()
             },
-            topics: (0..random.between(1, 2)).map(|_| Topic::any(random, failing)).collect(),
+            topics: (0..random.between(1, 2)).map(|_| Topic::any(random, failing).with_hooks(hooks)).collect(),
             pools: (0..random.between(1, 2)).map(|_| (random.between(1, 6) as u32, random.below(4) as u32)).collect(),
             protocol: random.pick(&[Protocol::Eager, Protocol::Cooperative, Protocol::Kip848]),
             faults_end: Duration::from_secs(random.pick(&[12, 12, 12, 12, 12, 12, 12, 12, 12, 90])),
@@ -216,6 +222,22 @@ impl Topic {
             partitioner_failures: random.pick(&[0, 0, 20]),
             late_marks: random.pick(&[0, 10, 50]),
             intake: Intake::default(),
+            ends_told: 0,
         }
+    }
+
+    /// Calls without messages, which most topics do without.
+    fn with_hooks(mut self, random: &mut Random) -> Self {
+        if random.chance(60) {
+            return self;
+        }
+        self.options.hooks =
+            Hooks { revoked: random.chance(60), shutdown: random.chance(60), eofed: random.chance(50) };
+        self.options.reports_end = random.chance(50);
+        self.ends_told = random.pick(&[0, 50, 100]);
+        let interval = random.duration(20 * MILLISECOND, 5_000 * MILLISECOND);
+        let periodic = Periodic { interval, during_pause: random.chance(50), during_retry: random.chance(30) };
+        self.options.periodic = random.chance(50).then_some(periodic);
+        self
     }
 }

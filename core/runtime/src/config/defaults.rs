@@ -28,7 +28,7 @@ pub(super) const CONSUMER: [Given; 6] = [
     Given {
         name: "enable.partition.eof",
         value: "false",
-        reason: "Cannot be changed: the end of a partition is no reason to wake up.",
+        reason: "Switched on by `eofed` only: else the end of a partition is no reason to wake up.",
     },
     Given {
         name: "fetch.queue.backoff.ms",

@@ -171,17 +171,17 @@ fn excerpt_of_all(text: &str) -> String {
     without_credentials(text).escape_debug().collect()
 }
 
-impl Field for Option<String> {
+impl<T: Field> Field for Option<T> {
     fn read(value: &Value, spec: &OptionSpec) -> Result<Self, Vec<Problem>> {
-        String::read(value, spec).map(Some)
+        T::read(value, spec).map(Some)
     }
 
     fn problems(&self, spec: &OptionSpec) -> Vec<Problem> {
-        self.as_ref().map_or_else(Vec::new, |text| text.problems(spec))
+        self.as_ref().map_or_else(Vec::new, |given| given.problems(spec))
     }
 
     fn show(&self, spec: &OptionSpec) -> String {
-        self.as_ref().map_or_else(|| "none".to_owned(), |text| text.show(spec))
+        self.as_ref().map_or_else(|| "none".to_owned(), |given| given.show(spec))
     }
 }
 

@@ -1,16 +1,20 @@
 //! Groups of options: a map given under the common beginning of several names is spread over them.
 //!
-//! `retry: {backoff: "1s", backoff_max: "30s"}` is `retry_backoff` and `retry_backoff_max`. Called before options are read, by
+//! `retry: {backoff: "1s", backoff_max: "30s"}` is `retry_backoff` and `retry_backoff_max`. Where the beginning is an option that
+//! is on or off, such as `periodic`, the map also switches it on. Called before options are read, by
 //! every language alike.
 
-use super::option::OptionSpec;
+use super::option::{Kind, OptionSpec};
 use super::value::{Settings, Value};
 
-/// The settings with every group replaced by its options, in the same order. What is an option itself, or begins none, stays as
-/// it is.
+/// The settings with every group replaced by its options, in the same order. What is an option that takes values of its own,
+/// or begins none, stays as it is.
 pub(super) fn spread(specs: &[OptionSpec], settings: &[(String, Value)]) -> Settings {
     let mut flat = Vec::with_capacity(settings.len());
     for (name, value) in settings {
+        if matches!(value, Value::Map(_)) && is_group(specs, name) && is_switch(specs, name) {
+            flat.push((name.clone(), Value::Bool(true)));
+        }
         match value {
             Value::Map(entries) if is_group(specs, name) => {
                 flat.extend(entries.iter().map(|(member, value)| (format!("{name}_{member}"), value.clone())));
@@ -23,5 +27,10 @@ pub(super) fn spread(specs: &[OptionSpec], settings: &[(String, Value)]) -> Sett
 
 fn is_group(specs: &[OptionSpec], name: &str) -> bool {
     let belongs = |spec: &OptionSpec| spec.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('_'));
-    !name.is_empty() && specs.iter().all(|spec| spec.name != name) && specs.iter().any(belongs)
+    let free = specs.iter().all(|spec| spec.name != name) || is_switch(specs, name);
+    !name.is_empty() && free && specs.iter().any(belongs)
+}
+
+fn is_switch(specs: &[OptionSpec], name: &str) -> bool {
+    specs.iter().any(|spec| spec.name == name && matches!(spec.kind, Kind::Boolean))
 }

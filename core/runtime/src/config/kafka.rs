@@ -42,7 +42,8 @@ pub(super) const REFUSED: [Refused; 10] = [
     Refused {
         name: "enable.partition.eof",
         harmless: Some("false"),
-        reason: "libkarafka reads a partition's end from its positions; these events would only wake it up",
+        reason: "these events would only wake libkarafka up; the topic's option `eofed` switches them on where somebody \
+                 wants to hear of them",
     },
     Refused {
         name: "enabled_events",

@@ -474,6 +474,23 @@ options! {
     /// Ruby and Python the filter itself is given under this name. See [filter](options/filter.md).
     filter: bool = false, Kind::Boolean;
 
+    /// Whether the topic's consumers hear of the end of their partitions: by the hook `eofed` where no messages came along, and
+    /// else by a flag of their call. The end is what the broker said last; more may come.
+    eofed: bool = false, Kind::Boolean, also "partition_eof" "enable_partition_eof";
+
+    /// Whether consumers are called without messages, by their hook `tick`, when nothing happened for `periodic_interval`; also
+    /// when there never was a message. A map gives the options that begin with `periodic_`, and switches it on.
+    periodic: bool = false, Kind::Boolean, also "tick" "ticks" "periodic_jobs";
+
+    /// The time from a consumer's last activity to its tick: since its last call ended, or its last tick began.
+    periodic_interval: Duration = Duration::from_secs(5), time(10, DAY), also "tick_interval";
+
+    /// Whether consumers of partitions that the user paused tick. Unless given, they do, except with `long_running_job`.
+    periodic_during_pause: Option<bool> = None, Kind::Boolean;
+
+    /// Whether consumers tick whose messages wait for another attempt.
+    periodic_during_retry: bool = false, Kind::Boolean;
+
     /// Where a partition starts that its group has not committed yet, or whose committed messages are gone. `earliest`:
     /// with the oldest message. `latest`: with what arrives from then on; messages from before the first assignment are
     /// never handled.

@@ -165,6 +165,46 @@ events! {
         failure: Failure,
     }
 
+    /// A tick failed. The next one comes in its time.
+    TickFailed = "consumer.tick.error", Failure {
+        /// The topic's name.
+        topic: Arc<str>,
+        /// The partition's number.
+        partition: i32,
+        /// What the error says.
+        failure: Failure,
+    }
+
+    /// The hook for the end of a partition failed. It is not called again for the same end.
+    EofedFailed = "consumer.eofed.error", Failure {
+        /// The topic's name.
+        topic: Arc<str>,
+        /// The partition's number.
+        partition: i32,
+        /// What the error says.
+        failure: Failure,
+    }
+
+    /// The hook for a revocation failed. It is not called again.
+    RevokedFailed = "consumer.revoked.error", Failure {
+        /// The topic's name.
+        topic: Arc<str>,
+        /// The partition's number.
+        partition: i32,
+        /// What the error says.
+        failure: Failure,
+    }
+
+    /// The hook for the app's stop failed. It is not called again.
+    ShutdownFailed = "consumer.shutdown.error", Failure {
+        /// The topic's name.
+        topic: Arc<str>,
+        /// The partition's number.
+        partition: i32,
+        /// What the error says.
+        failure: Failure,
+    }
+
     /// A copy of a record that was given up was acknowledged: the record counts as done from here on.
     DeadLetterDispatched = "dead_letter_queue.dispatched", Usual {
         /// The topic that it was read from.

@@ -12,6 +12,7 @@ use super::{Poller, Route, Source, View};
 use crate::app::TopicEntry;
 use crate::config::{self, AppConfig, InitialOffset, OffsetMetadataStrategy, TopicConfig};
 use crate::embedded;
+use crate::hook::{self, Hook};
 use crate::job::Job;
 use crate::lease::Renewal;
 use crate::native::Consumer;
@@ -76,6 +77,9 @@ pub(super) fn poller(
             expire_in: Some(entry.config.expire_in).filter(|expire_in| !expire_in.is_zero()),
             throttle: throttle(&entry.config),
             filter: entry.config.filter,
+            hooks: hook::wanted(&entry.hooks),
+            reports_end: entry.config.eofed,
+            periodic: hook::periodic(&entry.config),
             window: entry.config.window,
             priority: i32::try_from(entry.config.priority).unwrap_or(i32::MAX),
             max_concurrency: entry.config.max_concurrency,
@@ -118,6 +122,7 @@ pub(super) fn poller(
         is_scaling: false,
         next_scale: None,
         partitions: HashMap::new(),
+        departed: HashMap::new(),
         sources: HashMap::new(),
         next_token: 0,
         readable: Vec::new(),
@@ -130,6 +135,7 @@ pub(super) fn poller(
         held: Arc::new(()),
         start: Instant::now(),
         shutdown: None,
+        says_farewell: topics.iter().any(|entry| entry.hooks.contains(&Hook::Shutdown)),
         fetched: Vec::new(),
         ready_jobs: Vec::new(),
         last_stall_check: Instant::now(),
@@ -439,6 +445,9 @@ fn settings(
             return Err(Error::new(ErrorKind::Config, "start", message).with("group", group));
         }
         settings.insert(name.clone(), value.clone());
+    }
+    if configs().any(|(_, topic)| topic.eofed) {
+        settings.insert("enable.partition.eof".to_owned(), "true".to_owned());
     }
     settings.insert("log.queue".to_owned(), "true".to_owned());
     if draft.is_direct {

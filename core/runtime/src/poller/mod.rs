@@ -12,6 +12,7 @@
 
 mod boot;
 mod commits;
+mod departed;
 mod direct;
 mod errors;
 mod letters;
@@ -52,6 +53,7 @@ use crate::wake::Ready;
 use crate::{Error, ErrorKind, Result};
 use crossbeam::channel::Sender;
 use crossbeam::sync::Parker;
+use departed::Departed;
 use karafka_engine::{Action, AssignmentId, CommitId, Engine, Outcome, PoolId, TopicId, TopicOptions};
 use member::Member;
 use observer::Observer;
@@ -128,6 +130,8 @@ pub(crate) struct Poller {
     is_scaling: bool,
     next_scale: Option<Instant>,
     partitions: HashMap<AssignmentId, Partition>,
+    /// Partitions that are gone, for the jobs that tell so.
+    departed: HashMap<AssignmentId, Departed>,
     /// Whose queue each token stands for.
     sources: HashMap<u64, Source>,
     next_token: u64,
@@ -146,6 +150,8 @@ pub(crate) struct Poller {
     held: Arc<()>,
     start: Instant,
     shutdown: Option<Shutdown>,
+    /// Whether some consumers want to hear of the shutdown.
+    says_farewell: bool,
     /// Empty between reads; kept for its memory.
     fetched: Vec<NativeMessage>,
     /// Empty between dispatches; kept for its memory.
@@ -278,6 +284,7 @@ impl Poller {
                     if let Some(failure) = ends {
                         self.end_by(now, &failure);
                     }
+                    self.settle_departed();
                 }
                 Report::Started { job, at } => self.engine.started(self.at(now), job, self.at(at)),
                 Report::Marked { job, index, extent } => {
@@ -482,8 +489,8 @@ impl Poller {
         now: Instant,
         job: karafka_engine::Job<MessageInner>,
     ) -> std::result::Result<Job, karafka_engine::Job<MessageInner>> {
-        let Some(partition) = self.partitions.get(&job.assignment) else { return Err(job) };
-        let Some(route) = self.routes.get(partition.route) else { return Err(job) };
+        let Some((assignment, route)) = self.owner(job.assignment) else { return Err(job) };
+        let Some(route) = self.routes.get(route) else { return Err(job) };
         let groups = job.groups.iter().map(|group| Group {
             virtual_partition: group.virtual_partition,
             start: group.start as usize,
@@ -491,22 +498,24 @@ impl Poller {
         });
         let batch = Batch(Arc::new(BatchInner {
             held: Arc::clone(&self.held),
-            topic: Arc::clone(&partition.assignment.topic),
+            topic: Arc::clone(&assignment.topic),
             partition: job.partition,
             groups: groups.collect(),
             messages: job.messages,
             attempt: job.attempt,
             attempts: job.attempts,
             made: now,
-            end: partition.assignment.said.end.load(Ordering::Relaxed),
+            end: assignment.said.end.load(Ordering::Relaxed),
         }));
-        let earlier = partition.failures.get(&batch.first_offset()).filter(|_| batch.len() == 1);
+        let failures = self.partitions.get(&job.assignment).map(|partition| &partition.failures);
+        let earlier = failures.and_then(|list| list.get(&batch.first_offset())).filter(|_| batch.len() == 1);
         let earlier = earlier.map(|failures| failures.iter().cloned().collect()).unwrap_or_default();
         let context = Context {
             shared: Arc::clone(&self.shared),
-            assignment: Arc::clone(&partition.assignment),
+            assignment: Arc::clone(assignment),
             job: job.id,
             attempt: job.attempt,
+            facts: job.facts,
         };
         let handler = match &route.work {
             Work::Handler(handler) => Some(Arc::clone(handler)),
@@ -589,6 +598,7 @@ impl Poller {
     fn close(&mut self, assignment: AssignmentId) {
         if let Some(partition) = self.partitions.remove(&assignment) {
             partition.assignment.owned.store(false, Ordering::SeqCst);
+            self.depart(assignment, &partition);
             let key = (partition.assignment.topic.to_string(), partition.assignment.partition);
             if let Some(token) = self.members[partition.member].closed_partition(&key) {
                 self.sources.remove(&token);

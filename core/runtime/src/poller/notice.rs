@@ -2,8 +2,9 @@
 
 use super::Poller;
 use crate::event::Event;
+use crate::hook::Hook;
 use crate::job::Failure;
-use karafka_engine::{AssignmentId, Instant as EngineInstant, JobId, Notice};
+use karafka_engine::{AssignmentId, Instant as EngineInstant, JobId, JobKind, Notice};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ impl Poller {
             Notice::HandlerFailed { assignment, job, offset, attempt, next_attempt } => {
                 self.handler_failed(now, assignment, job, offset, attempt, next_attempt);
             }
+            Notice::HookFailed { assignment, job, kind } => self.hook_failed(assignment, job, kind),
             Notice::ChooserFailed { reason } => self.scheduler_failed(reason),
             Notice::Expired { assignment, messages } => {
                 let Some((topic, partition)) = self.place_of(assignment) else { return };
@@ -29,6 +31,10 @@ impl Poller {
             Notice::Throttled { assignment, messages } => {
                 let Some((topic, partition)) = self.place_of(assignment) else { return };
                 self.shared.publisher.publish(&Event::Throttled { topic, partition, messages });
+            }
+            Notice::RevokeDeadlinePassed { assignment, .. } => {
+                self.disown(assignment);
+                self.warn(notice);
             }
             ref other => self.warn(other),
         }
@@ -56,6 +62,19 @@ impl Poller {
             attempt,
             retry_in: next_attempt.map_or(Duration::ZERO, |next| next.since(self.at(now))),
             failure,
+        });
+    }
+
+    fn hook_failed(&mut self, assignment: AssignmentId, job: JobId, kind: JobKind) {
+        let failure = self.failures.remove(&job);
+        let failure = failure.unwrap_or_else(|| Failure::new("Unknown", "the hook did not say why"));
+        let (Some((owner, _)), Some(hook)) = (self.owner(assignment), Hook::of(kind)) else { return };
+        let (topic, partition) = (Arc::clone(&owner.topic), owner.partition);
+        self.shared.publisher.publish(&match hook {
+            Hook::Tick => Event::TickFailed { topic, partition, failure },
+            Hook::Eofed => Event::EofedFailed { topic, partition, failure },
+            Hook::Revoked => Event::RevokedFailed { topic, partition, failure },
+            Hook::Shutdown => Event::ShutdownFailed { topic, partition, failure },
         });
     }
 

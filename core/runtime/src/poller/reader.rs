@@ -62,14 +62,19 @@ impl Poller {
 
     /// Hands what was read to the engine, in one pass: a message's memory is cold, and another thread's.
     fn deliver(&mut self, now: Instant, assignment: AssignmentId, messages: &mut Vec<NativeMessage>) {
-        let (mut owner, mut count, mut bytes, mut failed) = (assignment, 0, 0, Vec::new());
+        let (mut owner, mut count, mut bytes, mut failed, mut ends) = (assignment, 0, 0, Vec::new(), false);
         let mut rest = messages.drain(..).peekable();
         loop {
             while let Some(message) = rest.next_if(|message| message.code() != code::NO_ERROR) {
-                failed.push((message.code(), message.error_text()));
+                ends |= message.code() == code::PARTITION_EOF;
+                if message.code() != code::PARTITION_EOF {
+                    failed.push((message.code(), message.error_text()));
+                }
             }
             let Some(first) = rest.peek().map(NativeMessage::offset) else { break };
             owner = self.follow(now, owner, first);
+            // It was the end of what was read before.
+            ends = false;
             let mut next = first;
             // As a rule all of them; where offsets go back, the log begins anew in the midst of what was read.
             let ascending = std::iter::from_fn(|| {
@@ -90,6 +95,9 @@ impl Poller {
         {
             partition.mean_bytes = (partition.mean_bytes * 7 + bytes / count) / 8 + 1;
         }
+        if ends {
+            self.engine.reach_end(self.at(now), owner);
+        }
         for (number, text) in failed {
             self.partition_error(owner, number, text);
         }
@@ -106,6 +114,7 @@ impl Poller {
         let old = Arc::clone(&partition.assignment);
         old.owned.store(false, Ordering::SeqCst);
         self.engine.lose(self.at(now), id);
+        self.depart(id, &partition);
         self.put_back(|job| job.context.assignment.id == id);
         self.answer_waiters(id, None, false);
         let start = karafka_engine::Start { offset: None, metadata: None };
@@ -135,9 +144,6 @@ impl Poller {
     }
 
     pub(super) fn partition_error(&self, assignment: AssignmentId, number: i32, text: String) {
-        if number == code::PARTITION_EOF {
-            return;
-        }
         let Some(partition) = self.partitions.get(&assignment) else { return };
         let error = Error::new(crate::native::kind_of(number), "fetch", text)
             .kafka_code(number)

@@ -186,6 +186,9 @@ impl Poller {
         }
         for id in assignments {
             self.engine.revoke(self.at(now), *id, self.at(deadline));
+            if !self.engine.is_owned(*id) {
+                self.disown(*id);
+            }
         }
         self.put_back(|job| assignments.contains(&job.context.assignment.id));
         self.take_reports(now);

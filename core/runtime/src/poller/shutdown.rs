@@ -10,6 +10,7 @@
 
 use super::Poller;
 use crate::event::{Event, Phase, tell_person};
+use crate::hook::Hook;
 use crate::native::Consumer;
 use crate::{Error, ErrorKind};
 use std::collections::HashSet;
@@ -43,6 +44,8 @@ pub(super) struct Shutdown {
     until: Instant,
     /// When nothing is waited for any more, known once groups are being left.
     end: Option<Instant>,
+    /// What still ran when the time was over is not waited for again.
+    is_forced: bool,
 }
 
 impl Shutdown {
@@ -67,9 +70,10 @@ impl Poller {
         for pool in &self.pools {
             pool.set_attentive(true);
         }
-        self.engine.quiet();
+        self.engine.shut_down();
         self.put_back(|_| true);
-        self.shutdown = Some(Shutdown { step: Step::Finishing, deadline, until: deadline, end: None });
+        self.shutdown =
+            Some(Shutdown { step: Step::Finishing, deadline, until: deadline, end: None, is_forced: false });
     }
 
     /// Takes the next step that is due. Returns whether the app has ended.
@@ -77,7 +81,7 @@ impl Poller {
         loop {
             let Some(shutdown) = &self.shutdown else { return false };
             let late = now >= shutdown.until;
-            let (deadline, step) = (shutdown.deadline, shutdown.step);
+            let (deadline, step, is_forced) = (shutdown.deadline, shutdown.step, shutdown.is_forced);
             match step {
                 Step::Finishing => {
                     let busy = self.jobs_out() > 0;
@@ -87,16 +91,24 @@ impl Poller {
                     if busy {
                         self.leave_jobs_behind(now);
                     }
-                    let until = (now + LATE_COMMITS).max(deadline.min(now + LAST_COMMITS));
+                    // Consumers that hear of the shutdown have all the time that is left.
+                    let last = if self.says_farewell { deadline } else { deadline.min(now + LAST_COMMITS) };
+                    let until = (now + LATE_COMMITS).max(last);
                     self.enter_step(Step::Committing, until);
                     let all: HashSet<_> = self.members.iter().flat_map(super::Member::assignments).collect();
                     // What was left behind is not waited for again: what the others finished is committed now.
                     self.give_up(now, &all, if busy { now } else { until });
                     self.act(now);
+                    // Consumers that hear of it may begin; nothing else wakes the poller for them.
+                    self.dispatch(now);
                 }
                 Step::Committing => {
-                    if !self.partitions.is_empty() && !late {
+                    let saying = self.says_farewell && !is_forced && self.jobs_out() > 0;
+                    if (saying || !self.partitions.is_empty()) && !late {
                         return false;
+                    }
+                    if saying {
+                        self.leave_jobs_behind(now);
                     }
                     let in_time = now + FAREWELL + DESTROY < deadline;
                     let (farewell, destroy) = if in_time { (FAREWELL, DESTROY) } else { (LATE_FAREWELL, LATE_DESTROY) };
@@ -130,14 +142,20 @@ impl Poller {
         }
     }
 
-    fn leave_jobs_behind(&self, now: Instant) {
+    fn leave_jobs_behind(&mut self, now: Instant) {
+        if let Some(shutdown) = &mut self.shutdown {
+            shutdown.is_forced = true;
+        }
         let mut names = Vec::new();
         for job in self.engine.running_jobs() {
-            let Some(partition) = self.partitions.get(&job.assignment) else { continue };
-            let place = format!("{}/{}", partition.assignment.topic, partition.assignment.partition);
+            let Some((owner, _)) = self.owner(job.assignment) else { continue };
+            let place = format!("{}/{}", owner.topic, owner.partition);
             let offset = job.first_offset.unwrap_or(-1);
             let since = self.at(now).since(job.since).as_secs_f64();
-            names.push(format!("{place} from offset {offset} ({} records, for {since:.1} s)", job.messages));
+            names.push(match Hook::of(job.kind) {
+                Some(hook) => format!("{place} in `{}` (for {since:.1} s)", hook.name()),
+                None => format!("{place} from offset {offset} ({} records, for {since:.1} s)", job.messages),
+            });
         }
         let message = format!(
             "forced: {} calls of handlers did not end in time and were left behind: {}; their records stay uncommitted",

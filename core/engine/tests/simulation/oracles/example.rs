@@ -1,6 +1,6 @@
 //! A small honest history, for the oracles to be tested with before it is falsified.
 
-use karafka_engine::{AssignmentId, CommitId, Instant, PoolId, TopicOptions, VirtualPartitions};
+use karafka_engine::{AssignmentId, CommitId, Instant, JobKind, PoolId, TopicOptions, VirtualPartitions};
 
 use crate::history::{End, Ending, Event, HandedOut, History, Logged, Origin, Owner, Part, Place, Text};
 use crate::oracles::{ORACLES, violations};
@@ -22,8 +22,8 @@ pub fn assigned(process: u32, generation: u32, start: i64) -> Event {
 
 pub fn handed_out(call: u64, process: u32, virtual_partition: u64, offsets: &[i64]) -> Event {
     let parts = vec![Part { virtual_partition, offsets: offsets.to_vec() }];
-    let (attempts, values) = (vec![1; offsets.len()], Vec::new());
-    let job = HandedOut { owner: owner(process), place: PLACE, pool: 0, attempts, parts, values };
+    let (kind, attempts, values) = (JobKind::Handle, vec![1; offsets.len()], Vec::new());
+    let job = HandedOut { kind, owner: owner(process), place: PLACE, pool: 0, attempts, consumer: None, parts, values };
     Event::HandedOut { call, job }
 }
 

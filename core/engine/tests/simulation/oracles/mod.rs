@@ -10,6 +10,7 @@ pub mod exactly_once;
 #[cfg(test)]
 pub mod example;
 pub mod gaps;
+pub mod hooks;
 pub mod intake;
 pub mod jobs;
 pub mod letters;
@@ -19,6 +20,7 @@ pub mod ownership;
 pub mod seeks;
 pub mod stall;
 pub mod texts;
+pub mod ticks;
 pub mod turns;
 mod view;
 
@@ -41,7 +43,7 @@ impl Violation {
 type Judge = fn(&History) -> Vec<Violation>;
 
 /// Every oracle and its name.
-pub const ORACLES: [(&str, Judge); 17] = [
+pub const ORACLES: [(&str, Judge); 19] = [
     ("C1 at least once", at_least_once::judge),
     ("C2 duplicates", duplicates::judge),
     ("C3 order", order::judge),
@@ -54,10 +56,12 @@ pub const ORACLES: [(&str, Judge); 17] = [
     ("C9 stall", stall::judge),
     ("attempts", attempts::judge),
     ("dead letters", letters::judge),
+    ("hooks", hooks::judge),
     ("intake", intake::judge),
     ("jobs", jobs::judge),
     ("seeks", seeks::judge),
     ("texts", texts::judge),
+    ("ticks", ticks::judge),
     ("turns", turns::judge),
 ];
 

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Violation;
+use super::hooks::is_farewell;
 use super::view::View;
 use crate::history::{End, Event, History, Owner, Place};
 
@@ -55,14 +56,15 @@ pub fn judge(history: &History) -> Vec<Violation> {
                 running.retain(|_, (owner, _): &mut (Owner, Place)| owner.process != *process);
             }
             Event::HandedOut { call, job }
-                if !present.contains(&(job.owner, job.place)) || revoking.contains(&(job.owner, job.place)) =>
+                if !is_farewell(job.kind)
+                    && (!present.contains(&(job.owner, job.place)) || revoking.contains(&(job.owner, job.place))) =>
             {
                 violate(format!("{:?}: call {call} outside of an ownership", job.place));
             }
             Event::Started { call } => {
                 let Some(job) = view.job(*call) else { continue };
                 running.insert(*call, (job.owner, job.place));
-                if !present.contains(&(job.owner, job.place)) {
+                if !is_farewell(job.kind) && !present.contains(&(job.owner, job.place)) {
                     violate(format!("{:?}: call {call} begins after the ownership", job.place));
                 }
             }

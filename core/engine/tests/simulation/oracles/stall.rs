@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use karafka_engine::{Instant, UniqueBy};
+use karafka_engine::{Instant, JobKind, UniqueBy};
 
 use super::Violation;
 use super::view::View;
@@ -118,7 +118,8 @@ pub fn judge(history: &History) -> Vec<Violation> {
                     let topics = (&history.topics[at.topic], &history.topics[job.place.topic]);
                     let limited = at.topic == job.place.topic && topics.0.max_concurrency > 0;
                     let unique = [topics.0, topics.1].iter().all(|topic| topic.unique_by != UniqueBy::Off);
-                    let place = at == job.place || (full && history.pools[at.topic] == pool);
+                    let own = at == job.place && job.kind == JobKind::Handle;
+                    let place = own || (full && history.pools[at.topic] == pool);
                     of.process == process && (place || limited || unique)
                 });
             }

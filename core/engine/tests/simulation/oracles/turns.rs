@@ -1,5 +1,6 @@
 //! Turns: no two jobs of a process that run at the same time have a unique value in common, over all topics and partitions,
-//! those of lost ownerships included; and no topic has more jobs out than its `max_concurrency`.
+//! those of lost ownerships included; and no topic has more jobs out than its `max_concurrency`,
+//! but for the calls about the end of an ownership.
 //!
 //! Which priority goes first, and that nobody waits who could run, is judged while running (`process::turns`): a history
 //! does not say who was ready.
@@ -21,7 +22,10 @@ pub fn judge(history: &History) -> Vec<Violation> {
             Event::HandedOut { call, job } => {
                 let (process, topic) = (job.owner.process, job.place.topic);
                 let jobs = out.entry((process, topic)).or_default();
-                jobs.insert(*call);
+                // Consumers hear of the end of an ownership beside the limit: it must not hold a rebalance up.
+                if !super::hooks::is_farewell(job.kind) {
+                    jobs.insert(*call);
+                }
                 let most = history.topics[topic].max_concurrency as usize;
                 if most > 0 && jobs.len() > most {
                     violations.push(Violation::new(index, format!("{} jobs of topic {topic} are out", jobs.len())));
@@ -72,4 +76,10 @@ fn a_value_that_runs_twice_and_a_job_too_many_are_red() {
     assert_eq!(judge(&limited), []);
     limited.topics[0].max_concurrency = 2;
     assert!(!judge(&limited).is_empty(), "three are out, one of the honest history");
+    for event in &mut limited.events {
+        if let (_, Event::HandedOut { call: 9, job }) = event {
+            job.kind = karafka_engine::JobKind::Revoked;
+        }
+    }
+    assert_eq!(judge(&limited), [], "the third one tells of a revocation");
 }

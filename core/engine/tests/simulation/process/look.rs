@@ -50,6 +50,12 @@ impl Process {
     pub(super) fn look_at_job(&self, job: &Job<Message>, context: &mut Context<'_>) {
         let grouped: u32 = job.groups.iter().map(|group| group.len).sum();
         let whole = job.kind != JobKind::Handle || grouped as usize == job.messages.len();
+        if matches!(job.kind, JobKind::Tick | JobKind::Eofed | JobKind::Revoked | JobKind::Shutdown) {
+            if !job.messages.is_empty() || job.groups.len() > 1 {
+                self.defect(format!("a call without messages has {} in {:?}", job.messages.len(), job.groups), context);
+            }
+            return;
+        }
         let empty = job.messages.is_empty() || job.groups.iter().any(|group| group.len == 0);
         let ascending = job.groups.iter().all(|group| {
             let messages = &job.messages[group.start as usize..(group.start + group.len) as usize];

@@ -5,7 +5,7 @@ use std::time::Duration;
 use karafka_engine::{Action, Extent, Group, Instant, JobKind, Notice, Outcome, Room, Verdict, metadata};
 
 use super::Process;
-use crate::broker::Message;
+use crate::broker::{Log, Message};
 use crate::group::Context;
 use crate::handler::{Call, Handler};
 use crate::history::{End, Ending, Event, HandedOut, Owner, Part, Place, Text};
@@ -132,6 +132,10 @@ impl Process {
                     context.add(Event::Passed { owner, place, offset });
                     context.add(Event::Done { owner, place, offset });
                 }
+                let ends = context.broker.logs.get(&place).and_then(Log::last_readable).is_none_or(|last| last < next);
+                if ends && context.random.chance(context.scenario.topics[place.topic].ends_told) {
+                    self.engine.reach_end(now, id);
+                }
             }
         }
         fetched
@@ -159,11 +163,15 @@ impl Process {
                 let attempt = |index| job.attempts.get(index).copied().unwrap_or(1);
                 let attempts = (0..job.messages.len()).map(attempt).collect();
                 let (plan, seed) = (&context.scenario.topics[topic], context.scenario.engine.hash_seed);
-                let handles = job.kind == JobKind::Handle;
+                let kind = job.kind;
+                let handles = kind == JobKind::Handle;
                 let values =
                     job.messages.iter().filter(|_| handles).filter_map(|message| value_of(message, plan, seed));
                 let values = values.collect();
-                let handed_out = HandedOut { owner, place, pool, attempts, parts, values };
+                let is_hook = !matches!(kind, JobKind::Handle | JobKind::Key | JobKind::Unique);
+                let consumer = job.groups.first().filter(|_| is_hook).map(|group| group.virtual_partition);
+                let parts = if is_hook { Vec::new() } else { parts };
+                let handed_out = HandedOut { kind, owner, place, pool, attempts, consumer, parts, values };
                 context.add(Event::HandedOut { call: self.called, job: handed_out });
                 self.look_at_job(&job, context);
                 self.look_at_segment(topic, &job, context);
@@ -219,6 +227,7 @@ impl Process {
         let outcome = match call.job.kind {
             JobKind::Key | JobKind::Unique => Handler::keys(&call, context),
             JobKind::Filter => Intake::verdicts(call.owner, call.place, &call.job, context),
+            JobKind::Tick | JobKind::Eofed | JobKind::Revoked | JobKind::Shutdown => Handler::hook(context),
             JobKind::Handle => {
                 let outcome = self.handler.finish(&mut self.engine, &call, context);
                 if self.handler.has_late_marks() {

@@ -31,7 +31,13 @@ impl Rig {
         let config =
             AppConfig { bootstrap_servers: BROKER.to_owned(), group: "reader".to_owned(), ..AppConfig::default() };
         let topic = TopicConfig { initial_offset: InitialOffset::Earliest, ..TopicConfig::default() };
-        let topics = [TopicEntry { name: TOPIC.to_owned(), config: topic, work: Work::Host, seats: SeatKind::Thread }];
+        let topics = [TopicEntry {
+            name: TOPIC.to_owned(),
+            config: topic,
+            work: Work::Host,
+            seats: SeatKind::Thread,
+            hooks: Vec::new(),
+        }];
         let parker = Parker::new();
         let waker = Arc::new(Waker::new(parker.unparker().clone()));
         let shared = Arc::new(Shared::new(&waker));
