@@ -299,11 +299,7 @@ impl<M: Record> Engine<M> {
         if let Some(found) = self.assignments.get_mut(assignment) {
             found.running_jobs += 1;
         }
-        if kind.is_farewell() {
-            self.scheduler.farewell_started(topic);
-        } else {
-            self.scheduler.job_started(topic);
-        }
+        self.scheduler.call_started(topic, kind.is_farewell());
         let running = RunningJob {
             kind,
             assignment,

@@ -201,10 +201,14 @@ impl Scheduler {
         }
     }
 
-    /// A call about the end of an ownership is handed out. It takes a place of the pool, and none of its topic's limit: a
-    /// topic at its limit must not hold a rebalance up.
-    pub(crate) fn farewell_started(&mut self, topic: TopicId) {
-        if let Some(pool) = self.turns(topic).map(|turns| turns.pool).and_then(|pool| self.pool_mut(pool)) {
+    /// A call without messages is handed out, which nobody's turn was. It takes a place of the pool, and one of its topic's
+    /// limit, unless it tells of the end of an ownership (`farewell`): a topic at its limit must not hold a rebalance up.
+    pub(crate) fn call_started(&mut self, topic: TopicId, farewell: bool) {
+        let Some(turns) = self.topics.get_mut(topic.0 as usize) else { return };
+        if !farewell {
+            turns.started();
+        }
+        if let Some(pool) = self.pools.get_mut(turns.pool.0 as usize) {
             pool.out += 1;
         }
     }

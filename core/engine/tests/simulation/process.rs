@@ -116,7 +116,8 @@ impl Process {
     pub fn handle(&mut self, event: ProcessEvent, context: &mut Context<'_>) {
         let now = self.look_at_clock(context);
         match event {
-            ProcessEvent::Wake => self.wakes_at = None,
+            // One that was planned before an earlier one changes nothing: else each of them would plan the next for good.
+            ProcessEvent::Wake => self.wakes_at = self.wakes_at.filter(|at| *at > context.queue.now),
             ProcessEvent::Assign { place, generation, committed, log_epoch } => {
                 self.take_over(place, generation, committed, log_epoch, context);
             }

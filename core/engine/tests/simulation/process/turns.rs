@@ -1,11 +1,12 @@
 //! Whose turn it is, judged from outside at each hand-out: the higher priority goes first but for one job in sixteen, and
 //! nobody waits who could run while there is a place.
 
-use karafka_engine::{AssignmentId, Job};
+use karafka_engine::{AssignmentId, Job, JobKind};
 
 use super::Process;
 use crate::broker::Message;
 use crate::group::Context;
+use crate::oracles::hooks::is_farewell;
 use crate::queue::{Happening, ProcessEvent};
 use crate::scheduling;
 
@@ -35,6 +36,10 @@ impl Process {
             }
             return None;
         };
+        if matches!(given.kind, JobKind::Tick | JobKind::Eofed) || is_farewell(given.kind) {
+            // Calls without messages have turns of their own.
+            return job;
+        }
         let topic = self.topics.iter().position(|topic| *topic == given.topic).unwrap_or_default();
         let priority = context.scenario.topics[topic].options.priority;
         let passed = before.iter().filter(|one| after.contains(one)).find(|(_, other, _)| *other > priority);
