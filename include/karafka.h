@@ -663,6 +663,19 @@ typedef karafka_result_t (*karafka_filter_t)(const struct karafka_batch_t *batch
                                              void *user_data);
 
 /**
+ * A hook: a call beside the messages. See `karafka_topic_set_tick`, `_set_eofed`, `_set_revoked` and `_set_shutdown`.
+ *
+ * Thread, and what may be called inside: as in handlers. With virtual partitions off or fixed, hooks never overlap a call of
+ * the same virtual partition; in all other modes, never one of the partition. Of an asynchronous topic, it may take a
+ * completion.
+ *
+ * @param context The partition, without messages; gone when the call ends.
+ * @param user_data As given with the hook.
+ * Returns: `KARAFKA_DONE`; everything else is a failure, which is told in an event and not retried.
+ */
+typedef karafka_result_t (*karafka_hook_t)(struct karafka_context_t *context, void *user_data);
+
+/**
  * A virtual partition that waits for its turn. Gone when the call ends.
  */
 typedef struct karafka_candidate_t {
@@ -719,17 +732,6 @@ typedef karafka_result_t (*karafka_scheduler_t)(const struct karafka_candidate_t
                                                 uint32_t *order,
                                                 size_t *chosen,
                                                 void *user_data);
- * A hook: a call beside the messages. See `karafka_topic_set_tick`, `_set_eofed`, `_set_revoked` and `_set_shutdown`.
- *
- * Thread, and what may be called inside: as in handlers. With virtual partitions off or fixed, hooks never overlap a call of
- * the same virtual partition; in all other modes, never one of the partition. Of an asynchronous topic, it may take a
- * completion.
- *
- * @param context The partition, without messages; gone when the call ends.
- * @param user_data As given with the hook.
- * Returns: `KARAFKA_DONE`; everything else is a failure, which is told in an event and not retried.
- */
-typedef karafka_result_t (*karafka_hook_t)(struct karafka_context_t *context, void *user_data);
 
 /**
  * A record to produce; begin with `KARAFKA_RECORD_INIT` and set what is wanted. Everything it points to is copied by the call.
@@ -1498,17 +1500,6 @@ struct karafka_error_t *karafka_topic_set_filter(struct karafka_topic_t *topic,
                                                  karafka_destructor_t destructor);
 
 /**
- * Has a function decide whose turn it is when more work waits than may run at once, before the app is started. It is advice: the
- * app's `scheduling` decides while there is no answer within 5 milliseconds, for a second after a failure, and for one call in
- * sixteen.
- *
- * @param scheduler See `karafka_scheduler_t`.
- * @param user_data Handed to the function. Belongs to the app from now on, also when this call fails.
- * @param destructor Frees `user_data`, once; may be NULL.
- * Errors: `CONFIG` when there is one already; `STOPPED` once the app was started; `ARGUMENT`, `FORKED`.
- */
-struct karafka_error_t *karafka_app_set_scheduler(struct karafka_app_t *app,
-                                                  karafka_scheduler_t scheduler,
  * Gives a topic with `periodic` its hook for ticks, before the app is started: called when nothing happened for
  * `periodic_interval`, also when there never was a message.
  *
@@ -1565,6 +1556,21 @@ struct karafka_error_t *karafka_topic_set_shutdown(struct karafka_topic_t *topic
                                                    karafka_hook_t function,
                                                    void *user_data,
                                                    karafka_destructor_t destructor);
+
+/**
+ * Has a function decide whose turn it is when more work waits than may run at once, before the app is started. It is advice: the
+ * app's `scheduling` decides while there is no answer within 5 milliseconds, for a second after a failure, and for one call in
+ * sixteen.
+ *
+ * @param scheduler See `karafka_scheduler_t`.
+ * @param user_data Handed to the function. Belongs to the app from now on, also when this call fails.
+ * @param destructor Frees `user_data`, once; may be NULL.
+ * Errors: `CONFIG` when there is one already; `STOPPED` once the app was started; `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_app_set_scheduler(struct karafka_app_t *app,
+                                                  karafka_scheduler_t scheduler,
+                                                  void *user_data,
+                                                  karafka_destructor_t destructor);
 
 /**
  * Subscribes to an app's events from now on; before the start, to miss none.
