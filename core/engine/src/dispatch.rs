@@ -182,9 +182,8 @@ impl<M: Record> Engine<M> {
         let mut running = assignment.running(JobKind::Handle, id, attempt, bytes, sequences, parts);
         running.start_awaited = assignment.count_handed_out(messages.len() as u64);
         running.values = claims.values;
-        let job = self.hand_out(running, messages, groups, attempts, facts);
         self.release_values(claims.unneeded);
-        job
+        self.hand_out(running, messages, groups, attempts, facts)
     }
 
     /// Messages that were to be handed out and are done already have left the engine's hands.
