@@ -232,4 +232,12 @@ where
         let answers = job.batch().iter().map(answer).collect();
         job.complete_filter(answers, failure);
     }
+
+    fn hooks(&self) -> Vec<Hook> {
+        self.handler.hooks()
+    }
+
+    fn hook(&self, hook: Hook, job: Job) {
+        self.handler.hook(hook, job);
+    }
 }

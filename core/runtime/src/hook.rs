@@ -121,6 +121,10 @@ impl<H: Handler> Handler for Hooked<H> {
         self.handler.strategy(job, failure)
     }
 
+    fn filter(&self, job: Job) {
+        self.handler.filter(job);
+    }
+
     fn hooks(&self) -> Vec<Hook> {
         let mut hooks = self.handler.hooks();
         hooks.extend(&self.names);

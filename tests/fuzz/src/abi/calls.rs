@@ -4,7 +4,7 @@
 
 #[allow(clippy::wildcard_imports, reason = "all of the ABI")]
 use super::functions::*;
-use super::{World, delivered, filter, handler, partitioner, read, scheduler, strategy};
+use super::{World, delivered, filter, handler, hook, partitioner, read, scheduler, strategy};
 
 type Call = fn(&mut World<'_>);
 
@@ -714,5 +714,47 @@ pub(super) const CALLS: &[(&str, Call)] = &[
         // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
         let error = unsafe { karafka_topic_set_strategy(topic, strategy, data, destructor) };
         world.error(error);
+    }),
+    ("karafka_topic_set_tick", |world| {
+        let topic = world.handle();
+        let hook: Hook = (world.input.byte() != 0xff).then_some(hook);
+        let (data, destructor) = world.user_data();
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_topic_set_tick(topic, hook, data, destructor) };
+        world.error(error);
+    }),
+    ("karafka_topic_set_eofed", |world| {
+        let topic = world.handle();
+        let hook: Hook = (world.input.byte() != 0xff).then_some(hook);
+        let (data, destructor) = world.user_data();
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_topic_set_eofed(topic, hook, data, destructor) };
+        world.error(error);
+    }),
+    ("karafka_topic_set_revoked", |world| {
+        let topic = world.handle();
+        let hook: Hook = (world.input.byte() != 0xff).then_some(hook);
+        let (data, destructor) = world.user_data();
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_topic_set_revoked(topic, hook, data, destructor) };
+        world.error(error);
+    }),
+    ("karafka_topic_set_shutdown", |world| {
+        let topic = world.handle();
+        let hook: Hook = (world.input.byte() != 0xff).then_some(hook);
+        let (data, destructor) = world.user_data();
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_topic_set_shutdown(topic, hook, data, destructor) };
+        world.error(error);
+    }),
+    ("karafka_context_is_eofed", |world| {
+        let context = world.handle();
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let _ = unsafe { karafka_context_is_eofed(context) };
+    }),
+    ("karafka_context_is_used", |world| {
+        let context = world.handle();
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let _ = unsafe { karafka_context_is_used(context) };
     }),
 ];

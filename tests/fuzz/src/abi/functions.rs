@@ -12,6 +12,7 @@ pub(super) type Partitioner =
     Option<unsafe extern "C" fn(Handle, *const c_void, *mut *const u8, *mut usize, Data) -> u32>;
 pub(super) type Each = Option<unsafe extern "C" fn(*const c_void, Handle, Data) -> u32>;
 pub(super) type Filter = Option<unsafe extern "C" fn(Handle, *const c_void, *mut bool, Data) -> u32>;
+pub(super) type Hook = Option<unsafe extern "C" fn(Handle, Data) -> u32>;
 pub(super) type Strategy =
     Option<unsafe extern "C" fn(Handle, *const c_void, Handle, *const c_void, usize, Data) -> u32>;
 pub(super) type Callback = Option<unsafe extern "C" fn(Handle, *const c_void, Data)>;
@@ -145,6 +146,8 @@ unsafe extern "C" {
     pub(super) fn karafka_context_group(context: Handle) -> Text;
     pub(super) fn karafka_context_attempt(context: Handle) -> u32;
     pub(super) fn karafka_context_is_revoked(context: Handle) -> bool;
+    pub(super) fn karafka_context_is_eofed(context: Handle) -> bool;
+    pub(super) fn karafka_context_is_used(context: Handle) -> bool;
     pub(super) fn karafka_context_is_stopping(context: Handle) -> bool;
     pub(super) fn karafka_completion_done(completion: Handle) -> Handle;
     pub(super) fn karafka_completion_fail(
@@ -205,6 +208,10 @@ unsafe extern "C" {
     ) -> Handle;
     pub(super) fn karafka_topic_set_filter(topic: Handle, filter: Filter, data: Data, destructor: Destructor)
     -> Handle;
+    pub(super) fn karafka_topic_set_tick(topic: Handle, hook: Hook, data: Data, destructor: Destructor) -> Handle;
+    pub(super) fn karafka_topic_set_eofed(topic: Handle, hook: Hook, data: Data, destructor: Destructor) -> Handle;
+    pub(super) fn karafka_topic_set_revoked(topic: Handle, hook: Hook, data: Data, destructor: Destructor) -> Handle;
+    pub(super) fn karafka_topic_set_shutdown(topic: Handle, hook: Hook, data: Data, destructor: Destructor) -> Handle;
     pub(super) fn karafka_topic_set_strategy(
         topic: Handle,
         strategy: Strategy,

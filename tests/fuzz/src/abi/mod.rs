@@ -297,6 +297,17 @@ unsafe extern "C" fn filter(_batch: Handle, _message: *const c_void, keep: *mut 
     data.addr() as u32 / 100
 }
 
+/// A hook that ends in any way, and asks what the call is about.
+unsafe extern "C" fn hook(context: Handle, data: *mut c_void) -> u32 {
+    // SAFETY: the functions take any handle.
+    unsafe {
+        functions::karafka_context_is_eofed(context);
+        functions::karafka_context_is_used(context);
+        read(functions::karafka_context_topic(context));
+    }
+    data.addr() as u32 % 4
+}
+
 /// A strategy that says any number, and names a topic.
 unsafe extern "C" fn strategy(
     _batch: Handle,
