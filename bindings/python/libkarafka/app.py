@@ -71,6 +71,10 @@ class App:
         filter: Any = None,
         retry_on: Classes | None = None,
         discard_on: Classes = (),
+        tick: Callable[..., Any] | None = None,
+        eofed: Callable[..., Any] | bool | None = None,
+        revoked: Callable[..., Any] | None = None,
+        shutdown: Callable[..., Any] | None = None,
         **options: Any,
     ) -> Callable[[Function], Function]:
         """Registers the decorated function as the handler of a topic, or of all topics whose names match a pattern as a whole:
@@ -91,6 +95,16 @@ class App:
         queue at once. ``dead_letter_queue_strategy`` is a function that gets each message that failed, its exception and
         a list of earlier ones (pairs of class and text), and returns ``"retry"``, ``"dispatch"``,
         ``("dispatch", topic)``, ``"skip"``, or None to leave it to the options.
+
+        ``tick``, ``eofed``, ``revoked`` and ``shutdown`` are functions that take ``(context)`` or nothing, called as the
+        handler is: when nothing happened for ``periodic_interval`` (for topics with ``periodic``); when the end of the
+        partition was reached and no messages came along (which switches the option ``eofed`` on); when the partition goes,
+        and when the app stops, once for each consumer that had messages or a tick.
+
+        A class may be decorated, too: its method ``consume`` is the handler, and its methods of these names are the hooks;
+        ``initialized`` is called before the first call of each object. With virtual partitions off or fixed, an object
+        belongs to its virtual partition for as long as the process owns it, so that it may keep state; else it is made for
+        the one call.
         """
 
         failures = read_failures(retry_on, discard_on, options)
@@ -106,11 +120,15 @@ class App:
                 value, unique = unique_by, "callback"
             elif unique_by == "callback":
                 raise ConfigError("unique_by = \"callback\": give the function itself")
-            handler = examine(function, partitioner, value, filter, failures)
+            hooks = {"tick": tick, "eofed": eofed if callable(eofed) else None, "revoked": revoked, "shutdown": shutdown}
+            handler = examine(function, partitioner, value, filter, failures, hooks)
             filters = None if filter is None else True
-            named = {"virtual_partitions": split, "unique_by": unique, "filter": filters, **options}
+            ends = True if callable(eofed) else eofed
+            named = {"virtual_partitions": split, "unique_by": unique, "filter": filters, "eofed": ends, **options}
             name = pattern(topic) if isinstance(topic, re.Pattern) else topic
-            number = self._native.add_topic(name, named, handler.is_async)
+            number, stays = self._native.add_topic(name, named, handler.is_async, list(handler.hooks))
+            if handler.consumers is not None:
+                handler.consumers.stays = stays
             self._handlers.insert(number, handler)
             return function
 

@@ -1,4 +1,4 @@
-"""What a function has to be to handle a topic.
+"""What a function or a class has to be to handle a topic.
 
 Looked at once, when it is registered, so that what cannot work is said at once and not in the first call.
 """
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from .consumers import Consumers, takes
 from .failures import Failures
 
 
@@ -24,12 +25,28 @@ class Handler:
     unique_by: Callable[..., Any] | None
     filter: Callable[..., Any] | None
     failures: Failures
+    hooks: dict[str, Callable[..., Any]]
+    consumers: Consumers | None
 
 
-def examine(function: Any, partitioner: Any, unique_by: Any, filter: Any, failures: Failures) -> Handler:
-    """Says how a function is called, or raises TypeError for one that cannot handle batches."""
+def examine(
+    function: Any,
+    partitioner: Any,
+    unique_by: Any,
+    filter: Any,
+    failures: Failures,
+    hooks: dict[str, Any] | None = None,
+) -> Handler:
+    """Says how a function or a class is called, or raises TypeError for one that cannot handle batches."""
     if not callable(function):
         raise TypeError(f"a handler must be a function, not {type(function).__name__}")
+    given = {name: hook for name, hook in (hooks or {}).items() if hook is not None}
+    consumers = None
+    if inspect.isclass(function):
+        if given:
+            raise TypeError(f"{_name(function)} is a class: make {', '.join(given)} its methods")
+        consumers = Consumers(function)
+        function, given = consumers.function(), consumers.hooks()
     for asked in (partitioner, unique_by):
         if asked is not None and _is(inspect.iscoroutinefunction, asked):
             raise TypeError("a partitioner must be a plain function: it is asked before any call can be planned")
@@ -37,15 +54,31 @@ def examine(function: Any, partitioner: Any, unique_by: Any, filter: Any, failur
         raise TypeError("a filter must be a plain function, which gets a message and says whether it is handled")
     if _is(inspect.isgeneratorfunction, function) or _is(inspect.isasyncgenfunction, function):
         raise TypeError(f"{_name(function)} is a generator: calling it runs nothing; leave `yield` out")
+    is_async = _is(inspect.iscoroutinefunction, function)
     return Handler(
         function=function,
         takes_context=_takes_context(function),
-        is_async=_is(inspect.iscoroutinefunction, function),
+        is_async=is_async,
         partitioner=partitioner,
         unique_by=unique_by,
         filter=filter,
         failures=failures,
+        hooks={name: hook if consumers else _hook(name, hook, is_async) for name, hook in given.items()},
+        consumers=consumers,
     )
+
+
+def _hook(name: str, hook: Any, is_async: bool) -> Callable[..., Any]:
+    """A hook as a function of a context."""
+    if not callable(hook):
+        raise TypeError(f"{name} must be a function, not {type(hook).__name__}")
+    if _is(inspect.iscoroutinefunction, hook) and not is_async:
+        raise TypeError(f"{name} is `async def`, and its handler is not: make both the same")
+    if takes(hook, "context"):
+        return hook  # type: ignore[no-any-return]
+    if not takes(hook):
+        raise TypeError(f"{name} must take (context) or nothing")
+    return lambda _context: hook()
 
 
 def _is(kind: Callable[[Any], bool], function: Any) -> bool:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from inspect import isawaitable
 from typing import Any
 
 from ._native import App as _NativeApp
@@ -25,7 +26,11 @@ _PATIENCE = 5.0
 async def _handle(job: Job, handler: Handler) -> None:
     """One call of a handler. Whatever happens, the job is completed once; dropped unrun, it has failed."""
     try:
-        if handler.takes_context:
+        if job.hook is not None:
+            outcome = handler.hooks[job.hook](job.context())
+            if isawaitable(outcome):
+                await outcome
+        elif handler.takes_context:
             await handler.function(job.batch(), job.context())
         else:
             await handler.function(job.batch())

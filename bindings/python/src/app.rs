@@ -10,7 +10,7 @@ use crate::job::Job;
 use crate::scheduler::Waiting;
 use crate::settings::settings;
 use crate::slots::Slots;
-use karafka::{AppConfig, SeatKind, Signal, TopicConfig, Work};
+use karafka::{AppConfig, Hook, SeatKind, Signal, TopicConfig, Work};
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -50,12 +50,24 @@ impl App {
         self.inner.phase().name()
     }
 
-    /// Registers a topic and returns its number.
-    fn add_topic(&self, py: Python<'_>, name: &str, options: &Bound<'_, PyDict>, is_async: bool) -> PyResult<usize> {
+    /// Registers a topic. Returns its number, and whether its virtual partitions are few and lasting, so that consumers may
+    /// stay.
+    fn add_topic(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        options: &Bound<'_, PyDict>,
+        is_async: bool,
+        hooks: Vec<String>,
+    ) -> PyResult<(usize, bool)> {
         let config = TopicConfig::from_settings(&settings(options)?).map_err(|error| error.with("topic", name));
         let config = config.or_raise(py)?;
         let seats = if is_async { SeatKind::Slot } else { SeatKind::Thread };
-        self.inner.add_topic(name, config, Work::Host, seats).or_raise(py)
+        let stays = config.keeps_consumers();
+        let number = self.inner.add_topic(name, config, Work::Host, seats).or_raise(py)?;
+        let hooks: Vec<Hook> = hooks.iter().filter_map(|name| Hook::from_name(name)).collect();
+        self.inner.set_hooks(number, &hooks).or_raise(py)?;
+        Ok((number, stays))
     }
 
     /// Lets a Python thread decide whose turn it is.

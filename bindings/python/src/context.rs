@@ -78,6 +78,35 @@ impl Context {
         self.inner.is_revoked()
     }
 
+    /// Whether the end of the partition was reached behind the messages of this call, as far as is known; or the call tells of
+    /// it. For topics with ``eofed``.
+    #[getter]
+    fn eofed(&self) -> bool {
+        self.inner.is_eofed()
+    }
+
+    /// Whether the consumer was given messages in this ownership of the partition, in this call or before. For topics with
+    /// hooks.
+    #[getter]
+    fn used(&self) -> bool {
+        self.inner.is_used()
+    }
+
+    /// The number of this ownership of the partition, which no other has in this app.
+    #[getter]
+    fn ownership(&self) -> u64 {
+        self.inner.ownership()
+    }
+
+    /// The virtual partition of the call; None when there are several, or none in particular.
+    #[getter]
+    fn virtual_partition(&self) -> Option<u64> {
+        match self.batch.groups() {
+            [only] => Some(only.virtual_partition),
+            _ => None,
+        }
+    }
+
     /// Whether the app was asked to stop; long handlers may end early then.
     #[getter]
     fn stopping(&self) -> bool {

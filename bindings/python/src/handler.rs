@@ -7,11 +7,11 @@ use crate::batch::Batch;
 use crate::context::Context;
 use crate::failure;
 use crate::verdict::Failures;
-use karafka::{App, Failure, FilterAnswer, JobKind};
+use karafka::{App, Failure, FilterAnswer, Hook, JobKind};
 use parking_lot::Mutex;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString};
+use pyo3::types::{PyBytes, PyDict, PyString};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -25,6 +25,7 @@ pub(crate) struct Handler {
     unique_by: Option<Py<PyAny>>,
     filter: Option<Py<PyAny>>,
     failures: Failures,
+    hooks: Py<PyDict>,
 }
 
 /// The handlers of one app by their topics' numbers, and what one of them may have ended the app with.
@@ -66,7 +67,12 @@ impl Handlers {
             // Stop first: a job that is put back must not be handed out again.
             self.stop();
             self.ending.lock().get_or_insert(error);
-            job.put_back();
+            if Hook::of(job.kind()).is_some() {
+                // It would come again, and nothing of it waits to be handled.
+                job.done();
+            } else {
+                job.put_back();
+            }
         } else {
             let mut failure = failure::describe(py, &error);
             let list = Arc::clone(&self.list.lock());
@@ -102,7 +108,10 @@ pub(crate) fn run(py: Python<'_>, job: karafka::Job, handlers: &Handlers) -> Opt
                 Ok((answers, failure)) => job.complete_filter(answers, failure),
                 Err(error) => handlers.raised(py, job, error),
             },
-            JobKind::Tick | JobKind::Eofed | JobKind::Revoked | JobKind::Shutdown => return Some(job),
+            JobKind::Tick | JobKind::Eofed | JobKind::Revoked | JobKind::Shutdown => match hook(py, &job, handler) {
+                Ok(()) => return Some(job),
+                Err(error) => handlers.raised(py, job, error),
+            },
         }
         None
     }));
@@ -121,6 +130,13 @@ fn call(py: Python<'_>, job: &karafka::Job, handler: &Handler) -> PyResult<()> {
     } else {
         handler.function.bind(py).call1((batch,))?
     };
+    if returned.is_none() { Ok(()) } else { refuse_unfinished(&returned) }
+}
+
+fn hook(py: Python<'_>, job: &karafka::Job, handler: &Handler) -> PyResult<()> {
+    let name = Hook::of(job.kind()).map(Hook::name);
+    let Some(function) = handler.hooks.bind(py).get_item(name)? else { return Ok(()) };
+    let returned = function.call1((Context::new(job),))?;
     if returned.is_none() { Ok(()) } else { refuse_unfinished(&returned) }
 }
 

@@ -6,6 +6,7 @@
 use crate::batch::Batch;
 use crate::context::Context;
 use crate::handler::Handlers;
+use karafka::Hook;
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use std::sync::Arc;
@@ -17,11 +18,15 @@ pub(crate) struct Job {
     handlers: Arc<Handlers>,
     #[pyo3(get)]
     topic_index: usize,
+    /// The name of the hook that is called, if it is one.
+    #[pyo3(get)]
+    hook: Option<&'static str>,
 }
 
 impl Job {
     pub(crate) fn new(job: karafka::Job, handlers: Arc<Handlers>) -> Self {
-        Self { topic_index: job.topic_index(), open: Mutex::new(Some(job)), handlers }
+        let hook = Hook::of(job.kind()).map(Hook::name);
+        Self { topic_index: job.topic_index(), hook, open: Mutex::new(Some(job)), handlers }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::scheduler::Waiting;
 use crate::wait::{Slot, deadline, interruptible, seconds};
 use crate::waste::Waste;
 use crate::worker;
-use karafka::{AppConfig, SeatKind, Signal, TopicConfig, VirtualPartitions, Work};
+use karafka::{AppConfig, Hook, SeatKind, Signal, TopicConfig, Work};
 use magnus::typed_data::TypedData;
 use magnus::{Error, Module, Object, RHash, RModule, Ruby, Symbol, Value, function, method};
 use std::sync::{Arc, OnceLock};
@@ -37,13 +37,21 @@ impl App {
     }
 
     /// Returns the topic's number, and whether its virtual partitions are few and lasting, so that consumers may stay.
-    fn add_topic(ruby: &Ruby, this: &Self, name: String, options: RHash) -> Result<(usize, bool), Error> {
+    fn add_topic(
+        ruby: &Ruby,
+        this: &Self,
+        name: String,
+        options: RHash,
+        hooks: Vec<String>,
+    ) -> Result<(usize, bool), Error> {
         let app = this.get(ruby, "add a topic")?;
         let settings = settings(ruby, options)?;
         let config =
             TopicConfig::from_settings(&settings).map_err(|error| error.with("topic", &name)).or_raise(ruby)?;
-        let stays = matches!(config.virtual_partitions, VirtualPartitions::Off | VirtualPartitions::Fixed(_));
+        let stays = config.keeps_consumers();
         let number = app.add_topic(&name, config, Work::Host, SeatKind::Thread).or_raise(ruby)?;
+        let hooks: Vec<Hook> = hooks.iter().filter_map(|name| Hook::from_name(name)).collect();
+        app.set_hooks(number, &hooks).or_raise(ruby)?;
         Ok((number, stays))
     }
 
@@ -134,7 +142,7 @@ pub fn define(ruby: &Ruby, native: RModule) -> Result<(), Error> {
     let class = native.define_class("App", ruby.class_object())?;
     App::class(ruby);
     class.define_singleton_method("new", function!(App::new, 1))?;
-    class.define_method("add_topic", method!(App::add_topic, 2))?;
+    class.define_method("add_topic", method!(App::add_topic, 3))?;
     class.define_method("lend_scheduler", method!(App::lend_scheduler, 0))?;
     class.define_method("concurrency", method!(App::concurrency, 0))?;
     class.define_method("phase", method!(App::phase, 0))?;

@@ -161,6 +161,19 @@ impl Messages {
         Ok(this.call(ruby)?.context.is_revoked())
     }
 
+    fn is_eofed(ruby: &Ruby, this: &Self) -> Result<bool, Error> {
+        Ok(this.call(ruby)?.context.is_eofed())
+    }
+
+    fn is_used(ruby: &Ruby, this: &Self) -> Result<bool, Error> {
+        Ok(this.call(ruby)?.context.is_used())
+    }
+
+    /// What no other ownership of a partition in this app has.
+    fn ownership_number(ruby: &Ruby, this: &Self) -> Result<u64, Error> {
+        Ok(this.call(ruby)?.context.ownership())
+    }
+
     fn ownership(ruby: &Ruby, this: &Self) -> Result<Ownership, Error> {
         Ok(Ownership(Handle::new(this.call(ruby)?.context.clone())))
     }
@@ -317,7 +330,10 @@ pub fn define(ruby: &Ruby, module: RModule, native: RModule) -> Result<(), Error
     class.define_method("header_pairs_at", method!(Messages::header_pairs_at, 1))?;
     class.define_method("timestamp_at", method!(Messages::timestamp_at, 1))?;
     class.define_method("revoked?", method!(Messages::is_revoked, 0))?;
+    class.define_method("eofed?", method!(Messages::is_eofed, 0))?;
+    class.define_method("used?", method!(Messages::is_used, 0))?;
     class.define_method("ownership", method!(Messages::ownership, 0))?;
+    class.define_method("ownership_number", method!(Messages::ownership_number, 0))?;
     class.define_method("stopping?", method!(Messages::is_stopping, 0))?;
     class.define_method("mark", method!(Messages::mark, 2))?;
     class.define_method("mark_with", method!(Messages::mark_with, 2))?;

@@ -13,7 +13,7 @@ use crate::gvl;
 use crate::handle::Handle;
 use crate::messages::{Messages, bytes, bytes_of};
 use crate::waste::Waste;
-use karafka::{App, Failure, FilterAnswer, Job, JobKind, Next, SeatKind, Verdict};
+use karafka::{App, Failure, FilterAnswer, Hook, Job, JobKind, Next, SeatKind, Verdict};
 use magnus::error::ErrorType;
 use magnus::typed_data::Obj;
 use magnus::value::Id;
@@ -27,6 +27,7 @@ struct Names {
     partition: Id,
     unique_values: Id,
     filter: Id,
+    hook: Id,
     critical: Id,
 }
 
@@ -41,6 +42,7 @@ pub fn work(ruby: &Ruby, app: &Handle<App>, waste: &Arc<Waste>, host: Value) -> 
         partition: ruby.intern("partition"),
         unique_values: ruby.intern("unique_values"),
         filter: ruby.intern("filter"),
+        hook: ruby.intern("hook"),
         critical: ruby.intern("critical"),
     };
     // Reporting frees the job's messages and wakes other threads: nothing to do with the GVL in hand.
@@ -129,9 +131,12 @@ fn run(
         JobKind::Key => names.partition,
         JobKind::Unique => names.unique_values,
         JobKind::Filter => names.filter,
-        JobKind::Tick | JobKind::Eofed | JobKind::Revoked | JobKind::Shutdown => return Ok(Some(job)),
+        JobKind::Tick | JobKind::Eofed | JobKind::Revoked | JobKind::Shutdown => names.hook,
     };
-    let result = host.funcall::<_, _, Value>(method, (job.topic_index(), messages));
+    let result = match Hook::of(job.kind()) {
+        Some(hook) => host.funcall(method, (job.topic_index(), ruby.to_symbol(hook.name()), messages)),
+        None => host.funcall::<_, _, Value>(method, (job.topic_index(), messages)),
+    };
     if app.is_foreign() {
         // The handler forked, and this is the child: the job is the parent's.
         std::mem::forget(job);
@@ -177,7 +182,12 @@ fn run(
         Caught::Critical(exception) => {
             // First the app is told to stop: the job must not be handed out again.
             let told = host.funcall::<_, _, Value>(names.critical, (exception,));
-            job.put_back();
+            if Hook::of(job.kind()).is_some() {
+                // It would come again, and nothing of it waits to be handled.
+                job.done();
+            } else {
+                job.put_back();
+            }
             told.map(|_| None)
         }
     }

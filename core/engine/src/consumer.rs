@@ -53,6 +53,15 @@ impl Consumer {
     }
 }
 
+/// The end of a partition, as far as is known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct End {
+    /// One beyond the last sequence number.
+    pub(crate) beyond: u64,
+    /// It is to be told, and messages still wait whose call may say so.
+    pub(crate) untold: bool,
+}
+
 /// The consumers of an assignment.
 #[derive(Debug)]
 pub(crate) struct Consumers {
@@ -67,8 +76,8 @@ pub(crate) struct Consumers {
     pub(crate) bade: bool,
     /// Calls about it that are due and not handed out.
     pub(crate) owed: u32,
-    /// The last message before the partition's end, until another one comes.
-    pub(crate) end: Option<u64>,
+    /// Where the partition ends, until another message comes.
+    pub(crate) end: Option<End>,
 }
 
 impl Consumers {

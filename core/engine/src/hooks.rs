@@ -18,7 +18,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use crate::action::{Action, Notice};
 use crate::assignment::{Assignment, AssignmentId, Stage, TopicId};
-use crate::consumer::{Consumer, Consumers, Given};
+use crate::consumer::{Consumer, Consumers, End, Given};
 use crate::engine::Engine;
 use crate::instant::Instant;
 use crate::job::{Facts, Group, Job, JobId, JobKind, Outcome, Part, RunningJob};
@@ -116,29 +116,19 @@ impl<M: Record> Engine<M> {
         self.calls.is_stopping = true;
     }
 
-    /// The end of a partition was reached, behind everything that was delivered. Where messages wait, their call says so;
-    /// else its consumers are told, those in a call after it, unless another message comes first.
+    /// The end of a partition was reached, behind everything that was delivered. Where messages wait, the call with the last
+    /// of them says so; where none of them comes to a call any more, its consumers are told, those in a call after it, unless
+    /// another message comes first.
     pub fn reach_end(&mut self, now: Instant, id: AssignmentId) {
         self.observe(now);
         let Some(assignment) = self.assignments.get_mut(id).filter(|found| found.stage == Stage::Active) else {
             return;
         };
-        let (queued, last) = (assignment.queued(), assignment.ledger.seqs().end);
-        let (wanted, end) = (assignment.options.hooks.eofed, last.checked_sub(1));
-        let Some(consumers) = &mut assignment.consumers else {
-            return;
-        };
-        consumers.end = end;
-        if queued > 0 || !wanted {
-            return;
+        let end = End { beyond: assignment.ledger.seqs().end, untold: assignment.options.hooks.eofed };
+        if let Some(consumers) = &mut assignment.consumers {
+            consumers.end = Some(end);
+            self.tell_end(id);
         }
-        let names: Vec<u64> = consumers.present().map(|(name, _)| name).collect();
-        for name in names {
-            if let Some(consumer) = consumers.get_mut(name) {
-                consumer.end_due = true;
-            }
-        }
-        self.tell_end(id);
     }
 
     /// Whether calls about the end of an ownership that is over are still due or out.
@@ -148,12 +138,26 @@ impl<M: Record> Engine<M> {
             || self.jobs.iter().any(|job| job.assignment == id && job.kind.is_farewell())
     }
 
-    /// Makes the calls about the partition's end due whose consumers are idle.
+    /// Makes the calls about the partition's end due that nothing stands in the way of: neither messages that wait or are
+    /// asked about, nor a call of their consumer.
     fn tell_end(&mut self, id: AssignmentId) {
-        let found = self.assignments.get(id).filter(|assignment| !assignment.waits_for_others());
-        let Some(consumers) = found.and_then(|assignment| assignment.consumers.as_deref()) else {
+        let found = self.assignments.get_mut(id).filter(|assignment| !assignment.waits_for_others());
+        let Some(assignment) = found else {
             return;
         };
+        let decided = !assignment.is_undecided();
+        let Some(consumers) = assignment.consumers.as_deref_mut() else {
+            return;
+        };
+        if let Some(end) = consumers.end.as_mut().filter(|end| end.untold && decided) {
+            end.untold = false;
+            let names: Vec<u64> = consumers.present().map(|(name, _)| name).collect();
+            for name in names {
+                if let Some(consumer) = consumers.get_mut(name) {
+                    consumer.end_due = true;
+                }
+            }
+        }
         let told = |(_, consumer): &(u64, &Consumer)| consumer.end_due && consumer.is_idle();
         let names: Vec<u64> = consumers.present().filter(told).map(|(name, _)| name).collect();
         for name in names {
@@ -419,7 +423,12 @@ impl<M> Assignment<M> {
             return Facts::default();
         };
         consumers.begin(now, parts);
-        let at_end = consumers.end.is_some_and(|end| sequences.contains(&end));
+        let is_last = |end: &&mut End| sequences.iter().any(|sequence| sequence + 1 == end.beyond);
+        let end = consumers.end.as_mut().filter(is_last);
+        let at_end = end.is_some();
+        if let Some(end) = end {
+            end.untold = false;
+        }
         Facts { used: true, at_end, beside: false }
     }
 
@@ -430,6 +439,12 @@ impl<M> Assignment<M> {
         {
             consumers.iter_mut().for_each(|consumer| consumer.end_due = false);
         }
+    }
+
+    /// Whether messages wait, or a filter or partitioner is asked about some: they may yet come to a call.
+    fn is_undecided(&self) -> bool {
+        let asked = self.asking_partitioner || self.policies.as_ref().is_some_and(|intake| intake.asking_filter);
+        asked || self.queued() > 0
     }
 
     /// Whether the end of the ownership waits for its running jobs.

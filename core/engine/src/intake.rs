@@ -299,6 +299,7 @@ impl<M: Record> Engine<M> {
         }
         if expired > 0 {
             self.schedule_commit(id);
+            self.consumers_moved(id);
         }
     }
 

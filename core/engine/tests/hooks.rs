@@ -7,7 +7,9 @@ mod common;
 use std::time::Duration;
 
 use common::{Driver, Message, SEATS, message};
-use karafka_engine::{Extent, Hooks, Job, JobKind, Notice, Outcome, Start, TopicOptions, VirtualPartitions};
+use karafka_engine::{
+    Extent, FilterAnswer, Hooks, Job, JobKind, Notice, Outcome, Start, TopicOptions, VirtualPartitions,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 const ALL: Hooks = Hooks { revoked: true, shutdown: true, eofed: true };
@@ -250,6 +252,89 @@ fn the_end_is_not_told_where_another_message_came_first() {
     driver.engine.reach_end(driver.now, id);
     driver.deliver(id, [message(1, "a")]);
     driver.complete(job, Outcome::Done);
+    assert_eq!(kinds(&driver.jobs()), [JobKind::Handle]);
+}
+
+#[test]
+fn the_end_waits_for_what_a_filter_is_asked_about_and_is_told_where_nothing_is_kept() {
+    let mut driver = Driver::new(|topic| {
+        topic.hooks = ALL;
+        topic.filter = true;
+    });
+    let id = driver.assign(0);
+    driver.deliver(id, [message(0, "a"), message(1, "b")]);
+    let asked = driver.next().unwrap();
+    driver.engine.reach_end(driver.now, id);
+    assert!(driver.next().is_none(), "the filter decides whether a call tells it");
+    driver.complete(asked, Outcome::Filtered(vec![FilterAnswer::Skip, FilterAnswer::Keep]));
+    let job = driver.next().unwrap();
+    assert_eq!((job.kind, job.facts.at_end), (JobKind::Handle, true));
+    driver.complete(job, Outcome::Done);
+    assert!(driver.next().is_none(), "it was told");
+    driver.deliver(id, [message(2, "a")]);
+    let asked = driver.next().unwrap();
+    driver.engine.reach_end(driver.now, id);
+    driver.complete(asked, Outcome::Filtered(vec![FilterAnswer::Skip]));
+    assert_eq!(kinds(&driver.jobs()), [JobKind::Eofed]);
+}
+
+#[test]
+fn the_end_is_told_where_the_last_messages_expire_while_they_wait() {
+    for is_late in [false, true] {
+        let mut driver = Driver::new(|topic| {
+            topic.hooks = ALL;
+            topic.expire_in = Some(SECOND);
+        });
+        driver.engine.observe_wall(driver.now, 1_700_000_000_000);
+        let id = driver.assign(0);
+        let young = |offset| Message { timestamp: Some(1_700_000_000_000), ..message(offset, "a") };
+        driver.deliver(id, [young(0), young(1)]);
+        if is_late {
+            // What waits for a seat expires when a call is to take it.
+            driver.engine.reach_end(driver.now, id);
+        } else {
+            driver.engine.pause(id, None);
+            driver.engine.reach_end(driver.now, id);
+            driver.wait(2 * SECOND);
+            driver.engine.resume(id);
+        }
+        driver.now = driver.now + 2 * SECOND;
+        driver.engine.observe_wall(driver.now, 1_700_000_002_000);
+        driver.wait(Duration::ZERO);
+        assert_eq!(kinds(&driver.jobs()), [JobKind::Eofed], "late {is_late}");
+    }
+}
+
+#[test]
+fn the_end_is_told_where_the_last_message_was_out_already_and_others_waited() {
+    let mut driver = Driver::new(|topic| {
+        topic.hooks = ALL;
+        topic.max_messages = 1;
+    });
+    let id = driver.assign(0);
+    driver.deliver(id, [message(0, "a"), message(1, "a")]);
+    let job = driver.next().unwrap();
+    driver.complete(job, Outcome::FAILED);
+    driver.engine.reach_end(driver.now, id);
+    driver.wait(SECOND);
+    let ends = |job: &Job<Message>| (job.messages.last().map(|message| message.offset), job.facts.at_end);
+    let first = driver.next().unwrap();
+    assert_eq!(ends(&first), (Some(0), false));
+    driver.complete(first, Outcome::Done);
+    let second = driver.next().unwrap();
+    assert_eq!(ends(&second), (Some(1), true));
+    driver.complete(second, Outcome::Done);
+    assert!(driver.next().is_none());
+}
+
+#[test]
+fn an_end_before_any_message_is_not_told_once_there_is_one() {
+    let mut driver = driver(VirtualPartitions::Off);
+    let id = driver.assign(0);
+    driver.engine.quiet();
+    driver.engine.reach_end(driver.now, id);
+    driver.deliver(id, [message(0, "a")]);
+    driver.engine.resume_all();
     assert_eq!(kinds(&driver.jobs()), [JobKind::Handle]);
 }
 

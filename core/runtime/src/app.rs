@@ -209,11 +209,11 @@ impl App {
     /// `Config` when there is no such topic, `Stopped` once the app was started.
     pub fn set_hooks(&self, topic: usize, hooks: &[Hook]) -> Result<()> {
         self.0.shared.owns("set hooks")?;
-        if self.phase() != Phase::Initialized {
+        let mut topics = self.0.topics.lock();
+        if self.was_started() {
             let message = "the app was started already; give topics their hooks before";
             return Err(Error::new(ErrorKind::Stopped, "set hooks", message));
         }
-        let mut topics = self.0.topics.lock();
         let Some(entry) = topics.get_mut(topic) else {
             return Err(Error::new(ErrorKind::Config, "set hooks", format!("there is no topic number {topic}")));
         };

@@ -77,6 +77,12 @@ impl Context {
         self.facts.beside
     }
 
+    /// The number of this ownership of the partition, which no other has in this app: for what is kept beside it.
+    pub fn ownership(&self) -> u64 {
+        let id = self.assignment.id;
+        u64::from(id.epoch()) << 32 | id.slot() as u64
+    }
+
     /// Whether the partition went to another member. From then on nothing of it can be marked or committed here.
     pub fn is_revoked(&self) -> bool {
         !self.assignment.owned.load(Ordering::SeqCst)

@@ -35,6 +35,11 @@ impl Hook {
         }
     }
 
+    /// The hook of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Tick, Self::Eofed, Self::Revoked, Self::Shutdown].into_iter().find(|hook| hook.name() == name)
+    }
+
     /// The hook that a job calls, if it calls one.
     pub const fn of(kind: JobKind) -> Option<Self> {
         match kind {

@@ -144,6 +144,14 @@ impl Context {
         1
     }
 
+    pub fn is_eofed(&self) -> bool {
+        true
+    }
+
+    pub fn is_used(&self) -> bool {
+        true
+    }
+
     pub fn is_revoked(&self) -> bool {
         false
     }
@@ -200,6 +208,30 @@ pub enum JobKind {
     Key,
     Unique,
     Filter,
+    Tick,
+    Eofed,
+    Revoked,
+    Shutdown,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hook {
+    Tick,
+    Eofed,
+    Revoked,
+    Shutdown,
+}
+
+impl Hook {
+    pub fn of(kind: JobKind) -> Option<Self> {
+        match kind {
+            JobKind::Tick => Some(Self::Tick),
+            JobKind::Eofed => Some(Self::Eofed),
+            JobKind::Revoked => Some(Self::Revoked),
+            JobKind::Shutdown => Some(Self::Shutdown),
+            JobKind::Handle | JobKind::Key | JobKind::Unique | JobKind::Filter => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

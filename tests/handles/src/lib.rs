@@ -45,8 +45,8 @@ mod text;
 mod verdict;
 
 pub use client::{
-    Batch, Context, Failure, FilterAnswer, Group, Header, Job, JobKind, Message, Next, Seat, Timestamp, TimestampKind,
-    Verdict,
+    Batch, Context, Failure, FilterAnswer, Group, Header, Hook, Job, JobKind, Message, Next, Seat, Timestamp,
+    TimestampKind, Verdict,
 };
 pub use core_error::{Error, ErrorKind, Result};
 pub use settings::value::{Settings, Value};

@@ -10,7 +10,7 @@ use crate::error::*;
 use crate::handler::*;
 use crate::message::*;
 use crate::text::UserData;
-use crate::{Job, JobKind, Seat};
+use crate::{Hook, Job, JobKind, Seat};
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::mem::transmute;
@@ -202,6 +202,44 @@ fn a_completion_that_is_freed_unused_fails_its_job() {
     assert!(journal.lock().unwrap().is_empty());
     karafka_completion_free(taken.load(Ordering::Relaxed));
     assert_eq!(*journal.lock().unwrap(), ["failed: Dropped: the completion was freed without having been used"]);
+}
+
+unsafe extern "C" fn look_and_fail(context: *mut karafka_context_t, data: *mut c_void) -> u32 {
+    // SAFETY: the test gives a counter; the place may be NULL.
+    unsafe {
+        *data.cast::<usize>() += 1;
+        assert_eq!(code(karafka_context_acknowledge(context, 0, ptr::null_mut())), ARGUMENT);
+        assert_eq!(std::ffi::CStr::from_ptr(karafka_context_topic(context)).to_bytes(), b"orders");
+        assert_eq!(code(karafka_context_fail(context, c"Late".as_ptr(), 4, c"text".as_ptr(), 4)), None);
+    }
+    assert!(karafka_context_is_used(context) && karafka_context_is_eofed(context));
+    ENDED.set(context);
+    karafka_result_t::KARAFKA_FAILED as u32
+}
+
+#[test]
+fn a_hook_has_a_context_without_messages_and_other_hooks_are_not_called() {
+    type RawHook = unsafe extern "C" fn(*mut karafka_context_t, *mut c_void) -> u32;
+    let (mut calls, journal) = (0_usize, Journal::default());
+    let counter = (&raw mut calls).cast();
+    let route = route(defer, ptr::null_mut());
+    let set = |hook| {
+        // SAFETY: the library looks at what it returns as at a number. There is no destructor.
+        unsafe {
+            let function = transmute::<RawHook, karafka_hook_t>(look_and_fail).unwrap();
+            route.set_hook(hook, function, UserData::new(counter, None))
+        }
+    };
+    assert_eq!(set(Hook::Revoked), Some(vec![Hook::Revoked]));
+    assert_eq!(set(Hook::Tick), Some(vec![Hook::Tick, Hook::Revoked]));
+    assert_eq!(set(Hook::Tick), None);
+    let kinds = [JobKind::Tick, JobKind::Eofed, JobKind::Revoked, JobKind::Shutdown];
+    let jobs = kinds.iter().map(|kind| Job::new(records(0), *kind, &journal)).collect();
+    serve(Seat(jobs), &[route]);
+    assert_eq!(*journal.lock().unwrap(), ["failed: Late: text", "done", "failed: Late: text", "done"]);
+    assert_eq!(calls, 2);
+    // SAFETY: a place that may be NULL.
+    assert_eq!(code(unsafe { karafka_context_acknowledge(ENDED.get(), 0, ptr::null_mut()) }), ARGUMENT);
 }
 
 #[test]

@@ -246,7 +246,8 @@ module LibKarafka
         message = "add a topic: #{topic.name} needs a consumer: a class, or a block that takes messages"
         raise ConfigError.new(message, kind: :config)
       end
-      index, stays = @native.add_topic(topic.name, topic.options)
+      hooks = BaseConsumer.hooks_of(topic.consumer_class)
+      index, stays = @native.add_topic(topic.name, topic.options, hooks.map(&:to_s))
       @dispatcher.add(index, topic, stays)
     end
   end

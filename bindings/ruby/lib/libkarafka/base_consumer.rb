@@ -14,7 +14,32 @@ module LibKarafka
   #
   # An object is never used by two threads at once. With virtual partitions off or fixed it belongs to its virtual
   # partition for as long as the process owns it, so that it may keep state; else it is made for the one call.
+  #
+  # A class may define hooks, calls without messages; what it does not define costs nothing:
+  #
+  # +initialized+:: before the first call of each object, in the same thread. What it raises is a failure of that call.
+  # +tick+:: nothing happened for +periodic_interval+; for topics with +periodic+.
+  # +eofed+:: the end of the partition was reached and no messages came along; for topics with +eofed+.
+  # +revoked+:: the partition goes to another process, and what is marked here still counts; or it was lost (#revoked?).
+  # +shutdown+:: the app stops; what is marked here still counts.
+  #
+  # +revoked+ and +shutdown+ come once for each consumer that had messages or a tick, after its running calls; only with
+  # +long_running_job+, +revoked+ comes at once, beside a running +consume+ of the same object. What a hook raises is an
+  # event, and is not tried again.
   class BaseConsumer
+    # Hooks, in the core's words.
+    HOOKS = %i[tick eofed revoked shutdown].freeze
+    private_constant :HOOKS
+
+    # The hooks that a class of consumers defines.
+    def self.hooks_of(consumer_class) # :nodoc:
+      HOOKS.select { |hook| hears?(consumer_class, hook) }
+    end
+
+    def self.hears?(consumer_class, hook) # :nodoc:
+      consumer_class.is_a?(Module) && (consumer_class.method_defined?(hook) || consumer_class.private_method_defined?(hook))
+    end
+
     # Seconds that a call which waits for the broker waits at most.
     PATIENCE = 30
 
@@ -26,8 +51,10 @@ module LibKarafka
       end
     end
 
-    # The messages of the running call.
-    attr_reader :messages
+    # The messages of the running call; in a hook there are none, and it is empty.
+    def messages
+      @messages || @unheard
+    end
 
     def consume
       raise NotImplementedError, "#{self.class} has no method consume"
@@ -56,6 +83,18 @@ module LibKarafka
     # Whether the partition went to another process. From then on nothing of it can be marked here.
     def revoked?
       messages.revoked?
+    end
+
+    # Whether the end of the partition was reached behind the messages of this call, as far as is known. For topics with
+    # +eofed+.
+    def eofed?
+      messages.eofed?
+    end
+
+    # Whether the consumer was given messages in this ownership of the partition, in this call or before. For classes with
+    # hooks.
+    def used?
+      messages.used?
     end
 
     # Whether the app was asked to stop; a long call may end early then.
@@ -151,6 +190,14 @@ module LibKarafka
       consume
     ensure
       @messages = nil
+    end
+
+    # Calls a hook, whose messages are none. Not under the same name as those of a call: with +long_running_job+ one may run.
+    def hear(hook, messages) # :nodoc:
+      @unheard = messages
+      send(hook)
+    ensure
+      @unheard = nil
     end
   end
 end

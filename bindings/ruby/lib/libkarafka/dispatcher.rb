@@ -14,28 +14,50 @@ module LibKarafka
         @failures = topic.failures
         @filter = topic.filtering
         @stays = stays
+        @hears_initialized = BaseConsumer.hears?(@consumer_class, :initialized)
+        @hears_revoked = BaseConsumer.hears?(@consumer_class, :revoked)
         @kept = {}
         @lock = Mutex.new
       end
 
-      def consumer_for(messages)
+      # The consumer of a call, or of a hook.
+      def consumer_for(messages, hook = nil)
         part = messages.virtual_partition if @stays
-        return @consumer_class.new unless part
+        return fresh(messages) unless part
 
-        key = [messages.partition, part]
-        kept = @lock.synchronize { @kept[key] }
-        return kept.first if kept && !kept.last.revoked?
+        key = [messages.ownership_number, part]
+        kept = @lock.synchronize { farewell?(hook) ? @kept.delete(key) : @kept[key] }
+        # The core runs one call of a virtual partition at a time, so nobody else makes this one meanwhile.
+        kept ||= Kept.new(fresh(messages), messages.ownership).tap { |made| keep(key, made) unless farewell?(hook) }
+        kept.expects_farewell ||= @hears_revoked && hook != :eofed
+        kept.consumer
+      end
 
-        # The core runs one job of a virtual partition at a time, so nobody else makes this one meanwhile.
-        consumer = @consumer_class.new
-        ownership = messages.ownership
+      private
+
+      def farewell?(hook)
+        hook == :revoked || hook == :shutdown
+      end
+
+      def keep(key, kept)
         @lock.synchronize do
-          @kept.delete_if { |_, (_, other)| other.revoked? }
-          @kept[key] = [consumer, ownership]
+          @kept.delete_if { |_, other| other.gone? }
+          @kept[key] = kept
         end
-        consumer
+      end
+
+      def fresh(messages)
+        @consumer_class.new.tap { |consumer| consumer.hear(:initialized, messages) if @hears_initialized }
       end
     end
+
+    # A consumer that stays until its partition goes, and until it has heard of that where it wants to.
+    Kept = Struct.new(:consumer, :ownership, :expects_farewell) do
+      def gone?
+        !expects_farewell && ownership.revoked?
+      end
+    end
+    private_constant :Kept
 
     # Why the process should end, if a consumer said so.
     attr_reader :verdict
@@ -52,6 +74,10 @@ module LibKarafka
 
     def handle(index, messages)
       @routes[index].consumer_for(messages).receive(messages)
+    end
+
+    def hook(index, name, messages)
+      @routes[index].consumer_for(messages, name).hear(name, messages)
     end
 
     def partition(index, messages)

@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::pattern::Pattern;
 
 use super::app::relate_consumer;
+use super::choice::VirtualPartitions;
 use super::field::milliseconds;
 use super::kafka;
 use super::names::validate_topic_or_pattern;
@@ -16,6 +17,12 @@ use super::quantity::show_time;
 use super::table::{AppConfig, TopicConfig};
 
 impl TopicConfig {
+    /// Whether virtual partitions are few and last as long as their ownership, so that each may have a consumer object of its
+    /// own; else an object serves one call.
+    pub fn keeps_consumers(&self) -> bool {
+        matches!(self.virtual_partitions, VirtualPartitions::Off | VirtualPartitions::Fixed(_))
+    }
+
     pub(super) fn relate(&self, problems: &mut Problems) {
         let first = milliseconds(self.retry_backoff);
         let longest = milliseconds(self.retry_backoff_max);

@@ -22,7 +22,7 @@ use crate::shared::Shared;
 use crate::wake::Ready;
 use crate::{Error, ErrorKind, Result};
 use crossbeam::sync::Parker;
-use karafka_engine::{Engine, EngineOptions, Segment, Throttle, TopicOptions};
+use karafka_engine::{Engine, EngineOptions, PoolId, Segment, Throttle, TopicOptions};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -61,32 +61,7 @@ pub(super) fn poller(
     let mut routes = Vec::new();
     for (number, entry) in topics.iter().enumerate() {
         let pool = Poller::pool_of(entry.seats);
-        let options = TopicOptions {
-            virtual_partitions: spread(entry.config.virtual_partitions),
-            virtual_partitions_per_job: entry.config.virtual_partitions_per_job,
-            max_messages: entry.config.max_messages,
-            max_bytes: if entry.config.max_bytes == 0 { u64::MAX } else { entry.config.max_bytes },
-            linger: entry.config.linger,
-            manual_offset_management: entry.config.manual_offset_management,
-            offset_metadata: match entry.config.offset_metadata_strategy {
-                OffsetMetadataStrategy::Current => karafka_engine::OffsetMetadata::Current,
-                OffsetMetadataStrategy::Exact => karafka_engine::OffsetMetadata::Exact,
-            },
-            long_running_job: entry.config.long_running_job,
-            delay_by: entry.config.delay_by,
-            expire_in: Some(entry.config.expire_in).filter(|expire_in| !expire_in.is_zero()),
-            throttle: throttle(&entry.config),
-            filter: entry.config.filter,
-            hooks: hook::wanted(&entry.hooks),
-            reports_end: entry.config.eofed,
-            periodic: hook::periodic(&entry.config),
-            window: entry.config.window,
-            priority: i32::try_from(entry.config.priority).unwrap_or(i32::MAX),
-            max_concurrency: entry.config.max_concurrency,
-            unique_by: unique(entry.config.unique_by),
-            ..TopicOptions::new(pool_ids[pool])
-        };
-        let options = entry.config.decide(options);
+        let options = options(entry, pool_ids[pool]);
         for (group, segment) in segments(entry.group(config), &entry.config) {
             let draft = Draft::of(&mut drafts, group, config, entry);
             draft.topics.push((number, routes.len()));
@@ -162,6 +137,37 @@ fn engine_options(config: &AppConfig, chooser: bool) -> EngineOptions {
         chooser,
         ..EngineOptions::default()
     }
+}
+
+/// What the engine is told of a topic.
+fn options(entry: &TopicEntry, pool: PoolId) -> TopicOptions {
+    let config = &entry.config;
+    let options = TopicOptions {
+        virtual_partitions: spread(config.virtual_partitions),
+        virtual_partitions_per_job: config.virtual_partitions_per_job,
+        max_messages: config.max_messages,
+        max_bytes: if config.max_bytes == 0 { u64::MAX } else { config.max_bytes },
+        linger: config.linger,
+        manual_offset_management: config.manual_offset_management,
+        offset_metadata: match config.offset_metadata_strategy {
+            OffsetMetadataStrategy::Current => karafka_engine::OffsetMetadata::Current,
+            OffsetMetadataStrategy::Exact => karafka_engine::OffsetMetadata::Exact,
+        },
+        long_running_job: config.long_running_job,
+        delay_by: config.delay_by,
+        expire_in: Some(config.expire_in).filter(|expire_in| !expire_in.is_zero()),
+        throttle: throttle(config),
+        filter: config.filter,
+        hooks: hook::wanted(&entry.hooks),
+        reports_end: config.eofed,
+        periodic: hook::periodic(config),
+        window: config.window,
+        priority: i32::try_from(config.priority).unwrap_or(i32::MAX),
+        max_concurrency: config.max_concurrency,
+        unique_by: unique(config.unique_by),
+        ..TopicOptions::new(pool)
+    };
+    config.decide(options)
 }
 
 /// A subscription that is being made: what topics have to have in common to share connections.
