@@ -68,6 +68,27 @@ pub unsafe extern "C" fn karafka_context_acknowledge(
     mark("karafka_context_acknowledge", context, index, owned, |context| context.mark_index(index, false))
 }
 
+/// Marks the message at an offset, and everything that was handled before it in its virtual partition; of an earlier call in this
+/// ownership of the partition, too: for hooks and handlers that write away what they gathered.
+///
+/// @param offset The message's offset; one that was not handed out in this ownership marks nothing.
+/// @param owned Gets whether the partition is still owned. May be NULL.
+/// Errors: `ARGUMENT`, also when the job has ended; `FORKED`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn karafka_context_mark_offset(
+    context: *mut karafka_context_t,
+    offset: i64,
+    owned: *mut bool,
+) -> *mut karafka_error_t {
+    fallible("karafka_context_mark_offset", || {
+        // SAFETY: the header asks for NULL or a valid place.
+        let out = unsafe { Out::optional(owned, "owned")? };
+        let call = handle::get(context.cast_const())?;
+        out.write(with_job(&call, |job| job.context().mark_offset(offset))?);
+        Ok(())
+    })
+}
+
 /// Marks as `karafka_context_mark_as_consumed`, and returns when the broker has what may be committed: a fence before effects
 /// that must not happen twice. Blocks.
 ///

@@ -9,7 +9,7 @@ use crate::error;
 use crate::handler::{self, Handlers};
 use crate::slots::Slots;
 use crate::{delivery, producer};
-use karafka::{ErrorKind, JobKind, Next, Seat};
+use karafka::{ErrorKind, Hook, JobKind, Next, Seat};
 use parking_lot::{Condvar, Mutex};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -110,7 +110,7 @@ fn next(py: Python<'_>, seat: &mut Seat, slots: &Slots, mut finished: Option<kar
             }
             loop {
                 match seat.next() {
-                    Next::Job(job) if job.kind() == JobKind::Handle && slots.takes(job.topic_index()) => {
+                    Next::Job(job) if in_loop(&job, slots) => {
                         if slots.push(job) {
                             return Found::Wake;
                         }
@@ -127,6 +127,11 @@ fn next(py: Python<'_>, seat: &mut Seat, slots: &Slots, mut finished: Option<kar
             Found::Closed => return None,
         }
     }
+}
+
+/// Whether a call goes to the event loop. Partitioners and filters are plain functions, also of `async def` handlers.
+fn in_loop(job: &karafka::Job, slots: &Slots) -> bool {
+    (job.kind() == JobKind::Handle || Hook::of(job.kind()).is_some()) && slots.takes(job.topic_index())
 }
 
 /// A thread by Python's number for it and by the system's.

@@ -24,17 +24,19 @@ impl Context {
         Self { inner: job.context().clone(), batch: job.batch().clone() }
     }
 
-    /// The message's place in this call's batch: a mark goes by place, and another batch's must not be taken for it.
-    fn place(&self, message: &Message) -> PyResult<usize> {
+    /// Marks a message of this call's batch; a hook, whose batch is empty, may mark any of its partition. A mark goes by
+    /// place, and another batch's must not be taken for it.
+    fn mark(&self, message: &Message, mark: impl FnOnce(&karafka::Message<'_>) -> bool) -> PyResult<bool> {
         let place = message.index();
-        let is_same = |theirs: karafka::Message<'_>| {
+        let mark = |theirs: karafka::Message<'_>| {
             let here = |ours: karafka::Message<'_>| ours.offset() == theirs.offset();
-            self.batch.get(place).is_some_and(here)
+            let is_same = (self.batch.is_empty() || self.batch.get(place).is_some_and(here))
                 && self.batch.topic() == theirs.topic()
-                && self.batch.partition() == theirs.partition()
+                && self.batch.partition() == theirs.partition();
+            is_same.then(|| mark(&theirs))
         };
-        if message.with(is_same).unwrap_or(false) {
-            return Ok(place);
+        if let Some(owned) = message.with(mark).flatten() {
+            return Ok(owned);
         }
         Err(PyValueError::new_err("the message is not of this call's batch; mark messages in the call that got them"))
     }
@@ -117,19 +119,19 @@ impl Context {
     /// False marks nothing. The commit follows within ``commit_interval``.
     ///
     /// A text is stored with the offset: whoever is assigned the partition next reads it by ``offset_metadata``. Which of
-    /// several is stored is decided by ``offset_metadata_strategy``.
+    /// several is stored is decided by ``offset_metadata_strategy``. A hook may mark messages of earlier calls in the same
+    /// ownership of the partition.
     #[pyo3(signature = (message, metadata = None))]
     fn mark_as_consumed(&self, message: &Bound<'_, Message>, metadata: Option<&str>) -> PyResult<bool> {
-        let place = self.place(message.get())?;
-        Ok(match metadata {
-            Some(text) => self.inner.mark_index_with(place, text),
-            None => self.inner.mark_index(place, true),
+        self.mark(message.get(), |message| match metadata {
+            Some(text) => self.inner.mark_as_consumed_with(message, text),
+            None => self.inner.mark_as_consumed(message),
         })
     }
 
     /// Marks this one message and no other. Returns whether the partition is still owned.
     fn acknowledge(&self, message: &Bound<'_, Message>) -> PyResult<bool> {
-        Ok(self.inner.mark_index(self.place(message.get())?, false))
+        self.mark(message.get(), |message| self.inner.acknowledge(message))
     }
 
     /// Marks like ``mark_as_consumed``, and returns after the broker has it. Returns whether the partition is still owned.

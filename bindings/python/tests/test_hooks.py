@@ -145,12 +145,11 @@ def test_who_loses_a_partition_marks_in_its_object(place: Place) -> None:
     @first.consumer(place.topic, manual_offset_management=True, max_messages=1)
     class Orders:
         def consume(self, batch: libkarafka.Batch, context: libkarafka.Context) -> None:
-            self.last = (batch[0], context)
+            self.last = batch[0]
             handled.append(self)
 
         def revoked(self, context: libkarafka.Context) -> None:
-            message, call = self.last
-            revoked.append((self, call.mark_as_consumed(message), context.partition))
+            revoked.append((self, context.mark_as_consumed(self.last), context.partition))
 
     first.start()
     eventually(lambda: len(handled) == 2)

@@ -184,15 +184,16 @@ impl Messages {
 
     /// Marks a message; everything before it too when `prefix`. Returns whether the partition is still owned.
     fn mark(ruby: &Ruby, this: &Self, index: usize, prefix: bool) -> Result<bool, Error> {
-        this.message(ruby, index)?;
-        Ok(this.call.get("mark a message").or_raise(ruby)?.context.mark_index(index, prefix))
+        let message = this.message(ruby, index)?;
+        let context = &this.call.get("mark a message").or_raise(ruby)?.context;
+        Ok(if prefix { context.mark_as_consumed(&message) } else { context.acknowledge(&message) })
     }
 
     /// Marks a message and everything before it, with a text. Returns whether the partition is still owned.
     fn mark_with(ruby: &Ruby, this: &Self, index: usize, text: RString) -> Result<bool, Error> {
-        this.message(ruby, index)?;
+        let message = this.message(ruby, index)?;
         let text = text.to_string()?;
-        Ok(this.call.get("mark a message").or_raise(ruby)?.context.mark_index_with(index, &text))
+        Ok(this.call.get("mark a message").or_raise(ruby)?.context.mark_as_consumed_with(&message, &text))
     }
 
     fn store_offset_metadata(ruby: &Ruby, this: &Self, text: RString) -> Result<bool, Error> {

@@ -210,11 +210,24 @@ impl<M: Record> Engine<M> {
         facts: Facts,
     ) -> Option<Job<M>> {
         running.since = self.clock;
-        let RunningJob { kind, assignment, topic, partition, attempt, start_awaited: tell_start, .. } = running;
+        let RunningJob { kind, assignment, topic, partition, attempt, start_awaited: tell_start, era, .. } = running;
         self.assignments.get_mut(assignment)?.running_jobs += 1;
         self.scheduler.job_started(topic);
         let id = self.jobs.start(running);
-        Some(Job { id, kind, assignment, topic, partition, messages, groups, attempt, attempts, tell_start, facts })
+        Some(Job {
+            id,
+            kind,
+            assignment,
+            topic,
+            partition,
+            messages,
+            groups,
+            attempt,
+            attempts,
+            tell_start,
+            facts,
+            era,
+        })
     }
 }
 

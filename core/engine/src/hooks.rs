@@ -321,6 +321,7 @@ impl<M: Record> Engine<M> {
             start_awaited: false,
             hook: Some(Hook { consumer, pool, is_whole, used, held }),
         };
+        let era = running.era;
         let id = self.jobs.start(running);
         let group = Group { virtual_partition: consumer, start: 0, len: 0 };
         let groups = if is_whole { Vec::new() } else { vec![group] };
@@ -337,6 +338,7 @@ impl<M: Record> Engine<M> {
             attempts: Vec::new(),
             tell_start: false,
             facts,
+            era,
         }
     }
 

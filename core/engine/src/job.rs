@@ -61,6 +61,8 @@ pub struct Job<M> {
     pub tell_start: bool,
     /// What else is known.
     pub facts: Facts,
+    /// Counts the user's seeks in this ownership: for [`Engine::mark_late`](crate::Engine::mark_late).
+    pub era: u32,
 }
 
 /// What is known of a call beside its messages, where the topic wants calls without messages; nothing of it elsewhere.

@@ -25,6 +25,7 @@ mod hooks;
 mod instant;
 mod intake;
 mod job;
+mod late;
 pub mod ledger;
 mod letters;
 mod life;

@@ -37,6 +37,12 @@ impl Unmarked {
         }
     }
 
+    /// The virtual partition of which this message is kept.
+    pub(crate) fn holder(&self, sequence: u64) -> Option<u64> {
+        let holds = |sequences: &VecDeque<u64>| sequences.binary_search(&sequence).is_ok();
+        self.by_partition.iter().find(|(_, sequences)| holds(sequences)).map(|(name, _)| *name)
+    }
+
     /// Marks everything that is kept of the virtual partition `name` before `sequence`.
     pub(crate) fn mark_before(&mut self, ledger: &mut Ledger, name: u64, sequence: u64) {
         if self.kept == 0 {

@@ -51,6 +51,40 @@ fn a_revocation_is_told_after_the_running_job_and_before_the_last_commit() {
 }
 
 #[test]
+fn what_was_left_unmarked_is_marked_in_a_later_call_and_not_across_a_seek() {
+    for mode in [VirtualPartitions::Off, VirtualPartitions::ByKey] {
+        let mut driver = Driver::new(|topic| {
+            topic.virtual_partitions = mode;
+            topic.manual_offset_management = true;
+            topic.hooks = ALL;
+        });
+        let id = driver.assign(0);
+        driver.deliver(id, [message(0, "a"), message(1, "b"), message(2, "a"), message(3, "a")]);
+        driver.run_all();
+        driver.revoke(id, SECOND);
+        let told = driver.next().unwrap();
+        assert!(driver.engine.mark_late(id, told.era, 2, Extent::Prefix, None));
+        assert!(driver.engine.mark_late(id, told.era, 9, Extent::Prefix, None), "owned, and nothing is there");
+        driver.complete(told, Outcome::Done);
+        let expected = if mode == VirtualPartitions::Off { 3 } else { 1 };
+        assert_eq!(driver.confirm().position, expected, "{mode:?}: the prefix is that of its virtual partition");
+        assert!(!driver.engine.mark_late(id, 0, 3, Extent::Prefix, None));
+    }
+    let mut driver = Driver::new(|topic| topic.manual_offset_management = true);
+    let id = driver.assign(0);
+    driver.deliver(id, [message(0, "a"), message(1, "a")]);
+    let job = driver.next().unwrap();
+    let era = job.era;
+    driver.complete(job, Outcome::Done);
+    assert!(driver.engine.seek(driver.now, id, 0));
+    driver.deliver(id, [message(0, "a"), message(1, "a")]);
+    assert!(driver.engine.mark_late(id, era, 1, Extent::Prefix, None));
+    assert_eq!(driver.engine.position(id), Some(0));
+    assert!(driver.engine.mark_late(id, era + 1, 0, Extent::Message, Some("text".to_owned())));
+    assert_eq!(driver.engine.position(id), Some(1));
+}
+
+#[test]
 fn a_consumer_that_was_never_used_is_told_nothing() {
     let mut driver = driver(VirtualPartitions::Off);
     let (released, lost) = (driver.assign(0), driver.assign(1));

@@ -4,7 +4,7 @@
 
 use crate::message::Message;
 use crate::position::Said;
-use crate::report::Report;
+use crate::report::{Place, Report};
 use crate::shared::{NoAnswer, Shared};
 use crate::{Error, ErrorKind, Result};
 use karafka_engine::{AssignmentId, Extent, Facts, JobId};
@@ -31,6 +31,7 @@ pub struct Context {
     pub(crate) job: JobId,
     pub(crate) attempt: u32,
     pub(crate) facts: Facts,
+    pub(crate) era: u32,
 }
 
 impl Context {
@@ -94,19 +95,27 @@ impl Context {
     }
 
     /// Marks a record and everything before it in its virtual partition. Returns whether the partition is still owned;
-    /// `false` marks nothing. The commit follows within the commit interval.
+    /// `false` marks nothing. The commit follows within the commit interval. It may be a record of an earlier call in this
+    /// ownership, if the context is that call's or a hook's.
     pub fn mark_as_consumed(&self, message: &Message<'_>) -> bool {
-        self.mark(message.index(), Extent::Prefix)
+        self.mark(message.index(), message.offset(), Extent::Prefix)
     }
 
     /// Marks this one record and no other. Returns whether the partition is still owned.
     pub fn acknowledge(&self, message: &Message<'_>) -> bool {
-        self.mark(message.index(), Extent::Message)
+        self.mark(message.index(), message.offset(), Extent::Message)
     }
 
     /// [`Self::mark_as_consumed`] (`prefix`) or [`Self::acknowledge`] by the record's index in the batch.
     pub fn mark_index(&self, index: usize, prefix: bool) -> bool {
-        self.mark(index, if prefix { Extent::Prefix } else { Extent::Message })
+        self.mark(index, -1, if prefix { Extent::Prefix } else { Extent::Message })
+    }
+
+    /// Marks the record at an offset, and everything that was handled before it in its virtual partition; of an earlier call
+    /// in this ownership of the partition, too: for hooks and handlers that write away what they gathered. Returns whether
+    /// the partition is still owned.
+    pub fn mark_offset(&self, offset: i64) -> bool {
+        self.mark(usize::MAX, offset, Extent::Prefix)
     }
 
     /// Marks like [`Self::mark_as_consumed`], and returns after the broker has what may be committed.
@@ -144,13 +153,17 @@ impl Context {
         Error::new(kind, "commit", message).with("topic", self.topic()).with("partition", self.partition())
     }
 
-    fn mark(&self, index: usize, extent: Extent) -> bool {
+    fn mark(&self, index: usize, offset: i64, extent: Extent) -> bool {
         if self.is_revoked() {
             return false;
         }
         let index = u32::try_from(index).unwrap_or(u32::MAX);
-        self.shared.report(Report::Marked { job: self.job, index, extent });
+        self.shared.report(Report::Marked { job: self.job, index, extent, place: self.place(offset) });
         true
+    }
+
+    pub(crate) fn place(&self, offset: i64) -> Place {
+        Place { assignment: self.assignment.id, era: self.era, offset }
     }
 
     pub(crate) fn report(&self, report: Report) {

@@ -163,17 +163,21 @@ impl Context {
     ///
     /// A text that does not fit into the 4096 bytes that brokers take is not stored, which a warning tells; it is never cut.
     pub fn mark_as_consumed_with(&self, message: &Message<'_>, text: &str) -> bool {
-        self.mark_index_with(message.index(), text)
+        self.mark_with(message.index(), message.offset(), text)
     }
 
     /// [`Self::mark_as_consumed_with`] by the record's index in the batch.
     pub fn mark_index_with(&self, index: usize, text: &str) -> bool {
+        self.mark_with(index, -1, text)
+    }
+
+    fn mark_with(&self, index: usize, offset: i64, text: &str) -> bool {
         if self.is_revoked() {
             return false;
         }
         text.clone_into(&mut self.assignment.said.text.lock());
         let (job, index) = (self.job, u32::try_from(index).unwrap_or(u32::MAX));
-        self.report(Report::MarkedWith { job, index, text: text.to_owned() });
+        self.report(Report::MarkedWith { job, index, text: text.to_owned(), place: self.place(offset) });
         true
     }
 

@@ -13,6 +13,15 @@ use crossbeam::channel::Sender;
 use karafka_engine::{AssignmentId, Extent, JobId, LetterId, Outcome, QuestionId};
 use std::time::{Duration, Instant};
 
+/// Where a record is that is marked: what is left when its call has ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) assignment: AssignmentId,
+    pub(crate) era: u32,
+    /// Negative when it is not known.
+    pub(crate) offset: i64,
+}
+
 pub(crate) enum Report {
     Ended {
         job: JobId,
@@ -29,12 +38,14 @@ pub(crate) enum Report {
         job: JobId,
         index: u32,
         extent: Extent,
+        place: Place,
     },
     /// A mark of a prefix that stores a text.
     MarkedWith {
         job: JobId,
         index: u32,
         text: String,
+        place: Place,
     },
     Stored {
         assignment: AssignmentId,

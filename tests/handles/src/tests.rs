@@ -209,6 +209,7 @@ unsafe extern "C" fn look_and_fail(context: *mut karafka_context_t, data: *mut c
     unsafe {
         *data.cast::<usize>() += 1;
         assert_eq!(code(karafka_context_acknowledge(context, 0, ptr::null_mut())), ARGUMENT);
+        assert_eq!(code(karafka_context_mark_offset(context, 7, ptr::null_mut())), None);
         assert_eq!(std::ffi::CStr::from_ptr(karafka_context_topic(context)).to_bytes(), b"orders");
         assert_eq!(code(karafka_context_fail(context, c"Late".as_ptr(), 4, c"text".as_ptr(), 4)), None);
     }
@@ -236,7 +237,10 @@ fn a_hook_has_a_context_without_messages_and_other_hooks_are_not_called() {
     let kinds = [JobKind::Tick, JobKind::Eofed, JobKind::Revoked, JobKind::Shutdown];
     let jobs = kinds.iter().map(|kind| Job::new(records(0), *kind, &journal)).collect();
     serve(Seat(jobs), &[route]);
-    assert_eq!(*journal.lock().unwrap(), ["failed: Late: text", "done", "failed: Late: text", "done"]);
+    assert_eq!(
+        *journal.lock().unwrap(),
+        ["marked at 7", "failed: Late: text", "done", "marked at 7", "failed: Late: text", "done"]
+    );
     assert_eq!(calls, 2);
     // SAFETY: a place that may be NULL.
     assert_eq!(code(unsafe { karafka_context_acknowledge(ENDED.get(), 0, ptr::null_mut()) }), ARGUMENT);

@@ -47,14 +47,14 @@ use crate::message::MessageInner;
 use crate::native::{NativeMessage, PartitionQueue};
 use crate::pool::Pool;
 use crate::position::Said;
-use crate::report::{Control, Report};
+use crate::report::{Control, Place, Report};
 use crate::shared::Shared;
 use crate::wake::Ready;
 use crate::{Error, ErrorKind, Result};
 use crossbeam::channel::Sender;
 use crossbeam::sync::Parker;
 use departed::Departed;
-use karafka_engine::{Action, AssignmentId, CommitId, Engine, Outcome, PoolId, TopicId, TopicOptions};
+use karafka_engine::{Action, AssignmentId, CommitId, Engine, Extent, Outcome, PoolId, TopicId, TopicOptions};
 use member::Member;
 use observer::Observer;
 use orphan::Orphan;
@@ -287,11 +287,15 @@ impl Poller {
                     self.settle_departed();
                 }
                 Report::Started { job, at } => self.engine.started(self.at(now), job, self.at(at)),
-                Report::Marked { job, index, extent } => {
-                    self.engine.mark(job, index, extent);
+                Report::Marked { job, index, extent, place: Place { assignment, era, offset } } => {
+                    if !self.engine.mark(job, index, extent) {
+                        self.engine.mark_late(assignment, era, offset, extent, None);
+                    }
                 }
-                Report::MarkedWith { job, index, text } => {
-                    self.engine.mark_with_metadata(job, index, text);
+                Report::MarkedWith { job, index, text, place: Place { assignment, era, offset } } => {
+                    if !self.engine.mark_with_metadata(job, index, text.clone()) {
+                        self.engine.mark_late(assignment, era, offset, Extent::Prefix, Some(text));
+                    }
                 }
                 Report::Stored { assignment, text } => {
                     self.engine.set_offset_metadata(assignment, Some(text));
@@ -516,6 +520,7 @@ impl Poller {
             job: job.id,
             attempt: job.attempt,
             facts: job.facts,
+            era: job.era,
         };
         let handler = match &route.work {
             Work::Handler(handler) => Some(Arc::clone(handler)),

@@ -757,4 +757,13 @@ pub(super) const CALLS: &[(&str, Call)] = &[
         // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
         let _ = unsafe { karafka_context_is_used(context) };
     }),
+    ("karafka_context_mark_offset", |world| {
+        let context = world.handle();
+        let offset = world.input.integer();
+        let mut owned = false;
+        let owned = world.place(&mut owned);
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_context_mark_offset(context, offset, owned) };
+        world.error(error);
+    }),
 ];

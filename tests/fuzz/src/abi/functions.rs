@@ -146,6 +146,7 @@ unsafe extern "C" {
     pub(super) fn karafka_context_group(context: Handle) -> Text;
     pub(super) fn karafka_context_attempt(context: Handle) -> u32;
     pub(super) fn karafka_context_is_revoked(context: Handle) -> bool;
+    pub(super) fn karafka_context_mark_offset(context: Handle, offset: i64, owned: *mut bool) -> Handle;
     pub(super) fn karafka_context_is_eofed(context: Handle) -> bool;
     pub(super) fn karafka_context_is_used(context: Handle) -> bool;
     pub(super) fn karafka_context_is_stopping(context: Handle) -> bool;
