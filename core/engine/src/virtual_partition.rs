@@ -313,13 +313,12 @@ impl<M> Mailboxes<M> {
 
     /// The state of the virtual partition under a name that others may join.
     pub(crate) fn state_of(&self, name: u64) -> Option<State> {
-        self.state(*self.by_name.get(&name)?)
+        self.state(self.find(name)?)
     }
 
     /// Whether the virtual partition under a name failed last time.
     pub(crate) fn has_failed(&self, name: u64) -> bool {
-        let index = self.by_name.get(&name).copied();
-        index.and_then(|index| self.partition(index)).is_some_and(|partition| partition.failed)
+        self.find(name).and_then(|index| self.partition(index)).is_some_and(|partition| partition.failed)
     }
 
     /// Whether some virtual partition failed last time.
@@ -463,17 +462,17 @@ impl<M> Mailboxes<M> {
     }
 
     #[inline]
+    fn find(&self, name: u64) -> Option<Index> {
+        self.by_name.find(spread(name), |&index| is_named(&self.partitions, index, name)).copied()
+    }
+
     fn find_or_create(&mut self, name: u64) -> Index {
         if let Some((last, index)) = self.last
             && last == name
         {
             return index;
         }
-        let partitions = &self.partitions;
-        let index = match self.by_name.find(spread(name), |&index| is_named(partitions, index, name)) {
-            Some(&index) => index,
-            None => self.create(name, true),
-        };
+        let index = self.find(name).unwrap_or_else(|| self.create(name, true));
         self.last = Some((name, index));
         index
     }
