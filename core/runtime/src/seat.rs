@@ -5,6 +5,7 @@
 
 use crate::desk::{Desk, Desks};
 use crate::event::Event;
+use crate::hook::Hook;
 use crate::job::{Job, JobKind};
 use crate::pool::{Place, Pool, Sleeper, Taken};
 use crate::shared::Shared;
@@ -95,6 +96,10 @@ impl Told {
                 JobKind::Key => "partitioner",
                 JobKind::Unique => "unique_by",
                 JobKind::Filter => "filter",
+                JobKind::Tick => Hook::Tick.name(),
+                JobKind::Eofed => Hook::Eofed.name(),
+                JobKind::Revoked => Hook::Revoked.name(),
+                JobKind::Shutdown => Hook::Shutdown.name(),
             },
             topic: Arc::clone(&job.context.assignment.topic),
             partition: job.context.assignment.partition,

@@ -383,7 +383,7 @@ events! {
     WorkerProcess = "worker.process", PerJob {
         /// The worker's number, as in statistics.
         worker: u32,
-        /// What the job calls: `handler`, `partitioner`, `unique_by` or `filter`.
+        /// What the job calls: `handler`, `partitioner`, `unique_by`, `filter` or the name of a hook.
         calls: &'static str,
         /// The topic's name.
         topic: Arc<str>,
@@ -400,7 +400,7 @@ events! {
     WorkerProcessed = "worker.processed", PerJob {
         /// The worker's number, as in statistics.
         worker: u32,
-        /// What the job called: `handler`, `partitioner`, `unique_by` or `filter`.
+        /// What the job called: `handler`, `partitioner`, `unique_by`, `filter` or the name of a hook.
         calls: &'static str,
         /// The topic's name.
         topic: Arc<str>,
