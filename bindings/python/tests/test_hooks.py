@@ -125,7 +125,7 @@ def test_a_failing_hook_is_an_event_and_a_failing_beginning_a_failure_of_the_cal
         def tick(self) -> None:
             raise KeyError("always")
 
-    app.on("consumer.*", lambda event: failed.append((event.name, event["error_class"])))
+    app.on("consumer.*", lambda event: failed.append((event.name, event.fields["error_class"])))
     app.start()
     eventually(lambda: len(failed) >= 3)
     assert len(begun) == 2 and handled == begun[1:]

@@ -1,11 +1,12 @@
 //! Ticks: never earlier than an interval after the last activity of their consumer, by the process' clock; and never missing
 //! where nothing stands in their way, which is looked at where it is known for sure: the process is not hindered, the pool
-//! has a free seat, the topic has room for a call, nothing of the partition is out, and nothing of it failed since its last tick.
+//! has a free seat, the topic has room for a call, nothing of the partition is out, nothing of it failed since its last tick, and
+//! none of its messages may wait for a unique value of another call.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use karafka_engine::{Instant, JobKind};
+use karafka_engine::{Instant, JobKind, UniqueBy};
 
 use super::Violation;
 use super::hooks::{consumers, goes_on, is_farewell, ownership_of};
@@ -61,7 +62,8 @@ impl Clocks<'_> {
             let clear = clear.max(hindered.copied().unwrap_or_default());
             let pool = self.pools.get(&(owner.process, history.pools[place.topic]));
             let free = pool.is_some_and(|pool| pool.busy < pool.seats);
-            let busy = self.out.values().any(|job| job.owner.process == owner.process && job.place == place);
+            let waits = history.topics[place.topic].unique_by != UniqueBy::Off && !self.out.is_empty();
+            let busy = waits || self.out.values().any(|job| job.owner.process == owner.process && job.place == place);
             // A tick takes one of the calls that a topic may have out.
             let most = history.topics[place.topic].max_concurrency as usize;
             let counts = |job: &&&HandedOut| {
