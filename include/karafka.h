@@ -1044,6 +1044,18 @@ struct karafka_error_t *karafka_context_mark_as_consumed(struct karafka_context_
 struct karafka_error_t *karafka_context_acknowledge(struct karafka_context_t *context, size_t index, bool *owned);
 
 /**
+ * Marks the message at an offset, and everything that was handled before it in its virtual partition; of an earlier call in this
+ * ownership of the partition, too: for hooks and handlers that write away what they gathered.
+ *
+ * @param offset The message's offset; one that was not handed out in this ownership marks nothing.
+ * @param owned Gets whether the partition is still owned. May be NULL.
+ * Errors: `ARGUMENT`, also when the job has ended; `FORKED`.
+ */
+struct karafka_error_t *karafka_context_mark_offset(struct karafka_context_t *context,
+                                                    int64_t offset,
+                                                    bool *owned);
+
+/**
  * Marks as `karafka_context_mark_as_consumed`, and returns when the broker has what may be committed: a fence before effects
  * that must not happen twice. Blocks.
  *
