@@ -65,7 +65,7 @@ impl App {
         let seats = if is_async { SeatKind::Slot } else { SeatKind::Thread };
         let stays = config.keeps_consumers();
         let number = self.inner.add_topic(name, config, Work::Host, seats).or_raise(py)?;
-        let hooks: Vec<Hook> = hooks.iter().filter_map(|name| Hook::from_name(name)).collect();
+        let hooks: Vec<Hook> = hooks.into_iter().filter_map(|name| Hook::from_name(&name)).collect();
         self.inner.set_hooks(number, &hooks).or_raise(py)?;
         Ok((number, stays))
     }

@@ -50,7 +50,7 @@ impl App {
             TopicConfig::from_settings(&settings).map_err(|error| error.with("topic", &name)).or_raise(ruby)?;
         let stays = config.keeps_consumers();
         let number = app.add_topic(&name, config, Work::Host, SeatKind::Thread).or_raise(ruby)?;
-        let hooks: Vec<Hook> = hooks.iter().filter_map(|name| Hook::from_name(name)).collect();
+        let hooks: Vec<Hook> = hooks.into_iter().filter_map(|name| Hook::from_name(&name)).collect();
         app.set_hooks(number, &hooks).or_raise(ruby)?;
         Ok((number, stays))
     }
