@@ -239,6 +239,27 @@ impl Hook {
     }
 }
 
+/// What of a topic's options asks for a function of the program.
+#[derive(Debug, Clone, Copy)]
+pub struct TopicConfig {
+    pub virtual_partitions: VirtualPartitions,
+    pub unique_by: UniqueBy,
+    pub filter: bool,
+    pub dead_letter_queue_strategy: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VirtualPartitions {
+    Off,
+    Callback,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UniqueBy {
+    Off,
+    Callback,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FilterAnswer {
     Keep,
