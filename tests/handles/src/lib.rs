@@ -46,7 +46,7 @@ mod verdict;
 
 pub use client::{
     Batch, Context, Failure, FilterAnswer, Group, Header, Hook, Job, JobKind, Message, Next, Seat, Timestamp,
-    TimestampKind, Verdict,
+    TimestampKind, TopicConfig, UniqueBy, Verdict, VirtualPartitions,
 };
 pub use core_error::{Error, ErrorKind, Result};
 pub use settings::value::{Settings, Value};
