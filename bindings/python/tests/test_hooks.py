@@ -128,10 +128,10 @@ def test_a_failing_hook_is_an_event_and_a_failing_beginning_a_failure_of_the_cal
     for name in ("consumer.consume.error", "consumer.tick.error"):
         app.on(name, lambda event: failed.append((event.name, event.fields["error_class"])))
     app.start()
-    eventually(lambda: len({name for name, _ in failed}) == 2 and handled)
+    eventually(lambda: ("consumer.tick.error", "KeyError") in failed and handled)
     assert len(begun) == 2 and handled == begun[1:]
-    assert ("consumer.consume.error", "ValueError") in failed
-    assert ("consumer.tick.error", "KeyError") in failed
+    # A tick may have been the first call.
+    assert [kind for _, kind in failed].count("ValueError") == 1
 
 
 def test_who_loses_a_partition_marks_in_its_object(place: Place) -> None:

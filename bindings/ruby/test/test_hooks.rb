@@ -66,9 +66,11 @@ class TestHooks < KarafkaTest
     app.topic(topic, consumer: consumer, retry_backoff: 10, periodic: { interval: 100 })
     app.subscribe("consumer.tick.error", "consumer.consume.error") { |event| events << [event.name, event[:error_class]] }
     app.start
-    assert_equal ["consumer.consume.error", "RuntimeError"], take(events, 1).first
     assert_equal :consume, take(seen, 1).first.first
-    assert_equal ["consumer.tick.error", "ArgumentError"], take(events, 1).first
+    failed = []
+    eventually("a tick that failed") { (failed += drain(events)).include?(["consumer.tick.error", "ArgumentError"]) }
+    # A tick may have been the first call.
+    assert_equal 1, failed.count { |_, kind| kind == "RuntimeError" }
     assert_equal 2, beginnings
   end
 
