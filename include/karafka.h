@@ -51,7 +51,8 @@
  *   karafka-poll       | one an app                     | never
  *   karafka-work-n     | the option `concurrency`       | handlers and partitioners
  *   karafka-slots      | one, for asynchronous topics   | their handlers and partitioners
- *   karafka-produce    | one a producer                 | delivery callbacks
+ *   karafka-produce    | one, while there are producers | never
+ *   karafka-deliver    | one a producer with callbacks  | delivery callbacks
  *   karafka-signals    | one, in `karafka_app_run`      | never
  *   librdkafka's own   | several a client               | never
  *
@@ -106,7 +107,7 @@
 #define KARAFKA_STRING(text) (text), strlen(text)
 
 /** A record for nowhere, to begin with: `karafka_record_t record = KARAFKA_RECORD_INIT;` */
-#define KARAFKA_RECORD_INIT {sizeof(karafka_record_t), NULL, 0, NULL, 0, NULL, 0, NULL, 0, -1, -1, 0}
+#define KARAFKA_RECORD_INIT {sizeof(karafka_record_t), NULL, 0, NULL, 0, NULL, 0, NULL, 0, -1, -1, 0, NULL, 0, NULL, 0}
 
 /**
  * The number of the ABI, as in the file name libkarafka.so.0. Programs work with every library of the same number that is
@@ -394,6 +395,13 @@ typedef struct karafka_context_t karafka_context_t;
  * any thread.
  */
 typedef struct karafka_delivery_t karafka_delivery_t;
+
+/**
+ * A record that middleware may replace, by `karafka_draft_set`.
+ *
+ * Belongs to the library, and is gone when the middleware returns.
+ */
+typedef struct karafka_draft_t karafka_draft_t;
 
 /**
  * A broker inside the process: in memory, for trying things out and for tests. It knows no transactions, no access control,
@@ -774,17 +782,34 @@ typedef struct karafka_record_t {
      */
     size_t header_count;
     /**
-     * Milliseconds since 1970-01-01 UTC; -1 for now. So is 0, which librdkafka does not tell from none.
+     * Milliseconds since 1970-01-01 UTC, from 1; -1 for now.
      */
     int64_t timestamp_ms;
     /**
-     * The partition; -1 lets the key choose (murmur2, as Java's producer does).
+     * The partition; -1 lets the producer's partitioner choose, else `partition_key`, else the key (murmur2, as Java's producer
+     * does).
      */
     int32_t partition;
     /**
      * Always 0.
      */
     uint32_t reserved;
+    /**
+     * What chooses the partition in place of the key; NULL for nothing. Not sent.
+     */
+    const uint8_t *partition_key;
+    /**
+     * The partition key's length in bytes.
+     */
+    size_t partition_key_length;
+    /**
+     * Kept with the delivery, and named in its errors and events; NULL for none. UTF-8. Not sent.
+     */
+    const char *label;
+    /**
+     * The label's length in bytes.
+     */
+    size_t label_length;
 } karafka_record_t;
 
 /**
@@ -812,7 +837,7 @@ typedef struct karafka_delivery_report_t {
 /**
  * Told once what became of a record.
  *
- * Thread: the producer's own, one call after another, so it must be short. Inside: everything but what waits
+ * Thread: one of the producer's own, one call after another, so that a slow one delays the others of its producer. Inside: everything but what waits
  * (`karafka_producer_flush`, `_close`, `_produce_sync`, `_produce_many_sync`, `karafka_delivery_wait`, `karafka_app_run`,
  * `karafka_app_join`), which is refused. It must not unwind and must not end its thread.
  *
@@ -822,6 +847,48 @@ typedef struct karafka_delivery_report_t {
  * @param user_data As given with the callback.
  */
 typedef void (*karafka_delivery_callback_t)(const struct karafka_error_t *error,
+                                            const struct karafka_delivery_report_t *report,
+                                            void *user_data);
+
+/**
+ * Chooses the partition of a record that names none.
+ *
+ * Thread: the one that produces, perhaps several at once. Inside: everything, also producing with another producer. It must not
+ * unwind.
+ *
+ * @param record The record, after all middleware. Gone when the callback returns.
+ * @param partition_count How many partitions the topic has; asked from a broker at most once a minute.
+ * @param user_data As given with the callback.
+ * @return A partition below the count; -1 to leave the choice to the record's partition key and key.
+ */
+typedef int32_t (*karafka_producer_partitioner_t)(const struct karafka_record_t *record,
+                                                  size_t partition_count,
+                                                  void *user_data);
+
+/**
+ * Changes or refuses a record before it is looked at and sent.
+ *
+ * Thread and what may be called inside: as for `karafka_producer_partitioner_t`.
+ *
+ * @param record The record as it is. Gone when the callback returns.
+ * @param draft Takes a record in its place, by `karafka_draft_set`.
+ * @param user_data As given with the callback.
+ * @return True to go on; false refuses the record: the call that produces returns `KARAFKA_ERROR_HANDLER`.
+ */
+typedef bool (*karafka_producer_middleware_t)(const struct karafka_record_t *record,
+                                              struct karafka_draft_t *draft,
+                                              void *user_data);
+
+/**
+ * Is shown a record that a testing producer was given.
+ *
+ * Thread: the one that asks. It must not unwind.
+ *
+ * @param record The record, after all middleware. Gone when the callback returns.
+ * @param report Where it would be. Gone when the callback returns.
+ * @param user_data As given with the callback.
+ */
+typedef void (*karafka_recorded_callback_t)(const struct karafka_record_t *record,
                                             const struct karafka_delivery_report_t *report,
                                             void *user_data);
 
@@ -1815,6 +1882,146 @@ struct karafka_error_t *karafka_delivery_wait(struct karafka_delivery_t *deliver
  * Frees a delivery. Takes NULL. The record goes its way all the same.
  */
 void karafka_delivery_free(struct karafka_delivery_t *delivery);
+
+/**
+ * Makes a producer that asks the program about its records, or one for tests. Otherwise as `karafka_producer_new`.
+ *
+ * @param testing_partitions 0 for a producer that sends. Else nothing is sent: the producer keeps its records
+ *   (`karafka_producer_recorded`) and acknowledges them at once; every topic has so many partitions.
+ * @param partitioner See `karafka_producer_partitioner_t`; NULL for none.
+ * @param partitioner_data Handed to the partitioner. Belongs to the library from now on, also when this call fails.
+ * @param partitioner_destructor Frees it, once, after the last call; may be NULL.
+ * @param middleware See `karafka_producer_middleware_t`; NULL for none.
+ * @param middleware_data Handed to the middleware, and owned as the partitioner's.
+ * @param middleware_destructor Frees it; may be NULL.
+ * Errors: as `karafka_producer_new`.
+ */
+struct karafka_error_t *karafka_producer_new_with(const struct karafka_config_t *config,
+                                                  uint32_t testing_partitions,
+                                                  karafka_producer_partitioner_t partitioner,
+                                                  void *partitioner_data,
+                                                  karafka_destructor_t partitioner_destructor,
+                                                  karafka_producer_middleware_t middleware,
+                                                  void *middleware_data,
+                                                  karafka_destructor_t middleware_destructor,
+                                                  struct karafka_producer_t **producer);
+
+/**
+ * Puts a record in the place of the one that middleware was called with. Copies it.
+ *
+ * @param draft As given to the middleware.
+ * @param record The record; may point into the one that the middleware was called with.
+ * Errors: `ARGUMENT`.
+ */
+struct karafka_error_t *karafka_draft_set(struct karafka_draft_t *draft, const struct karafka_record_t *record);
+
+/**
+ * Keeps records, in order, or none of them, until `karafka_producer_flush_buffer` or `karafka_producer_close`. Copies them.
+ *
+ * @param records An array of `count` records.
+ * Errors: `CONFIG` for a record that can never be sent; `STOPPED` after closing; `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_producer_buffer(struct karafka_producer_t *producer,
+                                                const struct karafka_record_t *records,
+                                                size_t count);
+
+/**
+ * How many records are in the buffer.
+ *
+ * Returns: 0 for a value that is no producer.
+ */
+size_t karafka_producer_buffered(const struct karafka_producer_t *producer);
+
+/**
+ * Sends what is in the buffer, in order. What could not be sent, and all behind it, stays in the buffer.
+ *
+ * @param wait Whether to wait until all of it was acknowledged, at most `delivery_timeout`. Blocks then, and is refused inside a
+ *   delivery callback.
+ * @param sent Gets how many records were sent. May be NULL.
+ * Errors: as `karafka_producer_produce_many_async`, or with `wait` as `karafka_producer_produce_many_sync`.
+ */
+struct karafka_error_t *karafka_producer_flush_buffer(struct karafka_producer_t *producer,
+                                                      bool wait,
+                                                      size_t *sent);
+
+/**
+ * Throws away what is in the buffer.
+ *
+ * @param cleared Gets how many records that was. May be NULL.
+ * Errors: `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_producer_clear_buffer(struct karafka_producer_t *producer, size_t *cleared);
+
+/**
+ * Shows what a testing producer was given until now, in order.
+ *
+ * @param callback Called for each record before this function returns; NULL to only count.
+ * @param user_data Handed to the callback; stays the program's.
+ * @param count Gets how many records there are. May be NULL.
+ * Errors: `UNSUPPORTED` for a producer that sends; `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_producer_recorded(struct karafka_producer_t *producer,
+                                                  karafka_recorded_callback_t callback,
+                                                  void *user_data,
+                                                  size_t *count);
+
+/**
+ * Makes a testing producer forget what it was given.
+ *
+ * Errors: as `karafka_producer_recorded`.
+ */
+struct karafka_error_t *karafka_producer_forget_recorded(struct karafka_producer_t *producer);
+
+/**
+ * Makes the next record that a testing producer is given fail; several calls line up.
+ *
+ * @param code One of `karafka_error_code_t`, but for 0 and `KARAFKA_ERROR_ARGUMENT`.
+ * @param message What the error is to say. UTF-8.
+ * Errors: as `karafka_producer_recorded`.
+ */
+struct karafka_error_t *karafka_producer_fail_next(struct karafka_producer_t *producer,
+                                                   uint32_t code,
+                                                   const char *message,
+                                                   size_t message_length);
+
+/**
+ * A producer with other options than this one's: acknowledgements, compression, timeouts. It has connections of its own, is made
+ * once for the same options, and closes with this one.
+ *
+ * @param config The options that differ. Read, not kept.
+ * @param variant Gets the producer, to be freed by `karafka_producer_free`.
+ * Errors: `CONFIG` with every problem of the options; `STOPPED` after closing; `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_producer_variant(struct karafka_producer_t *producer,
+                                                 const struct karafka_config_t *config,
+                                                 struct karafka_producer_t **variant);
+
+/**
+ * How many partitions a topic has, asked from a broker; an answer is kept for a minute. Blocks.
+ *
+ * @param topic The topic's name. UTF-8.
+ * @param timeout_ms Milliseconds; -1 for no limit.
+ * @param count Gets the number.
+ * Errors: `BROKER` for a topic that is not there; `TIMEOUT`, `STOPPED`, `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_producer_partitions(struct karafka_producer_t *producer,
+                                                    const char *topic,
+                                                    size_t topic_length,
+                                                    int64_t timeout_ms,
+                                                    size_t *count);
+
+/**
+ * Subscribes to a producer's events from now on. The subscription ends when the producer has closed.
+ *
+ * @param names Names of docs/events.md, separated by commas or spaces; `message.*` stands for all that begin so. Empty for all
+ *   but those of single records.
+ * @param events Gets the subscription, to be freed by `karafka_events_free`.
+ * Errors: `CONFIG` for a name that no event has; `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_producer_events(struct karafka_producer_t *producer,
+                                                const char *names,
+                                                size_t names_length,
+                                                struct karafka_events_t **events);
 
 /**
  * The broker behind an address that begins with "embedded://"; it is started if it is not there. Apps and producers whose

@@ -3,7 +3,7 @@
 //!
 //! `KARAFKA_ALLOCATOR=libc` or `mimalloc` chooses for any profile.
 //!
-//! And lists the pages of docs/options, whose Rust examples are doctests.
+//! And lists the pages of docs/options and docs/producer, whose Rust examples are doctests.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -17,9 +17,13 @@ fn main() -> io::Result<()> {
 
 /// A crate taken from a registry has no pages, and needs none.
 fn list_examples() -> io::Result<()> {
-    let pages = PathBuf::from(env::var("CARGO_MANIFEST_DIR").unwrap_or_default()).join("../../docs/options");
-    println!("cargo:rerun-if-changed={}", pages.display());
-    let mut paths: Vec<_> = fs::read_dir(&pages).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let docs = PathBuf::from(env::var("CARGO_MANIFEST_DIR").unwrap_or_default()).join("../../docs");
+    let mut paths = Vec::new();
+    for folder in ["options", "producer"] {
+        let pages = docs.join(folder);
+        println!("cargo:rerun-if-changed={}", pages.display());
+        paths.extend(fs::read_dir(&pages).into_iter().flatten().flatten().map(|entry| entry.path()));
+    }
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
     paths.sort();
     let mut list = String::new();

@@ -41,10 +41,11 @@ pub(crate) enum Tag {
     Producer = 0xCA,
     Delivery = 0xCB,
     EmbeddedBroker = 0xCC,
+    Draft = 0xCE,
 }
 
 impl Tag {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Error,
         Self::Config,
         Self::App,
@@ -57,6 +58,7 @@ impl Tag {
         Self::Producer,
         Self::Delivery,
         Self::EmbeddedBroker,
+        Self::Draft,
     ];
 
     const fn noun(self) -> &'static str {
@@ -73,6 +75,7 @@ impl Tag {
             Self::Producer => "a producer",
             Self::Delivery => "a delivery",
             Self::EmbeddedBroker => "an embedded broker",
+            Self::Draft => "a draft",
         }
     }
 }

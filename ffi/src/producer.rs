@@ -1,7 +1,7 @@
 //! Producing from C.
 //!
-//! Owns `karafka_producer_t`, `karafka_delivery_t` and the structs of a record and its delivery. Records are copied by the
-//! call that sends them. Called on any thread; calls that wait for deliveries are refused inside callbacks, where they could
+//! Owns `karafka_producer_t`, `karafka_delivery_t` and the struct of a delivery's report. Records are copied by the call that
+//! sends them. Called on any thread; calls that wait for deliveries are refused inside callbacks, where they could
 //! wait for themselves.
 
 use crate::app::karafka_app_t;
@@ -10,10 +10,10 @@ use crate::config::{self, karafka_config_t};
 use crate::error::{self, Fault, karafka_error_t};
 use crate::handle::{self, handle};
 use crate::handler::{Inside, enter, inside, karafka_destructor_t};
-use crate::message::karafka_header_t;
-use crate::text::{Out, UserData, array, bytes, long_patience, optional_bytes, text};
-use runtime::{Delivery, DeliveryReport, Header, Producer, ProducerConfig, Record};
-use std::ffi::{c_char, c_void};
+use crate::record::{Lent, karafka_record_t};
+use crate::text::{Out, UserData, long_patience};
+use runtime::{Delivery, DeliveryReport, Producer, ProducerConfig, Record};
+use std::ffi::c_void;
 use std::ptr;
 use std::thread;
 
@@ -31,36 +31,6 @@ pub struct karafka_delivery_t(());
 handle!(karafka_producer_t, Producer, Producer);
 handle!(karafka_delivery_t, Delivery, Delivery);
 
-/// A record to produce; begin with `KARAFKA_RECORD_INIT` and set what is wanted. Everything it points to is copied by the call.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct karafka_record_t {
-    /// The struct's size, by which the library knows the header that the program was compiled with.
-    pub struct_size: usize,
-    /// The topic's name. UTF-8.
-    pub topic: *const c_char,
-    /// The name's length in bytes.
-    pub topic_length: usize,
-    /// The key; NULL for no key, which is not the same as an empty one.
-    pub key: *const u8,
-    /// The key's length in bytes.
-    pub key_length: usize,
-    /// The payload; NULL for a tombstone, which is not the same as an empty payload.
-    pub payload: *const u8,
-    /// The payload's length in bytes.
-    pub payload_length: usize,
-    /// The headers, in their order; names may repeat. NULL for none.
-    pub headers: *const karafka_header_t,
-    /// How many headers there are.
-    pub header_count: usize,
-    /// Milliseconds since 1970-01-01 UTC; -1 for now. So is 0, which librdkafka does not tell from none.
-    pub timestamp_ms: i64,
-    /// The partition; -1 lets the key choose (murmur2, as Java's producer does).
-    pub partition: i32,
-    /// Always 0.
-    pub reserved: u32,
-}
-
 /// Where a record was appended. The struct's layout never changes.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -77,7 +47,7 @@ pub struct karafka_delivery_report_t {
 
 /// Told once what became of a record.
 ///
-/// Thread: the producer's own, one call after another, so it must be short. Inside: everything but what waits
+/// Thread: one of the producer's own, one call after another, so that a slow one delays the others of its producer. Inside: everything but what waits
 /// (`karafka_producer_flush`, `_close`, `_produce_sync`, `_produce_many_sync`, `karafka_delivery_wait`, `karafka_app_run`,
 /// `karafka_app_join`), which is refused. It must not unwind and must not end its thread.
 ///
@@ -93,51 +63,12 @@ pub type karafka_delivery_callback_t = Option<
     ),
 >;
 
-fn c_report(report: DeliveryReport) -> karafka_delivery_report_t {
+pub(crate) fn c_report(report: DeliveryReport) -> karafka_delivery_report_t {
     karafka_delivery_report_t {
         offset: report.offset,
         timestamp_ms: report.timestamp_ms,
         partition: report.partition,
         reserved: 0,
-    }
-}
-
-/// A record as the core takes it, without its headers, which need a place of their own.
-///
-/// # Safety
-/// Everything that `record` points to must be valid while the results are used.
-unsafe fn read<'a>(record: &karafka_record_t) -> Result<(Record<'a>, Vec<Header<'a>>), Fault> {
-    let size = size_of::<karafka_record_t>();
-    if record.struct_size != size {
-        let given = record.struct_size;
-        return Err(Fault::argument(format!(
-            "the record's struct_size is {given}, not {size}: begin with KARAFKA_RECORD_INIT, and use a library that is not \
-             older than the header"
-        )));
-    }
-    if record.partition < -1 {
-        return Err(Fault::argument(format!("partition {}: take 0 or more, or -1 for any", record.partition)));
-    }
-    if record.timestamp_ms < -1 {
-        return Err(Fault::argument(format!("timestamp_ms {}: take 0 or more, or -1 for now", record.timestamp_ms)));
-    }
-    // SAFETY: the caller's promise is the same.
-    unsafe {
-        let header = |header: &karafka_header_t| -> Result<Header<'a>, Fault> {
-            let name = bytes(header.name.cast::<u8>(), header.name_length, "a header's name")?;
-            Ok(Header { name, value: optional_bytes(header.value, header.value_length, "a header's value")? })
-        };
-        let headers =
-            array(record.headers, record.header_count, "headers")?.iter().map(header).collect::<Result<_, _>>()?;
-        let record = Record {
-            topic: text(record.topic, record.topic_length, "the topic's name")?,
-            partition: u32::try_from(record.partition).ok().map(|partition| partition as i32),
-            key: optional_bytes(record.key, record.key_length, "the key")?,
-            payload: optional_bytes(record.payload, record.payload_length, "the payload")?,
-            headers: &[],
-            timestamp_ms: (record.timestamp_ms >= 0).then_some(record.timestamp_ms),
-        };
-        Ok((record, headers))
     }
 }
 
@@ -150,14 +81,13 @@ unsafe fn send<T>(
     record: *const karafka_record_t,
     send: impl FnOnce(&Producer, &Record<'_>) -> runtime::Result<T>,
 ) -> Result<T, Fault> {
-    // SAFETY: the caller's promise is the same; an array of one is one.
-    let [record] = (unsafe { array(record, usize::from(!record.is_null()), "the record")? }) else {
+    if record.is_null() {
         return Err(Fault::argument("the record is NULL"));
-    };
+    }
     let producer = handle::get(producer.cast_const())?;
-    // SAFETY: the caller's promise is the same.
-    let (record, headers) = unsafe { read(record)? };
-    Ok(send(&producer, &Record { headers: &headers, ..record })?)
+    // SAFETY: the caller's promise is the same; an array of one is one.
+    let lent = unsafe { Lent::one(record)? };
+    Ok(send(&producer, &lent.record())?)
 }
 
 /// Sends many records that C describes.
@@ -172,14 +102,13 @@ unsafe fn with_many<T>(
 ) -> Result<T, Fault> {
     let producer = handle::get(producer.cast_const())?;
     // SAFETY: the caller's promise is the same.
-    let parts =
-        unsafe { array(records, count, "records")?.iter().map(|record| read(record)).collect::<Result<Vec<_>, _>>()? };
-    let records: Vec<_> = parts.iter().map(|(record, headers)| Record { headers, ..*record }).collect();
+    let lent = unsafe { Lent::many(records, count)? };
+    let records: Vec<_> = lent.iter().map(Lent::record).collect();
     Ok(send(&producer, &records)?)
 }
 
-/// The producer's own thread would wait for itself.
-fn refuse_in_delivery(operation: &'static str) -> Result<(), Fault> {
+/// The thread of callbacks would wait for itself.
+pub(crate) fn refuse_in_delivery(operation: &'static str) -> Result<(), Fault> {
     if inside() == Inside::Delivery {
         return Err(Fault::stopped(operation, "this waits for deliveries and cannot be called in a delivery callback"));
     }
@@ -242,7 +171,7 @@ pub extern "C" fn karafka_producer_free(producer: *mut karafka_producer_t) {
             }
         };
         if inside() == Inside::Delivery {
-            // The producer's own thread cannot wait for what only it can do.
+            // The thread of callbacks cannot wait for what only it can do.
             let closing = thread::Builder::new().name("karafka-close".to_owned()).spawn(close);
             closing.map_err(|_| Fault::stopped("close a producer", "the system gave no thread for it"))?;
         } else {
@@ -300,7 +229,7 @@ pub unsafe extern "C" fn karafka_producer_produce_with_callback(
             match outcome {
                 Ok(report) => {
                     let report = c_report(report);
-                    // SAFETY: the header asks for a function that may be called with these arguments on the producer's thread.
+                    // SAFETY: the header asks for a function that may be called with these arguments on a thread of the producer's.
                     enter(Inside::Delivery, || unsafe { callback(ptr::null(), &raw const report, user.data()) });
                 }
                 Err(failure) => {
@@ -313,7 +242,7 @@ pub unsafe extern "C" fn karafka_producer_produce_with_callback(
             }
         });
         // SAFETY: the header asks for a valid record.
-        unsafe { send(producer, record, |producer, record| producer.produce_with(record, on_delivery)) }
+        unsafe { send(producer, record, |producer, record| producer.produce_with(record, on_delivery).map(drop)) }
     })
 }
 

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// The header's order is that of these files.
-const FILES: [&str; 15] = [
+const FILES: [&str; 19] = [
     "version",
     "error",
     "config",
@@ -22,7 +22,11 @@ const FILES: [&str; 15] = [
     "topic",
     "scheduler",
     "event",
+    "record",
     "producer",
+    "producer_hooks",
+    "producer_buffer",
+    "producer_variant",
 ];
 const LAST: &str = "embedded";
 

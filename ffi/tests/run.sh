@@ -10,7 +10,7 @@ read -ra cargo_flags <<<"${CARGO_FLAGS:---no-default-features --features system-
 target=${CARGO_TARGET_DIR:-$PWD/target}
 built=$target/debug
 out=$target/c-tests
-programs=(${ONLY_PROGRAMS:-misuse producer consume completion lifecycle observe fork})
+programs=(${ONLY_PROGRAMS:-misuse producer producing consume completion lifecycle observe fork})
 ways=("$@")
 [ $# -eq 0 ] && ways=(plain valgrind sanitized)
 limit=240

@@ -39,7 +39,7 @@ int main(void) {
     FIELD(karafka_header_t, value, 16);
     FIELD(karafka_header_t, value_length, 24);
 
-    SIZE(karafka_record_t, 88);
+    SIZE(karafka_record_t, 120);
     FIELD(karafka_record_t, struct_size, 0);
     FIELD(karafka_record_t, topic, 8);
     FIELD(karafka_record_t, topic_length, 16);
@@ -52,6 +52,10 @@ int main(void) {
     FIELD(karafka_record_t, timestamp_ms, 72);
     FIELD(karafka_record_t, partition, 80);
     FIELD(karafka_record_t, reserved, 84);
+    FIELD(karafka_record_t, partition_key, 88);
+    FIELD(karafka_record_t, partition_key_length, 96);
+    FIELD(karafka_record_t, label, 104);
+    FIELD(karafka_record_t, label_length, 112);
 
     SIZE(karafka_delivery_report_t, 24);
     FIELD(karafka_delivery_report_t, offset, 0);

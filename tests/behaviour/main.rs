@@ -86,3 +86,6 @@ mod one_value_is_never_in_two_hands;
 mod texts_travel_with_the_offset;
 mod what_was_marked_beside_a_failure_does_not_come_again;
 mod whatever_a_handler_throws_its_messages_come_again;
+
+// What a producer promises.
+mod every_record_ends_when_brokers_die_under_a_producer;

@@ -15,7 +15,8 @@ ROOT = HERE.parent.parent
 
 # What each program of ours needs from cargo.
 PACKAGES = {"rust": "libkarafka-tests", "c": "karafka-ffi", "receiving": "karafka-ffi", "ruby": "libkarafka",
-            "python": "libkarafka-python"}
+            "python": "libkarafka-python", "producing-rust": "libkarafka-tests", "producing-c": "karafka-ffi",
+            "producing-ruby": "libkarafka", "producing-python": "libkarafka-python"}
 
 SONAME = "libkarafka.so.0"
 
@@ -86,7 +87,7 @@ def build_cargo(packages: list[str]) -> Cargo:
     for package in packages:
         command += ["-p", package]
     # The package of the tests has more programs than these.
-    command += ["--lib", "--bin", "bench-fill", "--bin", "bench-reading"]
+    command += ["--lib", "--bin", "bench-fill", "--bin", "bench-reading", "--bin", "bench-producing"]
     print("building for release:", *packages, flush=True)
     environment = os.environ | {"PYO3_BUILD_EXTENSION_MODULE": "1", "CARGO_TERM_PROGRESS_WHEN": "never"}
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment)
@@ -125,8 +126,13 @@ def build_all(wanted: set[str], out: pathlib.Path) -> dict[str, Program]:
         "sleeping-python": lambda: Program([sys.executable, str(HERE / "python/sleeping.py")]),
         "c": lambda: c(cargo, out, "reading"),
         "receiving": lambda: c(cargo, out, "receiving"),
-        "ruby": lambda: ruby(cargo, out),
-        "python": lambda: python(cargo, out),
+        "ruby": lambda: ruby(cargo, out, "reading"),
+        "python": lambda: python(cargo, out, "reading"),
+        "producing-raw": lambda: raw(cargo, out, "producing_raw", "producing-raw"),
+        "producing-rust": lambda: Program([executable(cargo, "bench-producing")]),
+        "producing-c": lambda: c(cargo, out, "producing"),
+        "producing-ruby": lambda: ruby(cargo, out, "producing"),
+        "producing-python": lambda: python(cargo, out, "producing"),
     }
     programs = {}
     for name in ["fill", "settings", "measure", *sorted(wanted)]:
@@ -230,17 +236,17 @@ def c(cargo: Cargo, out: pathlib.Path, name: str) -> Program:
     return Program([compile_c(out, name, "-I", ROOT / "include", folder / SONAME, f"-Wl,-rpath,{folder}")])
 
 
-def ruby(cargo: Cargo, out: pathlib.Path) -> Program:
+def ruby(cargo: Cargo, out: pathlib.Path, name: str) -> Program:
     interpreter = tool("ruby")
     folder = out / "ruby"
     folder.mkdir(exist_ok=True)
     shutil.copyfile(library(cargo, "ruby"), folder / "libkarafka.so")
     paths = os.pathsep.join([str(folder), str(ROOT / "bindings/ruby/lib")])
     run([interpreter, "-e", "require 'libkarafka'"], env=os.environ | {"RUBYLIB": paths})
-    return Program([interpreter, str(HERE / "ruby/reading.rb")], {"RUBYLIB": paths})
+    return Program([interpreter, str(HERE / f"ruby/{name}.rb")], {"RUBYLIB": paths})
 
 
-def python(cargo: Cargo, out: pathlib.Path) -> Program:
+def python(cargo: Cargo, out: pathlib.Path, name: str) -> Program:
     folder = out / "python"
     shutil.rmtree(folder, ignore_errors=True)
     source = ROOT / "bindings/python/libkarafka"
@@ -250,4 +256,4 @@ def python(cargo: Cargo, out: pathlib.Path) -> Program:
     shutil.copytree(source, folder / "libkarafka", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copyfile(built, folder / "libkarafka/_native.abi3.so")
     run([sys.executable, "-c", "import libkarafka"], env=os.environ | {"PYTHONPATH": str(folder)})
-    return Program([sys.executable, str(HERE / "python/reading.py")], {"PYTHONPATH": str(folder)})
+    return Program([sys.executable, str(HERE / f"python/{name}.py")], {"PYTHONPATH": str(folder)})

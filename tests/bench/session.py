@@ -46,7 +46,7 @@ class Session:
                 most[run.data] = max(run.messages, most.get(run.data, 0))
         for data, messages in most.items():
             # Past the mark there is still work for every worker: a run has no tail in which some are idle.
-            records = data.records or messages + messages // 10 + 100_000
+            records = max(data.records, 0) if data.records else messages + messages // 10 + 100_000
             print(f"filling a topic of {data.partitions} partitions with {records:,} records of {data.payload} bytes", flush=True)
             self.topics[data] = self._fill(str(records), str(data.partitions), str(data.payload))
         self.same = self._ask_settings()

@@ -13,7 +13,7 @@ PAUSES_A_WORKER = 2_000
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """A topic that is filled before the first round; with 0 records, with as many as its longest run needs."""
+    """A topic that is filled before the first round; with 0 records, with as many as its longest run needs, with -1 it is empty."""
 
     partitions: int = 5
     payload: int = 100
@@ -274,6 +274,15 @@ def rebalance() -> list[Row]:
     return rows
 
 
+def producing() -> list[Row]:
+    """From the first record to the last acknowledgement: 100 bytes under 1,000 keys, no handle kept, a thousand a call in Ruby
+    and Python."""
+    data = Data(records=-1)
+    raw = Run("producing-raw", 2 * MILLION, data=data)
+    return [Row(f"producing, {language}", "raw, same settings", dataclasses.replace(raw, program=f"producing-{language.partition(',')[0].lower()}"),
+                raw, Bar(bar)) for language, bar in (("Rust", 0.9), ("C", 0.9), ("Python, many a call", 0.7), ("Ruby, many a call", 0.7))]
+
+
 def memory() -> list[Row]:
     rows = []
     for partitions in (5, 50):
@@ -288,7 +297,7 @@ def memory() -> list[Row]:
 
 
 def all_rows() -> list[Row]:
-    return pass_through() + pauses() + tasks() + narrow() + engine() + waiting() + latency() + rebalance() + memory()
+    return pass_through() + pauses() + tasks() + narrow() + engine() + waiting() + latency() + rebalance() + memory() + producing()
 
 
 def quick(row: Row) -> Row:
@@ -299,6 +308,6 @@ def quick(row: Row) -> Row:
         messages = run.messages
         if messages and not run.seconds:
             messages = max(messages // (4 if run.watch else 10), run.workers)
-        data = dataclasses.replace(run.data, records=run.data.records // 10)
+        data = dataclasses.replace(run.data, records=max(run.data.records // 10, min(run.data.records, 0)))
         return dataclasses.replace(run, messages=messages, data=data, watch=min(run.watch, 1))
     return dataclasses.replace(row, ours=less(row.ours), reference=less(row.reference))

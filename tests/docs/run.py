@@ -1,4 +1,4 @@
-"""Runs every example of docs/options: run.py [words] runs those of pages whose names contain one of the words.
+"""Runs every example of docs/options and docs/producer: run.py [words] runs those of pages whose names contain one of the words.
 
 A page has fenced blocks of C, Ruby and Python under "## Example", each a whole program on the broker inside the process; it has
 to end with 0. Rust's blocks are doctests of the crate karafka. Called by run.sh, which builds what they need.
@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PAGES = ROOT / "docs" / "options"
+PAGES = [ROOT / "docs" / folder for folder in ("options", "producer")]
 BUILT = pathlib.Path(os.environ["BUILT"])
 STAGE = pathlib.Path(os.environ["STAGE"])
 LANGUAGES = ("rust", "c", "ruby", "python")
@@ -36,7 +36,7 @@ def command(language: str, name: str, text: str) -> list[str]:
         return ["ruby", "-w", "-e", text]
     source, program = STAGE / f"{name}.c", STAGE / name
     source.write_text(text)
-    flags = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-g", f"-I{ROOT / 'include'}", f"-I{PAGES}"]
+    flags = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-g", f"-I{ROOT / 'include'}", f"-I{PAGES[0]}"]
     libraries = [f"-L{BUILT}", f"-Wl,-rpath,{STAGE}", "-lkarafka", "-lpthread"]
     subprocess.run(["cc", *flags, str(source), *libraries, "-o", str(program)], check=True, capture_output=True, text=True)
     return [str(program)]
@@ -61,7 +61,8 @@ def run(page: pathlib.Path, number: int, language: str, text: str) -> str | None
 
 def main(words: list[str]) -> int:
     """Runs all examples, two at a time, and tells what failed."""
-    pages = [page for page in sorted(PAGES.glob("*.md")) if not words or any(word in page.stem for word in words)]
+    found = [page for folder in PAGES for page in sorted(folder.glob("*.md"))]
+    pages = [page for page in found if not words or any(word in str(page.relative_to(ROOT)) for word in words)]
     problems, jobs = [], []
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         for page in pages:

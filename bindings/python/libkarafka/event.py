@@ -102,6 +102,16 @@ class Listeners:
         thread.start()
 
 
+def _of_producer(producer: _native.Producer, names: tuple[str, ...]) -> Iterator[Event]:
+    """Iterates over a producer's events."""
+    return _iterate(producer._events(list(names) or None))  # noqa: SLF001
+
+
+def _iterate(events: _native.Events) -> Iterator[Event]:
+    while (told := events.next()) is not None:
+        yield Event(*told)
+
+
 def _call(events: _native.Events, function: Listener) -> None:
     """A listener's thread."""
     while (told := events.next()) is not None:

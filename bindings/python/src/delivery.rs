@@ -1,22 +1,18 @@
 //! A produced record on its way: waited for by threads, awaited by coroutines.
 //!
-//! Completed on the producer's own thread, which never touches Python: what coroutines wait for goes on to one thread of
-//! the binding's, which wakes each event loop once for all that has gathered.
+//! Completed on the core's thread for deliveries, which never touches Python: what coroutines wait for goes on to one thread
+//! of the binding's, which wakes each event loop once for all that has gathered.
 
 use crate::attach;
 use crate::error;
 use crate::settings;
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use karafka::ErrorKind;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyList;
-use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
-
-type Outcome = Result<karafka::DeliveryReport, Arc<karafka::Error>>;
 
 /// A coroutine's future and the loop that it belongs to.
 struct Awaiting {
@@ -24,74 +20,7 @@ struct Awaiting {
     future: Py<PyAny>,
 }
 
-#[derive(Default)]
-struct State {
-    outcome: Option<Outcome>,
-    awaiting: Vec<Awaiting>,
-}
-
-/// What the producer's thread completes.
-pub(crate) struct Cell {
-    topic: String,
-    process: u32,
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-impl Cell {
-    pub(crate) fn new(topic: &str) -> Arc<Self> {
-        let (state, changed) = (Mutex::default(), Condvar::new());
-        Arc::new(Self { topic: topic.to_owned(), process: std::process::id(), state, changed })
-    }
-
-    /// Called once, on the producer's thread, without the interpreter's lock.
-    pub(crate) fn complete(self: &Arc<Self>, result: karafka::Result<karafka::DeliveryReport>) {
-        let awaiting = {
-            let mut state = self.state.lock();
-            state.outcome = Some(result.map_err(Arc::new));
-            std::mem::take(&mut state.awaiting)
-        };
-        self.changed.notify_all();
-        if !awaiting.is_empty() {
-            resolve(Resolved { cell: Arc::clone(self), awaiting });
-        }
-    }
-
-    fn report(&self, py: Python<'_>, outcome: &Outcome) -> PyResult<DeliveryReport> {
-        match outcome {
-            Ok(report) => Ok(DeliveryReport {
-                topic: self.topic.clone(),
-                partition: report.partition,
-                offset: report.offset,
-                timestamp: (report.timestamp_ms >= 0).then_some(report.timestamp_ms),
-            }),
-            Err(failed) => Err(error::exception(py, failed)),
-        }
-    }
-
-    fn outcome(&self) -> Option<Outcome> {
-        self.state.lock().outcome.clone()
-    }
-
-    fn look(&self, slice: Duration) -> Option<Outcome> {
-        let mut state = self.state.lock();
-        let deadline = Instant::now() + slice;
-        while state.outcome.is_none() {
-            if self.changed.wait_until(&mut state, deadline).timed_out() {
-                break;
-            }
-        }
-        state.outcome.clone()
-    }
-
-    fn owns(&self, py: Python<'_>) -> PyResult<()> {
-        if self.process == std::process::id() {
-            return Ok(());
-        }
-        let message = "the record was produced by the parent process; only the parent hears of its delivery";
-        Err(error::raise(py, ErrorKind::Forked, "wait for a delivery", message))
-    }
-}
+type Outcome = karafka::Result<karafka::DeliveryReport>;
 
 /// Where a record was appended.
 #[pyclass(frozen, eq, hash, get_all, module = "libkarafka")]
@@ -116,13 +45,54 @@ impl DeliveryReport {
 
 /// A record on its way: ``wait()`` for it, ``await`` it, or let it go.
 #[pyclass(frozen, module = "libkarafka")]
-pub(crate) struct Delivery(pub(crate) Arc<Cell>);
+pub(crate) struct Delivery {
+    inner: karafka::Delivery,
+    forks: u32,
+}
+
+impl Delivery {
+    pub(crate) fn new(inner: karafka::Delivery) -> Self {
+        Self { inner, forks: karafka::fork_epoch() }
+    }
+
+    fn owns(&self, py: Python<'_>) -> PyResult<()> {
+        if self.forks == karafka::fork_epoch() {
+            return Ok(());
+        }
+        let message = "the record was produced by the parent process; only the parent hears of its delivery";
+        Err(error::raise(py, ErrorKind::Forked, "wait for a delivery", message))
+    }
+}
+
+fn report(py: Python<'_>, topic: &str, outcome: Outcome) -> PyResult<DeliveryReport> {
+    match outcome {
+        Ok(report) => Ok(DeliveryReport {
+            topic: topic.to_owned(),
+            partition: report.partition,
+            offset: report.offset,
+            timestamp: (report.timestamp_ms >= 0).then_some(report.timestamp_ms),
+        }),
+        Err(failed) => Err(error::exception(py, &failed)),
+    }
+}
 
 #[pymethods]
 impl Delivery {
     /// Whether the record was acknowledged or given up.
     fn done(&self) -> bool {
-        self.0.outcome().is_some()
+        self.inner.outcome().is_some()
+    }
+
+    /// The topic's name.
+    #[getter]
+    fn topic(&self) -> &str {
+        self.inner.topic()
+    }
+
+    /// The record's label; None without one.
+    #[getter]
+    fn label(&self) -> Option<&str> {
+        self.inner.label()
     }
 
     /// Waits until the record was acknowledged, and returns where it is; raises why it was given up.
@@ -130,53 +100,55 @@ impl Delivery {
     /// Without a timeout (in seconds) it ends with the producer's ``delivery_timeout`` at the latest.
     #[pyo3(signature = (timeout = None))]
     pub(crate) fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<DeliveryReport> {
-        self.0.owns(py)?;
+        self.owns(py)?;
         let limit = timeout.map(settings::seconds).transpose()?;
-        let found = match self.0.outcome() {
+        let found = match self.inner.outcome() {
             Some(outcome) => Some(outcome),
-            None => attach::wait(py, limit, |slice| self.0.look(slice))?,
+            None => attach::wait(py, limit, |slice| {
+                // A slice that ends tells the same as the outcome.
+                let _ = self.inner.wait(slice);
+                self.inner.outcome()
+            })?,
         };
         if let Some(outcome) = found {
-            return self.0.report(py, &outcome);
+            return report(py, self.inner.topic(), outcome);
         }
         let message =
             format!("no acknowledgement within {} s; the record may still be delivered", timeout.unwrap_or_default());
-        let late = karafka::Error::new(ErrorKind::Timeout, "deliver", message).with("topic", &self.0.topic).retriable();
-        Err(error::exception(py, &late))
+        let late = karafka::Error::new(ErrorKind::Timeout, "deliver", message).with("topic", self.inner.topic());
+        Err(error::exception(py, &late.retriable()))
     }
 
     fn __await__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.0.owns(py)?;
+        self.owns(py)?;
         let event_loop = py.import("asyncio")?.call_method0("get_running_loop")?;
         let future = event_loop.call_method0("create_future")?;
-        let known = {
-            let mut state = self.0.state.lock();
-            if state.outcome.is_none() {
-                state.awaiting.push(Awaiting { event_loop: event_loop.unbind(), future: future.clone().unbind() });
-            }
-            state.outcome.clone()
-        };
-        if let Some(outcome) = known {
-            match self.0.report(py, &outcome) {
+        if let Some(outcome) = self.inner.outcome() {
+            match report(py, self.inner.topic(), outcome) {
                 Ok(report) => future.call_method1("set_result", (report,))?,
                 Err(raised) => future.call_method1("set_exception", (raised.into_value(py),))?,
             };
+        } else {
+            let awaiting = Awaiting { event_loop: event_loop.unbind(), future: future.clone().unbind() };
+            let delivery = self.inner.clone();
+            self.inner.notify(move || resolve(Resolved { delivery, awaiting }));
         }
         future.call_method0("__await__")
     }
 
     fn __repr__(&self) -> String {
-        match self.0.outcome() {
-            None => format!("<libkarafka.Delivery to {}, on its way>", self.0.topic),
-            Some(Ok(at)) => format!("<libkarafka.Delivery to {}/{}@{}>", self.0.topic, at.partition, at.offset),
-            Some(Err(_)) => format!("<libkarafka.Delivery to {}, given up>", self.0.topic),
+        let topic = self.inner.topic();
+        match self.inner.outcome() {
+            None => format!("<libkarafka.Delivery to {topic}, on its way>"),
+            Some(Ok(at)) => format!("<libkarafka.Delivery to {topic}/{}@{}>", at.partition, at.offset),
+            Some(Err(_)) => format!("<libkarafka.Delivery to {topic}, given up>"),
         }
     }
 }
 
 struct Resolved {
-    cell: Arc<Cell>,
-    awaiting: Vec<Awaiting>,
+    delivery: karafka::Delivery,
+    awaiting: Awaiting,
 }
 
 struct Resolver {
@@ -221,18 +193,16 @@ fn wake(py: Python<'_>, all: Vec<Resolved>) -> PyResult<()> {
     static SETTLE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let settle = SETTLE.import(py, "libkarafka.loop", "_settle")?;
     let mut loops: Vec<(Py<PyAny>, Bound<'_, PyList>)> = Vec::new();
-    for Resolved { cell, awaiting } in all {
-        let Some(outcome) = cell.outcome() else { continue };
-        for Awaiting { event_loop, future } in awaiting {
-            let entry = match cell.report(py, &outcome) {
-                Ok(report) => (future, Some(report), None),
-                Err(raised) => (future, None, Some(raised.into_value(py))),
-            };
-            if let Some((_, list)) = loops.iter().find(|(known, _)| known.is(&event_loop)) {
-                list.append(entry)?;
-            } else {
-                loops.push((event_loop, PyList::new(py, [entry])?));
-            }
+    for Resolved { delivery, awaiting: Awaiting { event_loop, future } } in all {
+        let Some(outcome) = delivery.outcome() else { continue };
+        let entry = match report(py, delivery.topic(), outcome) {
+            Ok(report) => (future, Some(report), None),
+            Err(raised) => (future, None, Some(raised.into_value(py))),
+        };
+        if let Some((_, list)) = loops.iter().find(|(known, _)| known.is(&event_loop)) {
+            list.append(entry)?;
+        } else {
+            loops.push((event_loop, PyList::new(py, [entry])?));
         }
     }
     for (event_loop, list) in loops {

@@ -51,6 +51,18 @@ pub(crate) struct Outgoing<'py> {
     value: Option<Octets<'py>>,
     headers: Vec<(Octets<'py>, Option<Octets<'py>>)>,
     timestamp: Option<i64>,
+    partition_key: Option<Octets<'py>>,
+    label: Option<Bound<'py, PyString>>,
+}
+
+/// What a record may have beside topic, value and key.
+#[derive(Default)]
+pub(crate) struct Extras<'own, 'py> {
+    pub(crate) headers: Option<&'own Bound<'py, PyAny>>,
+    pub(crate) partition: Option<i32>,
+    pub(crate) timestamp: Option<&'own Bound<'py, PyAny>>,
+    pub(crate) partition_key: Option<&'own Bound<'py, PyAny>>,
+    pub(crate) label: Option<Bound<'py, PyString>>,
 }
 
 impl<'py> Outgoing<'py> {
@@ -58,18 +70,18 @@ impl<'py> Outgoing<'py> {
         topic: Bound<'py, PyString>,
         value: Option<&Bound<'py, PyAny>>,
         key: Option<&Bound<'py, PyAny>>,
-        headers: Option<&Bound<'py, PyAny>>,
-        partition: Option<i32>,
-        timestamp: Option<&Bound<'py, PyAny>>,
+        extras: Extras<'_, 'py>,
     ) -> PyResult<Self> {
         let octets = |what, given: Option<&Bound<'py, PyAny>>| given.map_or(Ok(None), |given| Octets::of(what, given));
         Ok(Self {
             topic,
-            partition,
+            partition: extras.partition,
             key: octets("key", key)?,
             value: octets("value", value)?,
-            headers: headers.map_or_else(|| Ok(Vec::new()), pairs)?,
-            timestamp: timestamp.map(milliseconds).transpose()?.flatten(),
+            headers: extras.headers.map_or_else(|| Ok(Vec::new()), pairs)?,
+            timestamp: extras.timestamp.map(milliseconds).transpose()?.flatten(),
+            partition_key: octets("partition_key", extras.partition_key)?,
+            label: extras.label,
         })
     }
 
@@ -77,6 +89,7 @@ impl<'py> Outgoing<'py> {
     pub(crate) fn from_dict(record: &Bound<'py, PyDict>) -> PyResult<Self> {
         let (mut topic, mut value, mut key, mut headers, mut partition, mut timestamp) =
             (None, None, None, None, None, None);
+        let (mut partition_key, mut label) = (None, None);
         for (name, given) in record {
             match name.cast::<PyString>()?.to_str()? {
                 "topic" => topic = Some(given.cast_into::<PyString>()?),
@@ -85,11 +98,20 @@ impl<'py> Outgoing<'py> {
                 "headers" => headers = Some(given),
                 "partition" => partition = given.extract()?,
                 "timestamp" => timestamp = Some(given),
+                "partition_key" => partition_key = Some(given),
+                "label" => label = given.extract()?,
                 other => return Err(PyTypeError::new_err(format!("a record has no {other:?}"))),
             }
         }
         let topic = topic.ok_or_else(|| PyTypeError::new_err("a record needs a \"topic\""))?;
-        Self::new(topic, value.as_ref(), key.as_ref(), headers.as_ref(), partition, timestamp.as_ref())
+        let extras = Extras {
+            headers: headers.as_ref(),
+            partition,
+            timestamp: timestamp.as_ref(),
+            partition_key: partition_key.as_ref(),
+            label,
+        };
+        Self::new(topic, value.as_ref(), key.as_ref(), extras)
     }
 
     /// The headers as the core wants them; to be kept while the record is used.
@@ -108,6 +130,8 @@ impl<'py> Outgoing<'py> {
             payload: bytes_of(self.value.as_ref())?,
             headers,
             timestamp_ms: self.timestamp,
+            partition_key: bytes_of(self.partition_key.as_ref())?,
+            label: self.label.as_ref().map(|label| label.to_str()).transpose()?,
         })
     }
 }

@@ -21,7 +21,7 @@ fn class_name(kind: ErrorKind) -> String {
 }
 
 /// `not_owned` for `NotOwned`.
-fn symbol_name(kind: ErrorKind) -> String {
+pub fn symbol_name(kind: ErrorKind) -> String {
     let mut name = String::new();
     for letter in kind.name().chars() {
         if letter.is_uppercase() && !name.is_empty() {

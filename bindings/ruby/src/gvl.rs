@@ -58,6 +58,14 @@ where
     }
 }
 
+/// [`with_bytes`] for a string that may be `nil`.
+pub fn with_some<T>(string: Option<RString>, read: impl FnOnce(Option<&[u8]>) -> T) -> T {
+    match string {
+        Some(string) => with_bytes(string, |bytes| read(Some(bytes))),
+        None => read(None),
+    }
+}
+
 /// Calls `read` with a string's bytes. `read` must not call Ruby.
 pub fn with_bytes<T>(string: RString, read: impl FnOnce(&[u8]) -> T) -> T {
     // SAFETY: the bytes stay in place as long as Ruby code does not run and the string is reachable; `read` does not use

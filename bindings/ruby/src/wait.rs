@@ -97,14 +97,6 @@ impl<T: Send> Slot<T> {
     {
         self.await_read(ruby, deadline, |value| value.clone())
     }
-
-    /// A copy of the value, if it is there.
-    pub fn copy(&self) -> Option<T>
-    where
-        T: Clone,
-    {
-        self.state.lock().value.clone()
-    }
 }
 
 /// Runs something that blocks on a thread of its own, so that the Ruby thread that waits for it can be interrupted. When it

@@ -26,7 +26,8 @@
 //! | `karafka-poll` | one an app | no | no |
 //! | `karafka-work-n` | `concurrency`, or lent by a host language | in user code only | yes |
 //! | `karafka-slots` | one, when a topic's handlers finish later | in user code only | yes |
-//! | `karafka-produce` | one a producer | no | delivery callbacks |
+//! | `karafka-produce` | one a process, when it has producers | no | no |
+//! | `karafka-deliver` | one a producer, from its first delivery callback | in user code only | delivery callbacks |
 //! | `karafka-letters` | one an app, from its first dead letter | on brokers | no |
 //! | `karafka-choose` | one, when the app has a scheduler | in user code only | the scheduler |
 //! | `karafka-signals` | one a process, when signals were asked for | no | no |
@@ -75,7 +76,7 @@ mod sync;
 mod transaction;
 mod wake;
 
-/// The Rust examples of docs/options.
+/// The Rust examples of docs/options and docs/producer.
 #[cfg(doctest)]
 mod examples {
     include!(concat!(env!("OUT_DIR"), "/examples.rs"));
@@ -104,8 +105,13 @@ pub use job::{Failure, FilterAnswer, Job, JobKind, Verdict};
 pub use letter::header as dead_letter_header;
 pub use log::log_to_stderr;
 pub use message::{Header, Message, Timestamp, TimestampKind};
+#[doc(hidden)]
+pub use native::fork_epoch;
 pub use position::SeekTo;
-pub use producer::{Delivery, DeliveryReport, OnDelivery, Producer, Record};
+pub use producer::{
+    Delivery, DeliveryReport, Middleware, OnDelivery, OwnedRecord, Partitioner, Producer, ProducerHooks, Record,
+    Recorded,
+};
 pub use reader::{Place, ReadFrom, ReadUntil, Reader, ReaderConfig, ReaderInterrupter, Selection};
 pub use redrive::{Redrive, RedriveConfig, RedriveProgress, RedriveStopper};
 pub use scheduler::{Asked, Candidate, Question, Questions, Scheduler};

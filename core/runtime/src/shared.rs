@@ -156,7 +156,12 @@ pub(crate) fn same_process(process: u32, operation: &'static str) -> Result<()> 
     if process == std::process::id() {
         return Ok(());
     }
+    Err(forked(operation))
+}
+
+/// The error of a handle that belongs to the parent of this process.
+pub(crate) fn forked(operation: &'static str) -> Error {
     let message =
         "the handle was made in the parent process and does not work after a fork; make a new one in this process";
-    Err(Error::new(ErrorKind::Forked, operation, message))
+    Error::new(ErrorKind::Forked, operation, message)
 }

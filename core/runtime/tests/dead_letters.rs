@@ -136,6 +136,7 @@ fn the_culprit_alone_goes_out_after_its_attempts_as_it_was() {
         payload: Some(b"poison"),
         headers: &headers,
         timestamp_ms: None,
+        ..Record::default()
     };
     let good = |payload: &'static [u8]| Record { payload: Some(payload), headers: &[], ..poison };
     producer.produce_many_sync(&[good(b"before"), poison, good(b"behind"), good(b"last")]).unwrap();

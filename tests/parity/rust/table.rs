@@ -74,6 +74,7 @@ impl Record {
             payload: self.payload.as_deref(),
             headers,
             timestamp_ms: self.timestamp_ms,
+            ..karafka::Record::default()
         }
     }
 }

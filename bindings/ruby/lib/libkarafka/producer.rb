@@ -26,10 +26,13 @@ module LibKarafka
   class Producer
     # Takes the producer's options by name; see docs/configuration.md. Connects in the background.
     #
+    # +partitioner+ is called with a message (a Hash) that names no partition, and the number of the topic's partitions; it
+    # returns one of them, or nil to leave it to the key. +middleware+ are called in order, each with the message that the one
+    # before returned. Both are called on the thread that produces, before a message is sent or buffered; what they raise is raised.
+    #
     # Raises ConfigError with every problem.
-    def initialize(**options)
-      @native = Native::Producer.new(options)
-      Exit.watch(self)
+    def initialize(partitioner: nil, middleware: [], **options)
+      take(Native::Producer.new(options), partitioner, middleware)
     end
 
     # A producer for the brokers of an app, with these options on top.
@@ -37,13 +40,26 @@ module LibKarafka
       allocate.tap { |producer| producer.send(:take, Native::Producer.for_app(app_options, options)) }
     end
 
+    # A producer for tests: it sends nothing, keeps its messages (#recorded), and acknowledges them at once. Every topic has so
+    # many +partitions+. All else is as with brokers.
+    def self.testing(partitions: 1, partitioner: nil, middleware: [], **options)
+      native = Native::Producer.testing(partitions, options)
+      allocate.tap { |producer| producer.send(:take, native, partitioner, middleware) }
+    end
+
     # Sends a message and returns its Delivery at once. A payload of +nil+ is a tombstone. +headers+ is a Hash of String
-    # values, or Arrays of them for names that repeat, or an Array of pairs; +timestamp+ a Time or an Integer of milliseconds
-    # (0 is now, as +nil+ is: librdkafka does not tell them apart).
+    # values, or Arrays of them for names that repeat, or an Array of pairs; +timestamp+ a Time or an Integer of milliseconds.
+    # +partition_key+ chooses the partition in place of the key; +label+ is kept with the Delivery and named in its error.
     #
     # Raises QueueFullError when the local queue had no room for +queue_full_timeout+, StoppedError after #close.
-    def produce_async(topic:, payload:, key: nil, headers: nil, partition: nil, timestamp: nil)
-      @native.produce(fields(topic, payload, key, headers, partition, timestamp))
+    def produce_async(topic:, payload:, key: nil, headers: nil, partition: nil, timestamp: nil, partition_key: nil, label: nil)
+      if @hooked
+        message = { topic: topic, payload: payload, key: key, headers: headers, partition: partition,
+                    timestamp: timestamp, partition_key: partition_key, label: label }
+        return @native.produce_many([prepare(message)]).first
+      end
+      timestamp = (timestamp.to_r * 1000).round if timestamp.is_a?(Time)
+      @native.produce([topic.to_s, payload, key, headers, partition, timestamp, partition_key, label&.to_s])
     end
 
     # Sends a message and waits until it was acknowledged. Returns a DeliveryReport.
@@ -53,12 +69,90 @@ module LibKarafka
 
     # Sends messages, in order: an array of Hashes with the keywords of #produce_async. Returns their Deliveries at once.
     def produce_many_async(messages)
-      @native.produce_many(messages.map { |message| fields_of(**message) })
+      @native.produce_many(prepare_all(messages))
     end
 
     # Sends messages, in order, and waits for all of them. Returns their DeliveryReports.
     def produce_many_sync(messages)
       produce_many_async(messages).map(&:wait)
+    end
+
+    # Keeps a message, with the keywords of #produce_async, until the buffer is flushed or the producer closed.
+    def buffer(**message)
+      @native.buffer_many(prepare_all([message]))
+    end
+
+    # Keeps messages, in order, or none of them.
+    def buffer_many(messages)
+      @native.buffer_many(prepare_all(messages))
+    end
+
+    # How many messages are in the buffer.
+    def buffered
+      @native.buffered
+    end
+
+    # Sends what is in the buffer, in order, and returns the Deliveries. What could not be sent, and all behind it, stays in the
+    # buffer when the error is raised.
+    def flush_buffer_async
+      @native.flush_buffer
+    end
+
+    # Sends what is in the buffer and waits for all of it. Returns the DeliveryReports.
+    def flush_buffer_sync
+      flush_buffer_async.map(&:wait)
+    end
+
+    # Throws away what is in the buffer. Returns how many messages that was.
+    def clear_buffer
+      @native.clear_buffer
+    end
+
+    # A Producer with other options than this one's, such as +acks+ or +compression+, over connections of its own. It is made
+    # once for the same options, and closes with this one.
+    def with(**options)
+      native = @native.variant(options)
+      Producer.allocate.tap { |producer| producer.send(:share, native, @partitioner, @middleware) }
+    end
+
+    # How many partitions a topic has; a broker is asked at most once a minute.
+    def partitions(topic)
+      @native.partitions(topic.to_s)
+    end
+
+    # Calls the block with an Event for everything of these names (all but those of single messages unless named), on a thread
+    # of the subscription's own; see docs/events.md.
+    def subscribe(*names, &block)
+      @subscribers ||= Subscribers.new(@native).tap(&:start)
+      @subscribers.add(names.empty? ? nil : names.flatten.map(&:to_s), block)
+      self
+    end
+
+    # Makes the connections anew, with the same options: in a forked child, or after a fatal error. What was on its way belongs
+    # to the old connections. Subscriptions are to be made again.
+    def reopen
+      reopened = @native.reopen
+      @native = reopened
+      @subscribers = nil
+      Exit.watch(self)
+      self
+    end
+
+    # What a testing producer was given until now: a Hash each, with the keywords of #produce_async and +offset+.
+    def recorded
+      @native.recorded
+    end
+
+    # Forgets what a testing producer was given.
+    def clear_recorded
+      @native.clear_recorded
+      nil
+    end
+
+    # Makes the next message that a testing producer is given raise an error of this kind, such as +:queue_full+.
+    def fail_next(kind, message = "planted")
+      @native.fail_next(kind.to_s, message)
+      nil
     end
 
     # Waits until nothing is on its way any more, at most +timeout+ seconds. Returns how many messages still are.
@@ -71,11 +165,13 @@ module LibKarafka
       @native.in_flight
     end
 
-    # Waits for what is on its way until +close_timeout+, gives the rest up, and ends. Closing twice is no error.
+    # Flushes the buffer, waits for what is on its way until +close_timeout+, gives the rest up, and ends. Closing twice is no
+    # error.
     #
     # Raises TimeoutError when messages were given up.
     def close
       @native.close
+      @subscribers&.join
       Exit.ignore(self)
       nil
     end
@@ -88,18 +184,29 @@ module LibKarafka
 
     private
 
-    def take(native)
-      @native = native
+    def take(native, partitioner = nil, middleware = [])
+      share(native, partitioner, middleware)
       Exit.watch(self)
     end
 
-    def fields_of(topic:, payload:, key: nil, headers: nil, partition: nil, timestamp: nil)
-      fields(topic, payload, key, headers, partition, timestamp)
+    def share(native, partitioner, middleware)
+      @native = native
+      @partitioner = partitioner
+      @middleware = middleware.to_a
+      @hooked = !@partitioner.nil? || !@middleware.empty?
     end
 
-    def fields(topic, payload, key, headers, partition, timestamp)
-      timestamp = (timestamp.to_r * 1000).round if timestamp.is_a?(Time)
-      [topic.to_s, payload, key, headers, partition, timestamp]
+    def prepare_all(messages)
+      @hooked ? messages.map { |message| prepare(message) } : messages
+    end
+
+    # Middleware first, so that the partitioner sees what is sent.
+    def prepare(message)
+      message = @middleware.reduce(message) { |changed, step| step.call(changed) }
+      return message if @partitioner.nil? || message[:partition]
+
+      chosen = @partitioner.call(message, partitions(message.fetch(:topic)))
+      chosen.nil? ? message : message.merge(partition: chosen)
     end
   end
 

@@ -45,7 +45,7 @@ pub(super) const CONSUMER: [Given; 6] = [
 ];
 
 /// For producers.
-pub(super) const PRODUCER: [Given; 3] = [
+pub(super) const PRODUCER: [Given; 2] = [
     Given {
         name: "partitioner",
         value: "murmur2_random",
@@ -53,11 +53,6 @@ pub(super) const PRODUCER: [Given; 3] = [
                  librdkafka's own default hashes by CRC-32.",
     },
     Given { name: "socket.nagle.disable", value: "true", reason: "The last, small request of a burst leaves at once." },
-    Given {
-        name: "statistics.interval.ms",
-        value: "0",
-        reason: "Statistics cost time for every broker and partition, and a producer of libkarafka does not need them.",
-    },
 ];
 
 type Pairs = LazyLock<Vec<(&'static str, &'static str)>>;

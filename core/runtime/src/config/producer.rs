@@ -49,6 +49,7 @@ impl ProducerConfig {
         let delivery_timeout = self.delivery_timeout.min(most);
         let options = [
             ("client.id", self.client_id.clone()),
+            ("statistics.interval.ms", milliseconds(self.statistics_interval).to_string()),
             ("linger.ms", milliseconds(self.linger).to_string()),
             ("delivery.timeout.ms", milliseconds(delivery_timeout).to_string()),
             ("message.max.bytes", self.max_payload_bytes.to_string()),

@@ -554,6 +554,11 @@ options! {
     compression: String = "none".to_owned(), choice(&["none", "gzip", "snappy", "lz4", "zstd"]),
         for "compression.type" "compression.codec", also "compression_type" "compression_codec" "codec";
 
+    /// How often `producer.statistics` tells the producer's subscribers how it does. 0 is never. See
+    /// [events of a producer](producer/events.md).
+    statistics_interval: Duration = Duration::ZERO, time(0, HOUR),
+        for "statistics.interval.ms", also "stats_interval" "metrics_interval";
+
     /// How long closing waits for the acknowledgements of what was produced. What is not acknowledged then fails with
     /// an error.
     close_timeout: Duration = Duration::from_secs(60), time(0, DAY), also "max_wait_timeout" "flush_timeout";

@@ -2,6 +2,7 @@
 //!
 //! Made by [`super::table`] when a subscriber asks for an event's fields; plain data.
 
+use crate::statistics::BrokerStatistics;
 use crate::{Error, Failure};
 use std::fmt;
 use std::sync::Arc;
@@ -147,6 +148,10 @@ carried! {
     f64, "number", |number| FieldValue::Float(*number);
     bool, "boolean", |truth| FieldValue::Bool(*truth);
     Vec<(String, i32)>, "partitions", |partitions| FieldValue::Partitions(partitions.clone());
+    Vec<BrokerStatistics>, "list", |brokers| {
+        let json = serde_json::to_value(brokers).ok().and_then(FieldValue::from_json);
+        json.unwrap_or(FieldValue::List(Vec::new()))
+    };
 }
 
 impl Carried for Duration {

@@ -128,6 +128,13 @@ impl Publisher {
         heard
     }
 
+    /// Tells whoever wants it and nobody else: for what a person need not see.
+    pub(crate) fn offer(&self, event: &Event) {
+        log(event);
+        let interested = |subscriber: &Subscriber| !subscriber.takes_leftovers && subscriber.interest.has(event);
+        self.subscribers.lock().retain(|subscriber| !interested(subscriber) || subscriber.tell(event));
+    }
+
     /// Ends every subscriber's wait once it has read what was published.
     pub(crate) fn close(&self) {
         let mut subscribers = self.subscribers.lock();

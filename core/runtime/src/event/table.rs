@@ -6,7 +6,7 @@
 
 use super::field::{Carried, FieldSpec, FieldValue, Fields, Name};
 use super::phase::Phase;
-use crate::statistics::Statistics;
+use crate::statistics::{BrokerStatistics, Statistics};
 use crate::{Error, Failure};
 use std::fmt;
 use std::sync::{Arc, LazyLock};
@@ -21,7 +21,7 @@ pub enum EventClass {
     Urgent,
     /// As urgent; subscribers of `error.occurred` get it too.
     Failure,
-    /// Once or twice for each call of a handler: only who names it gets it, and it costs nothing before.
+    /// Once or twice for each call of a handler or each produced record: only who names it gets it, and it costs nothing before.
     PerJob,
 }
 
@@ -434,6 +434,76 @@ events! {
     NoticeSignal = "process.notice_signal", Usual {
         /// The signal's name, such as `TERM`.
         signal: &'static str,
+    }
+
+    /// A producer was given a record, and it waits to be sent. This and what follows is told to the producer's own subscribers.
+    Produced = "message.produced_async", PerJob {
+        /// The topic's name.
+        topic: Arc<str>,
+        /// The partition, when the producer chose it.
+        partition: Option<i32>,
+        /// The record's label.
+        label: Option<String>,
+    }
+
+    /// A broker acknowledged a record.
+    Acknowledged = "message.acknowledged", PerJob {
+        /// The topic's name.
+        topic: Arc<str>,
+        /// The partition's number.
+        partition: i32,
+        /// The record's offset; -1 when the broker did not tell.
+        offset: i64,
+        /// The record's label.
+        label: Option<String>,
+    }
+
+    /// A record was not acknowledged in time, or refused by a broker.
+    Undelivered = "message.undelivered", PerJob {
+        /// Why.
+        error: Arc<Error>,
+        /// The record's label.
+        label: Option<String>,
+    }
+
+    /// A record was given up because its producer was closed.
+    Purged = "message.purged", PerJob {
+        /// The topic's name.
+        topic: Arc<str>,
+        /// The partition's number; -1 when none was chosen.
+        partition: i32,
+        /// The record's label.
+        label: Option<String>,
+    }
+
+    /// What was in a producer's buffer is on its way.
+    BufferFlushed = "buffer.flushed", Usual {
+        /// How many records.
+        messages: u64,
+    }
+
+    /// A producer has closed: the last of its events.
+    ProducerClosed = "producer.closed", Usual {
+        /// Its `client_id`.
+        name: String,
+    }
+
+    /// How a producer does, every `statistics_interval` of the producer.
+    ProducerStatistics = "producer.statistics", Usual {
+        /// librdkafka's name for the client.
+        name: String,
+        /// Records on their way: those whose callback has not returned among them.
+        messages_in_flight: u64,
+        /// Records in librdkafka's queues.
+        queue_messages: u64,
+        /// Their size in bytes.
+        queue_bytes: u64,
+        /// Records sent to brokers since the start, retries among them.
+        sent_messages: u64,
+        /// Bytes sent to brokers since the start.
+        sent_bytes: u64,
+        /// The brokers it knows: a map each, as in `statistics.emitted`.
+        brokers: Vec<BrokerStatistics>,
     }
 }
 

@@ -196,5 +196,17 @@ fn who_is_slow_misses_events_and_is_told_how_many() {
 fn only_what_is_named_so_costs_nothing_by_default() {
     let per_job: Vec<_> =
         events().iter().filter(|spec| spec.class == EventClass::PerJob).map(|spec| spec.name).collect();
-    assert_eq!(per_job, ["consumer.consume", "consumer.consumed", "worker.process", "worker.processed"]);
+    assert_eq!(
+        per_job,
+        [
+            "consumer.consume",
+            "consumer.consumed",
+            "worker.process",
+            "worker.processed",
+            "message.produced_async",
+            "message.acknowledged",
+            "message.undelivered",
+            "message.purged"
+        ]
+    );
 }

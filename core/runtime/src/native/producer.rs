@@ -1,23 +1,28 @@
 //! A producing client.
 //!
-//! Sending is called on any thread and never waits. Deliveries are read from the client's queue by the producer's own
-//! thread, so that no user code ever runs on librdkafka's threads.
+//! Sending is called on any thread and never waits. Deliveries are read from the client's queue by the one thread that serves
+//! all producers, so that no user code ever runs on librdkafka's threads.
 
 use super::message::Header;
 use super::queue::Queue;
+use super::statistics::{self, RawStatistics};
 use super::transaction::{self, Counted};
 use super::{c_string, configuration, error, sys, taken, text_of};
+use crate::producer::Cell;
 use crate::wake::Ready;
 use crate::{Error, ErrorKind, Result};
 use std::ffi::{c_char, c_void};
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::time::Duration;
 use sys::rd_kafka_vtype_t as V;
 use sys::rd_kafka_vu_s__bindgen_ty_1 as U;
 
-/// What one call sends. `partition` `None` lets the partitioner choose.
+/// librdkafka's word for a partition that its partitioner is to choose: the header has it as a macro.
+const UNASSIGNED: i32 = -1;
+
+/// What one call sends. `partition` `None` lets librdkafka's partitioner choose.
 pub(crate) struct Outgoing<'a> {
-    pub(crate) topic: &'a str,
     pub(crate) partition: Option<i32>,
     pub(crate) key: Option<&'a [u8]>,
     pub(crate) payload: Option<&'a [u8]>,
@@ -27,7 +32,7 @@ pub(crate) struct Outgoing<'a> {
 
 /// How one message ended.
 pub(crate) struct DeliveryOutcome {
-    pub(crate) ticket: u64,
+    pub(crate) cell: Arc<Cell>,
     pub(crate) partition: i32,
     pub(crate) offset: i64,
     pub(crate) timestamp_ms: i64,
@@ -36,10 +41,71 @@ pub(crate) struct DeliveryOutcome {
 }
 
 pub(crate) enum ProducerEvent {
-    Delivered(Vec<DeliveryOutcome>),
-    Error { code: i32, fatal: bool, text: String },
-    Log { level: i32, facility: String, text: String },
+    /// The outcomes are in the list that was handed in.
+    Delivered,
+    /// How the client does.
+    Statistics(Box<RawStatistics>),
+    Error {
+        code: i32,
+        fatal: bool,
+        text: String,
+    },
+    Log {
+        level: i32,
+        facility: String,
+        text: String,
+    },
     Other,
+}
+
+/// A record that librdkafka did not take, and why.
+pub(crate) struct Unsent {
+    pub(crate) cell: Arc<Cell>,
+    pub(crate) error: Error,
+}
+
+/// librdkafka's state of a topic, which saves looking it up by name for each record. It must be dropped before its client.
+pub(crate) struct NativeTopic(NonNull<sys::rd_kafka_topic_t>);
+
+// SAFETY: librdkafka's topics may be used from any thread.
+unsafe impl Send for NativeTopic {}
+// SAFETY: as above.
+unsafe impl Sync for NativeTopic {}
+
+impl Drop for NativeTopic {
+    fn drop(&mut self) {
+        // SAFETY: the reference is ours and is given back once.
+        unsafe { sys::rd_kafka_topic_destroy(self.0.as_ptr()) };
+    }
+}
+
+/// How a key becomes a partition: librdkafka's own functions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hashing {
+    Crc32,
+    Murmur2,
+    Fnv1a,
+}
+
+impl Hashing {
+    /// The partition of a key among `count`, which is at least 1.
+    pub(crate) fn partition(self, key: &[u8], count: i32) -> i32 {
+        let (bytes, none) = (key.as_ptr().cast::<c_void>(), std::ptr::null_mut());
+        // SAFETY: the key is valid for the call; these three read only key, length and count.
+        unsafe {
+            match self {
+                Self::Crc32 => {
+                    sys::rd_kafka_msg_partitioner_consistent(std::ptr::null(), bytes, key.len(), count, none, none)
+                }
+                Self::Murmur2 => {
+                    sys::rd_kafka_msg_partitioner_murmur2(std::ptr::null(), bytes, key.len(), count, none, none)
+                }
+                Self::Fnv1a => {
+                    sys::rd_kafka_msg_partitioner_fnv1a(std::ptr::null(), bytes, key.len(), count, none, none)
+                }
+            }
+        }
+    }
 }
 
 pub(crate) struct NativeProducer {
@@ -57,7 +123,8 @@ unsafe impl Sync for NativeProducer {}
 impl NativeProducer {
     pub(crate) fn new(settings: &[(String, String)], ready: Arc<Ready>) -> Result<Self> {
         let conf = configuration(settings)?;
-        let events = sys::RD_KAFKA_EVENT_DR | sys::RD_KAFKA_EVENT_ERROR | sys::RD_KAFKA_EVENT_LOG;
+        let events =
+            sys::RD_KAFKA_EVENT_DR | sys::RD_KAFKA_EVENT_ERROR | sys::RD_KAFKA_EVENT_STATS | sys::RD_KAFKA_EVENT_LOG;
         let mut text = [0 as c_char; 512];
         let counted = Arc::new(Counted::default());
         let is_transactional = settings.iter().any(|(name, _)| name == "transactional.id");
@@ -94,53 +161,68 @@ impl NativeProducer {
         self.queue.as_ref().map(Queue::ready)
     }
 
-    /// Puts a message on the client's queue; payload, key and headers are copied. Never waits: a full queue is an error of
-    /// kind `QueueFull`.
-    pub(crate) fn send(&self, message: &Outgoing<'_>, ticket: u64) -> Result<()> {
-        let topic = c_string(message.topic, "produce")?;
-        let mut arguments = Vec::with_capacity(8);
-        let mut add = |vtype, u| arguments.push(sys::rd_kafka_vu_t { vtype, u });
-        add(V::RD_KAFKA_VTYPE_TOPIC, U { cstr: topic.as_ptr() });
-        if let Some(partition) = message.partition {
-            add(V::RD_KAFKA_VTYPE_PARTITION, U { i32_: partition });
-        }
-        if let Some(payload) = message.payload {
-            add(V::RD_KAFKA_VTYPE_VALUE, memory(payload));
-        }
-        if let Some(key) = message.key {
-            add(V::RD_KAFKA_VTYPE_KEY, memory(key));
-        }
-        if let Some(timestamp) = message.timestamp_ms {
-            add(V::RD_KAFKA_VTYPE_TIMESTAMP, U { i64_: timestamp });
-        }
-        add(V::RD_KAFKA_VTYPE_MSGFLAGS, U { i: sys::RD_KAFKA_MSG_F_COPY });
-        add(V::RD_KAFKA_VTYPE_OPAQUE, U { ptr: std::ptr::without_provenance_mut::<c_void>(ticket as usize) });
-        let headers = native_headers(message.headers);
-        if let Some(headers) = headers {
-            add(V::RD_KAFKA_VTYPE_HEADERS, U { headers: headers.as_ptr() });
-        }
-        // SAFETY: every pointer in the list is valid for the call; memory is copied; headers are taken over on success.
-        let outcome = taken(
-            unsafe { sys::rd_kafka_produceva(self.client.as_ptr(), arguments.as_ptr(), arguments.len()) },
-            "produce",
-        );
-        if outcome.is_err()
-            && let Some(headers) = headers
-        {
-            // SAFETY: after a failure the headers are still ours.
-            unsafe { sys::rd_kafka_headers_destroy(headers.as_ptr()) };
-        }
-        outcome.map_err(|error| error.with("topic", message.topic))
+    /// librdkafka's state of a topic by this name.
+    pub(crate) fn topic(&self, name: &str) -> Result<NativeTopic> {
+        let name = c_string(name, "produce")?;
+        // SAFETY: client and name are valid; without a configuration the client's own counts. The reference is ours.
+        let topic = unsafe { sys::rd_kafka_topic_new(self.client.as_ptr(), name.as_ptr(), std::ptr::null_mut()) };
+        let Some(topic) = NonNull::new(topic) else {
+            // SAFETY: reads this thread's last error.
+            return Err(error(unsafe { sys::rd_kafka_last_error() } as i32, "produce"));
+        };
+        Ok(NativeTopic(topic))
     }
 
-    /// The next event that is there, without waiting.
-    pub(crate) fn event(&self) -> Option<ProducerEvent> {
+    /// Puts a message on the client's queue; payload, key and headers are copied. Never waits: a full queue is an error of
+    /// kind `QueueFull`. The cell comes back with the message's outcome.
+    pub(crate) fn send(
+        &self,
+        topic: &NativeTopic,
+        message: &Outgoing<'_>,
+        cell: Arc<Cell>,
+    ) -> std::result::Result<(), Unsent> {
+        let topic_argument = (V::RD_KAFKA_VTYPE_RKT, U { rkt: topic.0.as_ptr() });
+        let partition = message.partition.unwrap_or(UNASSIGNED);
+        let ticket = Arc::into_raw(cell);
+        let headers = native_headers(message.headers);
+        let absent = (V::RD_KAFKA_VTYPE_END, U { i: 0 });
+        let arguments = [
+            topic_argument,
+            (V::RD_KAFKA_VTYPE_PARTITION, U { i32_: partition }),
+            (V::RD_KAFKA_VTYPE_MSGFLAGS, U { i: sys::RD_KAFKA_MSG_F_COPY }),
+            (V::RD_KAFKA_VTYPE_OPAQUE, U { ptr: ticket.cast_mut().cast::<c_void>() }),
+            (V::RD_KAFKA_VTYPE_VALUE, message.payload.map_or(U { mem: nothing() }, memory)),
+            (V::RD_KAFKA_VTYPE_KEY, message.key.map_or(U { mem: nothing() }, memory)),
+            (V::RD_KAFKA_VTYPE_TIMESTAMP, U { i64_: message.timestamp_ms.unwrap_or(0) }),
+            headers.map_or(absent, |headers| (V::RD_KAFKA_VTYPE_HEADERS, U { headers: headers.as_ptr() })),
+        ];
+        let arguments = arguments.map(|(vtype, u)| sys::rd_kafka_vu_t { vtype, u });
+        let count = arguments.len() - usize::from(headers.is_none());
+        // SAFETY: every pointer in the list is valid for the call; memory is copied; headers are taken over on success.
+        let outcome =
+            taken(unsafe { sys::rd_kafka_produceva(self.client.as_ptr(), arguments.as_ptr(), count) }, "produce");
+        let Err(error) = outcome else { return Ok(()) };
+        // SAFETY: after a failure the headers and the cell's reference are still ours.
+        let cell = unsafe {
+            if let Some(headers) = headers {
+                sys::rd_kafka_headers_destroy(headers.as_ptr());
+            }
+            Arc::from_raw(ticket)
+        };
+        Err(Unsent { cell, error })
+    }
+
+    /// The next event that is there, without waiting. Deliveries are appended to `outcomes`.
+    pub(crate) fn event(&self, outcomes: &mut Vec<DeliveryOutcome>) -> Option<ProducerEvent> {
         let event = self.queue.as_ref()?.event()?;
         // SAFETY: the event was just handed over; it is read by accessors of its own type and destroyed once.
         unsafe {
             let raw = event.as_ptr();
             let read = match sys::rd_kafka_event_type(raw) {
-                sys::RD_KAFKA_EVENT_DR => ProducerEvent::Delivered(delivered(raw)),
+                sys::RD_KAFKA_EVENT_DR => {
+                    delivered(raw, outcomes);
+                    ProducerEvent::Delivered
+                }
                 sys::RD_KAFKA_EVENT_ERROR => ProducerEvent::Error {
                     code: sys::rd_kafka_event_error(raw) as i32,
                     fatal: sys::rd_kafka_event_error_is_fatal(raw) != 0,
@@ -150,6 +232,10 @@ impl NativeProducer {
                     let (mut facility, mut text, mut level) = (std::ptr::null(), std::ptr::null(), 0);
                     sys::rd_kafka_event_log(raw, &raw mut facility, &raw mut text, &raw mut level);
                     ProducerEvent::Log { level, facility: text_of(facility), text: text_of(text) }
+                }
+                sys::RD_KAFKA_EVENT_STATS => {
+                    let told = statistics::read(&text_of(sys::rd_kafka_event_stats(raw)));
+                    told.map_or(ProducerEvent::Other, ProducerEvent::Statistics)
                 }
                 _ => ProducerEvent::Other,
             };
@@ -164,16 +250,18 @@ impl NativeProducer {
         unsafe { super::partition_count(self.client.as_ptr(), topic, timeout_ms) }
     }
 
-    /// Asks librdkafka to send what lingers now. Does not wait.
-    pub(crate) fn hurry(&self) {
-        // SAFETY: the client is valid; a timeout of 0 does not wait. What is still in flight is told by the result, which
-        // the caller learns from deliveries instead.
-        unsafe { sys::rd_kafka_flush(self.client.as_ptr(), 0) };
+    /// Sends what lingers at once and waits until every message has ended, or `timeout` has passed. Their reports are read
+    /// elsewhere meanwhile.
+    pub(crate) fn flush(&self, timeout: Duration) {
+        let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: the client is valid. What is still on its way is counted elsewhere.
+        unsafe { sys::rd_kafka_flush(self.client.as_ptr(), milliseconds) };
     }
 
-    /// Gives up every message that is not acknowledged; each is then reported as failed.
+    /// Gives up every message that is not acknowledged; each is then reported as failed. Waits for librdkafka's threads to do
+    /// so.
     pub(crate) fn purge(&self) {
-        let flags = sys::RD_KAFKA_PURGE_F_QUEUE | sys::RD_KAFKA_PURGE_F_INFLIGHT | sys::RD_KAFKA_PURGE_F_NON_BLOCKING;
+        let flags = sys::RD_KAFKA_PURGE_F_QUEUE | sys::RD_KAFKA_PURGE_F_INFLIGHT;
         // SAFETY: the client is valid.
         let code = unsafe { sys::rd_kafka_purge(self.client.as_ptr(), flags) } as i32;
         if code != super::code::NO_ERROR {
@@ -198,13 +286,14 @@ impl Drop for NativeProducer {
     }
 }
 
+type Memory = sys::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1;
+
+const fn nothing() -> Memory {
+    Memory { ptr: std::ptr::null_mut(), size: 0 }
+}
+
 fn memory(bytes: &[u8]) -> U {
-    U {
-        mem: sys::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1 {
-            ptr: bytes.as_ptr().cast_mut().cast::<c_void>(),
-            size: bytes.len(),
-        },
-    }
+    U { mem: Memory { ptr: bytes.as_ptr().cast_mut().cast::<c_void>(), size: bytes.len() } }
 }
 
 fn native_headers(headers: &[Header<'_>]) -> Option<NonNull<sys::rd_kafka_headers_t>> {
@@ -233,19 +322,19 @@ fn native_headers(headers: &[Header<'_>]) -> Option<NonNull<sys::rd_kafka_header
 }
 
 /// # Safety
-/// `event` must be a valid delivery report.
-unsafe fn delivered(event: *mut sys::rd_kafka_event_t) -> Vec<DeliveryOutcome> {
-    let mut outcomes = Vec::new();
+/// `event` must be a valid delivery report of messages that [`NativeProducer::send`] sent.
+unsafe fn delivered(event: *mut sys::rd_kafka_event_t, outcomes: &mut Vec<DeliveryOutcome>) {
     loop {
-        // SAFETY: the event is valid; its messages live as long as it and are read, not kept.
+        // SAFETY: the event is valid; its messages live as long as it and are read, not kept. Each message is reported once, and
+        // holds the reference to its cell until then.
         unsafe {
             let message = sys::rd_kafka_event_message_next(event);
             if message.is_null() {
-                return outcomes;
+                return;
             }
             let mut kind = sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
             outcomes.push(DeliveryOutcome {
-                ticket: (*message)._private as u64,
+                cell: Arc::from_raw((*message)._private.cast_const().cast::<Cell>()),
                 partition: (*message).partition,
                 offset: (*message).offset,
                 timestamp_ms: sys::rd_kafka_message_timestamp(message, &raw mut kind),

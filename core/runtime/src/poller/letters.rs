@@ -245,10 +245,18 @@ impl Sending {
             key: native.key(),
             payload: native.payload(),
             headers: &headers,
-            timestamp_ms: None,
+            ..Record::default()
         };
-        let (shared, kept) = (Arc::clone(&self.shared), Arc::clone(message));
-        producer.try_produce_with(&record, Box::new(move |outcome| answer(&shared, whose, &kept, outcome)))
+        let delivery = producer.try_produce(&record)?;
+        // The answer takes the message out, perhaps at once.
+        drop(held);
+        let (shared, kept, own) = (Arc::clone(&self.shared), Arc::clone(message), delivery.clone());
+        delivery.notify(move || {
+            if let Some(outcome) = own.outcome() {
+                answer(&shared, whose, &kept, outcome);
+            }
+        });
+        Ok(())
     }
 }
 

@@ -34,6 +34,7 @@ mod turns;
 pub(crate) use errors::log;
 pub(crate) use letters::Answer;
 pub(crate) use lookout::View;
+pub(crate) use observer::broker;
 pub(crate) use rebalance::GroupOffsets;
 
 use crate::app::{SeatKind, TopicEntry, Work};

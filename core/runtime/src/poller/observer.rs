@@ -211,7 +211,7 @@ fn count(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
-fn broker(raw: &RawBroker) -> BrokerStatistics {
+pub(crate) fn broker(raw: &RawBroker) -> BrokerStatistics {
     let time = |microseconds: i64| (raw.rtt.cnt > 0).then(|| Duration::from_micros(count(microseconds)));
     BrokerStatistics {
         name: raw.nodename.clone(),

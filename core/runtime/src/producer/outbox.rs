@@ -1,154 +1,400 @@
-//! The records of a producer that are on their way: sent by any thread, completed by the producer's own.
+//! The records of one producer that are on their way: sent by any thread, completed by the thread that serves all producers.
+//!
+//! Owned by the producer and by that thread. Its lock is read to send and written to meet a new topic and to close; nothing
+//! that waits happens under it.
 
-use super::delivery::{DeliveryReport, Failed, Waiting};
+use super::callbacks::Callbacks;
+use super::delivery::{Cell, Delivery, DeliveryReport, Hook, OnDelivery, Outcome};
+use super::losses::Losses;
+use super::partitioner::{self, Counts};
 use super::record::Record;
-use crate::config::ProducerConfig;
-use crate::native::{DeliveryOutcome, NativeProducer, Outgoing, ProducerEvent, code, kind_of};
-use crate::shared::same_process;
-use crate::wake::Waker;
+use super::recorder::Recorder;
+use super::room::Room;
+use super::service::Place;
+use super::{ProducerHooks, telling};
+use crate::config::{self, ProducerConfig};
+use crate::event::Publisher;
+use crate::native::{DeliveryOutcome, NativeProducer, NativeTopic, Outgoing, ProducerEvent, code, fork_epoch, kind_of};
+use crate::shared::forked;
 use crate::{Error, ErrorKind, Result};
-use crossbeam::sync::Parker;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+/// Where records go.
+pub(super) enum Target {
+    /// Fields drop in this order: topics before their client, after nobody reads its reports any more.
+    Kafka {
+        topics: HashMap<Box<str>, Topic>,
+        place: Place,
+        client: Arc<NativeProducer>,
+    },
+    Recorder(Arc<Recorder>),
+}
+
+pub(super) struct Topic {
+    native: NativeTopic,
+    name: Arc<str>,
+}
 
 pub(super) struct Outbox {
     pub(super) config: ProducerConfig,
-    pub(super) process: u32,
-    // `None` once closed. In a forked child the client is leaked: its threads do not exist there.
-    pub(super) client: Mutex<Option<Arc<NativeProducer>>>,
-    pub(super) waiting: Mutex<HashMap<u64, Waiting>>,
-    pub(super) room: Condvar,
-    pub(super) next_ticket: AtomicU64,
-    pub(super) closing: AtomicBool,
-    pub(super) waker: Arc<Waker>,
+    pub(super) hooks: ProducerHooks,
+    pub(super) room: Arc<Room>,
+    pub(super) publisher: Arc<Publisher>,
+    pub(super) losses: Losses,
+    epoch: u32,
+    target: RwLock<Option<Target>>,
+    closing: AtomicBool,
+    counts: Counts,
+    callbacks: Callbacks,
+}
+
+enum Refused {
+    Full(Option<Arc<Cell>>),
+    Error(Error),
 }
 
 impl Outbox {
-    pub(super) fn send(&self, record: &Record<'_>, waiting: Waiting, patience: Duration) -> Result<()> {
-        same_process(self.process, "produce")?;
+    pub(super) fn new(config: ProducerConfig, hooks: ProducerHooks, publisher: Arc<Publisher>) -> Self {
+        let settings = config.client_settings();
+        let limit = settings.get("queue.buffering.max.messages").and_then(|limit| limit.parse().ok());
+        // librdkafka's 0 is no limit.
+        let limit = limit.map_or(100_000, |limit: usize| if limit == 0 { usize::MAX } else { limit });
+        Self {
+            counts: Counts::new(&settings),
+            config,
+            hooks,
+            room: Arc::new(Room::new(limit)),
+            publisher,
+            losses: Losses::default(),
+            epoch: fork_epoch(),
+            target: RwLock::new(None),
+            closing: AtomicBool::new(false),
+            callbacks: Callbacks::default(),
+        }
+    }
+
+    pub(super) fn open(&self, target: Target) {
+        *self.target.write() = Some(target);
+    }
+
+    /// Whether this is the process that the producer was made in.
+    pub(super) fn is_own(&self) -> bool {
+        self.epoch == fork_epoch()
+    }
+
+    pub(super) fn owns(&self, operation: &'static str) -> Result<()> {
+        if self.is_own() { Ok(()) } else { Err(forked(operation)) }
+    }
+
+    pub(super) fn is_open(&self, operation: &'static str) -> Result<()> {
+        if self.closing.load(Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::Stopped, operation, "the producer is closed"));
+        }
+        Ok(())
+    }
+
+    /// Ends sending; whether this call did.
+    pub(super) fn begin_closing(&self) -> bool {
+        let first = !self.closing.swap(true, Ordering::SeqCst);
+        // Whoever is sending right now has looked before; it is waited for here.
+        drop(self.target.write());
+        first
+    }
+
+    /// Lets go of the client, once nothing is on its way. Waits for librdkafka's threads.
+    pub(super) fn end(&self) {
+        let target = self.target.write().take();
+        self.callbacks.close();
+        if let Some(Target::Kafka { topics, place, client }) = target {
+            drop(topics);
+            drop(place);
+            drop(client);
+        }
+    }
+
+    pub(super) fn client(&self, operation: &'static str) -> Result<Arc<NativeProducer>> {
+        self.owns(operation)?;
+        match &*self.target.read() {
+            Some(Target::Kafka { client, .. }) => Ok(Arc::clone(client)),
+            Some(Target::Recorder(_)) => {
+                let message = "a testing producer has no brokers; it only records";
+                Err(Error::new(ErrorKind::Unsupported, operation, message))
+            }
+            None => Err(Error::new(ErrorKind::Stopped, operation, "the producer is closed")),
+        }
+    }
+
+    pub(super) fn recorder(&self, operation: &'static str) -> Result<Arc<Recorder>> {
+        self.owns(operation)?;
+        match &*self.target.read() {
+            Some(Target::Recorder(recorder)) => Ok(Arc::clone(recorder)),
+            Some(Target::Kafka { .. }) => {
+                let message = "the producer sends to brokers; a testing producer records";
+                Err(Error::new(ErrorKind::Unsupported, operation, message))
+            }
+            None => Err(Error::new(ErrorKind::Stopped, operation, "the producer is closed")),
+        }
+    }
+
+    /// Whether sending a record to this topic first asks a broker how many partitions there are.
+    pub(super) fn must_look_up(&self, topic: &str) -> bool {
+        !self.counts.is_known(topic)
+    }
+
+    /// How many partitions a topic has. May ask a broker, and wait at most `patience`.
+    pub(super) fn partitions(&self, topic: &str, patience: Duration) -> Result<usize> {
+        if let Some(Target::Recorder(recorder)) = &*self.target.read() {
+            return Ok(recorder.partitions());
+        }
+        self.counts.get(&*self.client("look a topic up")?, topic, patience)
+    }
+
+    /// Sends a record, through the middleware if there is any; waits for room until `patience` has passed.
+    pub(super) fn send(
+        &self,
+        record: &Record<'_>,
+        callback: Option<OnDelivery>,
+        patience: Duration,
+    ) -> Result<Delivery> {
+        self.owns("produce")?;
+        if self.hooks.middleware.is_empty() {
+            return self.send_as_it_is(record, callback, patience);
+        }
+        // Before it is copied.
         record.check(self.config.max_payload_bytes)?;
-        let client = self.client.lock().clone();
-        let Some(client) = client.filter(|_| !self.closing.load(Ordering::SeqCst)) else {
-            return Err(Error::new(ErrorKind::Stopped, "produce", "the producer is closed").with("topic", record.topic));
+        let mut changed = record.to_owned_record();
+        for middleware in &self.hooks.middleware {
+            middleware(&mut changed)?;
+        }
+        changed.lend(|record| self.send_as_it_is(record, callback, patience))
+    }
+
+    fn send_as_it_is(&self, record: &Record<'_>, callback: Option<OnDelivery>, patience: Duration) -> Result<Delivery> {
+        record.check(self.config.max_payload_bytes)?;
+        let partition = self.partition_of(record, patience)?;
+        let record = &Record { partition, ..*record };
+        let mut hook = match callback {
+            None => None,
+            Some(callback) => {
+                self.callbacks.start(&self.room)?;
+                Some(Hook::Callback(callback))
+            }
         };
-        let ticket = self.next_ticket.fetch_add(1, Ordering::Relaxed);
-        self.waiting.lock().insert(ticket, waiting);
+        let (mut deadline, mut cell) = (None, None);
+        loop {
+            let used = self.room.used();
+            let refused = if self.room.take() {
+                match self.hand_over(record, cell.take(), &mut hook) {
+                    Ok(delivery) => {
+                        if self.publisher.wants_jobs() {
+                            telling::produced(&self.publisher, record);
+                        }
+                        return Ok(delivery);
+                    }
+                    Err(refused) => {
+                        self.room.give(1);
+                        refused
+                    }
+                }
+            } else {
+                Refused::Full(cell.take())
+            };
+            match refused {
+                Refused::Error(error) => return Err(error),
+                Refused::Full(_) if patience.is_zero() => return Err(self.full(record, patience)),
+                Refused::Full(kept) => cell = kept,
+            }
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + patience);
+            self.wait_for_room(used, deadline);
+            if Instant::now() >= deadline {
+                return Err(self.full(record, patience));
+            }
+        }
+    }
+
+    /// Waits until fewer are on their way than there were, or soon, since librdkafka counts bytes too.
+    fn wait_for_room(&self, used: usize, deadline: Instant) {
+        let soon = Instant::now() + Duration::from_millis(100);
+        self.room.wait_below(used.max(1), Some(soon.min(deadline)));
+    }
+
+    fn full(&self, record: &Record<'_>, patience: Duration) -> Error {
+        let used = self.room.used();
+        let message = if used >= self.room.limit() {
+            format!(
+                "the local queue stayed full for {patience:?}: {used} records are on their way, as many as \
+                 kafka.queue.buffering.max.messages allows; brokers are slow or away"
+            )
+        } else {
+            format!(
+                "the local queue stayed full for {patience:?}: the records that are on their way have as many bytes as \
+                 kafka.queue.buffering.max.kbytes allows; brokers are slow or away"
+            )
+        };
+        let error = Error::new(ErrorKind::QueueFull, "produce", message).kafka_code(code::QUEUE_FULL);
+        error.with("topic", record.topic).retriable()
+    }
+
+    fn partition_of(&self, record: &Record<'_>, patience: Duration) -> Result<Option<i32>> {
+        let asks = self.hooks.partitioner.is_some() || record.partition_key.is_some();
+        if record.partition.is_some() || !asks {
+            return Ok(record.partition);
+        }
+        config::validate_topic_name(record.topic)?;
+        let count = self.partitions(record.topic, patience)?;
+        if let Some(partitioner) = &self.hooks.partitioner
+            && let Some(partition) = partitioner(record, count)?
+        {
+            return partitioner::checked(record.topic, partition, count).map(Some);
+        }
+        Ok(record.partition_key.and_then(|key| self.counts.hash(key, count)))
+    }
+
+    fn hand_over(
+        &self,
+        record: &Record<'_>,
+        cell: Option<Arc<Cell>>,
+        hook: &mut Option<Hook>,
+    ) -> std::result::Result<Delivery, Refused> {
+        loop {
+            let unacquainted = {
+                let target = self.target.read();
+                let Some(target) = target.as_ref().filter(|_| !self.closing.load(Ordering::SeqCst)) else {
+                    let error = Error::new(ErrorKind::Stopped, "produce", "the producer is closed");
+                    return Err(Refused::Error(error.with("topic", record.topic)));
+                };
+                let (topics, client) = match target {
+                    Target::Kafka { topics, client, .. } => (topics, client),
+                    Target::Recorder(recorder) => {
+                        return self.record(recorder, record, hook.take()).map_err(Refused::Error);
+                    }
+                };
+                if let Some(topic) = topics.get(record.topic) {
+                    let cell =
+                        cell.unwrap_or_else(|| Arc::new(Cell::new(Arc::clone(&topic.name), record.label, hook.take())));
+                    return self.send_to(client, topic, record, cell);
+                }
+                Arc::clone(client)
+            };
+            self.meet(&unacquainted, record.topic).map_err(Refused::Error)?;
+        }
+    }
+
+    fn send_to(
+        &self,
+        client: &NativeProducer,
+        topic: &Topic,
+        record: &Record<'_>,
+        cell: Arc<Cell>,
+    ) -> std::result::Result<Delivery, Refused> {
         let outgoing = Outgoing {
-            topic: record.topic,
             partition: record.partition,
             key: record.key,
             payload: record.payload,
             headers: record.headers,
             timestamp_ms: record.timestamp_ms,
         };
-        let deadline = Instant::now() + patience;
-        loop {
-            let Err(error) = client.send(&outgoing, ticket) else { return Ok(()) };
-            let full = error.kafka() == Some(code::QUEUE_FULL);
-            if full && !patience.is_zero() {
-                let mut waiting = self.waiting.lock();
-                // Deliveries make room and say so.
-                if !self.room.wait_until(&mut waiting, deadline).timed_out() || Instant::now() < deadline {
-                    continue;
-                }
+        let delivery = Delivery(Arc::clone(&cell));
+        let Err(unsent) = client.send(&topic.native, &outgoing, cell) else { return Ok(delivery) };
+        Err(match unsent.error.kafka() {
+            Some(code::QUEUE_FULL) => Refused::Full(Some(unsent.cell)),
+            _ => Refused::Error(self.why(client, record, unsent.error)),
+        })
+    }
+
+    fn why(&self, client: &NativeProducer, record: &Record<'_>, error: Error) -> Error {
+        if error.kafka() == Some(code::MESSAGE_SIZE_TOO_LARGE) {
+            let most = self.config.max_payload_bytes;
+            let message = format!("key, payload and headers are larger than max_payload_bytes ({most}) allows");
+            return Error::new(ErrorKind::Config, "produce", message).with("topic", record.topic);
+        }
+        match client.fatal_error() {
+            Some((number, text)) => {
+                Error::new(kind_of(number), "produce", text).kafka_code(number).with("topic", record.topic).fatal()
             }
-            self.waiting.lock().remove(&ticket);
-            if full {
-                let message = format!("the local queue stayed full for {patience:?}; brokers are slow or away");
-                let error = Error::new(ErrorKind::QueueFull, "produce", message).kafka_code(code::QUEUE_FULL);
-                return Err(error.with("topic", record.topic).retriable());
-            }
-            return Err(match client.fatal_error() {
-                Some((number, text)) => {
-                    Error::new(kind_of(number), "produce", text).kafka_code(number).with("topic", record.topic).fatal()
-                }
-                None => error,
-            });
+            None => error.with("topic", record.topic),
         }
     }
 
-    /// The producer's own thread.
-    pub(super) fn serve(&self, client: &NativeProducer, parker: &Parker) {
-        loop {
-            while self.waker.next_filled().is_some() {}
-            if let Some(ready) = client.ready() {
-                ready.lower();
-            }
-            while let Some(event) = client.event() {
-                match event {
-                    ProducerEvent::Delivered(outcomes) => self.delivered(outcomes),
-                    ProducerEvent::Error { code: number, fatal, text } => {
-                        tracing::warn!(number, fatal, text, "producer");
-                    }
-                    ProducerEvent::Log { level, facility, text } => crate::poller::log(level, &facility, &text),
-                    ProducerEvent::Other => {}
-                }
-            }
-            let ended = self.closing.load(Ordering::SeqCst) && self.client.lock().is_none();
-            if ended && self.waiting.lock().is_empty() {
-                return;
-            }
-            // While closing, what is waited for is bounded by the caller; look again soon.
-            let deadline = ended.then(|| Instant::now() + Duration::from_millis(50));
-            if ended && Arc::strong_count(&self.waker) == 0 {
-                return;
-            }
-            match deadline {
-                Some(deadline) => parker.park_deadline(deadline),
-                None => parker.park(),
-            }
+    /// Looks a topic up for the first time.
+    fn meet(&self, client: &NativeProducer, name: &str) -> Result<()> {
+        config::validate_topic_name(name)?;
+        let topic = Topic { native: client.topic(name)?, name: Arc::from(name) };
+        if let Some(Target::Kafka { topics, .. }) = &mut *self.target.write() {
+            topics.entry(Box::from(name)).or_insert(topic);
+        }
+        Ok(())
+    }
+
+    fn record(&self, recorder: &Recorder, record: &Record<'_>, hook: Option<Hook>) -> Result<Delivery> {
+        config::validate_topic_name(record.topic)?;
+        let count = recorder.partitions();
+        let outcome = recorder.keep(record, |key| self.counts.hash(key, count))?;
+        let cell = Arc::new(Cell::new(Arc::from(record.topic), record.label, hook));
+        self.complete(&cell, outcome);
+        Ok(Delivery(cell))
+    }
+
+    /// What the client tells. Called by the thread that serves all producers.
+    pub(super) fn read(&self, event: ProducerEvent, outcomes: &mut Vec<DeliveryOutcome>) {
+        match event {
+            ProducerEvent::Delivered => self.delivered(outcomes),
+            ProducerEvent::Error { code, fatal, text } => telling::error(&self.publisher, code, fatal, text),
+            ProducerEvent::Log { level, facility, text } => crate::poller::log(level, &facility, &text),
+            ProducerEvent::Statistics(raw) => telling::statistics(&self.publisher, self.room.used(), &raw),
+            ProducerEvent::Other => {}
         }
     }
 
-    fn delivered(&self, outcomes: Vec<DeliveryOutcome>) {
-        let mut ended = Vec::with_capacity(outcomes.len());
-        {
-            let mut waiting = self.waiting.lock();
-            for outcome in outcomes {
-                if let Some(entry) = waiting.remove(&outcome.ticket) {
-                    ended.push((entry, outcome));
-                }
-            }
-        }
-        self.room.notify_all();
-        for (entry, outcome) in ended {
-            let report = DeliveryReport {
-                partition: outcome.partition,
-                offset: outcome.offset,
-                timestamp_ms: outcome.timestamp_ms,
-            };
-            let (Waiting::Cell(_, topic) | Waiting::Callback(_, topic)) = &entry;
+    fn delivered(&self, outcomes: &mut Vec<DeliveryOutcome>) {
+        let mut ended = 0;
+        for outcome in outcomes.drain(..) {
             let result = match outcome.code {
-                code::NO_ERROR => Ok(report),
-                number => Err(Failed { code: number, topic: Arc::clone(topic) }),
-            };
-            match entry {
-                Waiting::Cell(cell, _) => {
-                    *cell.outcome.lock() = Some(result);
-                    cell.changed.notify_all();
+                code::NO_ERROR => Ok(DeliveryReport {
+                    partition: outcome.partition,
+                    offset: outcome.offset,
+                    timestamp_ms: outcome.timestamp_ms,
+                }),
+                number => {
+                    self.losses.add(number, &outcome.cell, outcome.partition);
+                    Err(number)
                 }
-                Waiting::Callback(callback, _) => {
-                    let result = result.map_err(|failed| failed.error());
-                    let call = std::panic::AssertUnwindSafe(|| callback(result));
-                    if std::panic::catch_unwind(call).is_err() {
-                        tracing::error!("a delivery callback panicked");
+            };
+            if self.publisher.wants_jobs() {
+                telling::ended(&self.publisher, &outcome.cell, outcome.partition, result);
+            }
+            ended += usize::from(!self.notify(&outcome.cell, result));
+        }
+        self.room.give(ended);
+    }
+
+    /// Ends a record's way that took its room.
+    fn complete(&self, cell: &Cell, outcome: Outcome) {
+        if self.publisher.wants_jobs() {
+            telling::ended(&self.publisher, cell, outcome.map_or(-1, |report| report.partition), outcome);
+        }
+        if !self.notify(cell, outcome) {
+            self.room.give(1);
+        }
+    }
+
+    /// Ends a record's way; whether it counts on until its callback has returned.
+    fn notify(&self, cell: &Cell, outcome: Outcome) -> bool {
+        let mut counts_on = false;
+        for hook in cell.complete(outcome) {
+            match hook {
+                Hook::Callback(callback) => counts_on = self.callbacks.call((callback, cell.result(outcome))),
+                Hook::Notice(notice) => {
+                    if std::panic::catch_unwind(std::panic::AssertUnwindSafe(notice)).is_err() {
+                        tracing::error!("a notice of a delivery panicked");
                     }
                 }
             }
         }
-    }
-
-    pub(super) fn wait_empty(&self, timeout: Duration) -> usize {
-        let deadline = Instant::now() + timeout;
-        let mut waiting = self.waiting.lock();
-        while !waiting.is_empty() {
-            if self.room.wait_until(&mut waiting, deadline).timed_out() {
-                break;
-            }
-        }
-        waiting.len()
+        counts_on
     }
 }

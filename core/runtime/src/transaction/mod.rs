@@ -52,7 +52,7 @@ impl Transaction {
     /// # Errors
     /// As [`Self::produce_async`]; the callback is not called then.
     pub fn produce_with(&self, record: &Record<'_>, on_delivery: OnDelivery) -> Result<()> {
-        self.0.producer("produce")?.produce_with(record, on_delivery)
+        self.0.producer("produce")?.produce_with(record, on_delivery).map(drop)
     }
 
     /// [`Self::produce_with`] that never waits, for callers that hold an interpreter's lock.
@@ -60,7 +60,7 @@ impl Transaction {
     /// # Errors
     /// As [`Self::produce_with`], with `QueueFull` as soon as there is no room.
     pub fn try_produce_with(&self, record: &Record<'_>, on_delivery: OnDelivery) -> Result<()> {
-        self.0.producer("produce")?.try_produce_with(record, on_delivery)
+        self.0.producer("produce")?.try_produce_with(record, on_delivery).map(drop)
     }
 
     /// Sends many records, in order, and returns their handles at once.

@@ -4,7 +4,10 @@
 
 #[allow(clippy::wildcard_imports, reason = "all of the ABI")]
 use super::functions::*;
-use super::{World, delivered, filter, handler, hook, partitioner, read, scheduler, strategy};
+use super::{
+    World, delivered, filter, handler, hook, middleware, partitioner, read, record_partitioner, recorded, scheduler,
+    strategy,
+};
 
 type Call = fn(&mut World<'_>);
 
@@ -765,5 +768,123 @@ pub(super) const CALLS: &[(&str, Call)] = &[
         // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
         let error = unsafe { karafka_context_mark_offset(context, offset, owned) };
         world.error(error);
+    }),
+    ("karafka_producer_new_with", |world| {
+        let config = world.handle();
+        // One that sends would ask brokers that are not there.
+        let partitions = 1 + u32::from(world.input.byte());
+        let partitioner: ProducerPartitioner = (world.input.byte() != 0xff).then_some(record_partitioner);
+        let middleware: ProducerMiddleware = (world.input.byte() != 0xff).then_some(middleware);
+        let (first, second) = (world.user_data(), world.user_data());
+        let mut made = std::ptr::null_mut();
+        let place = world.place(&mut made);
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe {
+            karafka_producer_new_with(
+                config,
+                partitions,
+                partitioner,
+                first.0,
+                first.1,
+                middleware,
+                second.0,
+                second.1,
+                place,
+            )
+        };
+        world.error(error);
+        world.keep(made, karafka_producer_free);
+    }),
+    ("karafka_draft_set", |world| {
+        let draft = world.handle();
+        let record = world.record();
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_draft_set(draft, &raw const record) };
+        world.error(error);
+    }),
+    ("karafka_producer_buffer", |world| {
+        let producer = world.handle();
+        let records = [world.record(), world.record(), world.record()];
+        let count = world.input.below(4);
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_producer_buffer(producer, records.as_ptr(), count) };
+        world.error(error);
+    }),
+    ("karafka_producer_buffered", |world| {
+        let producer = world.handle();
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let _ = unsafe { karafka_producer_buffered(producer) };
+    }),
+    ("karafka_producer_flush_buffer", |world| {
+        let producer = world.handle();
+        let mut count = 0_usize;
+        let place = world.place(&mut count);
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_producer_flush_buffer(producer, false, place) };
+        world.error(error);
+    }),
+    ("karafka_producer_clear_buffer", |world| {
+        let producer = world.handle();
+        let mut count = 0_usize;
+        let place = world.place(&mut count);
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_producer_clear_buffer(producer, place) };
+        world.error(error);
+    }),
+    ("karafka_producer_recorded", |world| {
+        let producer = world.handle();
+        let callback: RecordedCallback = (world.input.byte() != 0xff).then_some(recorded);
+        let mut count = 0_usize;
+        let place = world.place(&mut count);
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_producer_recorded(producer, callback, std::ptr::null_mut(), place) };
+        world.error(error);
+    }),
+    ("karafka_producer_forget_recorded", |world| {
+        let producer = world.handle();
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_producer_forget_recorded(producer) };
+        world.error(error);
+    }),
+    ("karafka_producer_fail_next", |world| {
+        let producer = world.handle();
+        let code = u32::from(world.input.byte());
+        let message = world.text();
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_producer_fail_next(producer, code, message.0, message.1) };
+        world.error(error);
+    }),
+    ("karafka_producer_variant", |world| {
+        if !world.may_make_client() {
+            return;
+        }
+        let producer = world.handle();
+        let config = world.handle();
+        let mut made = std::ptr::null_mut();
+        let place = world.place(&mut made);
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_producer_variant(producer, config, place) };
+        world.error(error);
+        world.keep(made, karafka_producer_free);
+    }),
+    ("karafka_producer_partitions", |world| {
+        let producer = world.handle();
+        let topic = world.text();
+        let timeout = world.timeout();
+        let mut count = 0_usize;
+        let place = world.place(&mut count);
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_producer_partitions(producer, topic.0, topic.1, timeout, place) };
+        world.error(error);
+    }),
+    ("karafka_producer_events", |world| {
+        let producer = world.handle();
+        let names = world.text();
+        let mut made = std::ptr::null_mut();
+        let place = world.place(&mut made);
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_producer_events(producer, names.0, names.1, place) };
+        world.error(error);
+        world.keep(made, karafka_events_free);
     }),
 ];

@@ -16,6 +16,9 @@ pub(super) type Hook = Option<unsafe extern "C" fn(Handle, Data) -> u32>;
 pub(super) type Strategy =
     Option<unsafe extern "C" fn(Handle, *const c_void, Handle, *const c_void, usize, Data) -> u32>;
 pub(super) type Callback = Option<unsafe extern "C" fn(Handle, *const c_void, Data)>;
+pub(super) type ProducerPartitioner = Option<unsafe extern "C" fn(*const Record, usize, Data) -> i32>;
+pub(super) type ProducerMiddleware = Option<unsafe extern "C" fn(*const Record, Handle, Data) -> bool>;
+pub(super) type RecordedCallback = Option<unsafe extern "C" fn(*const Record, *const c_void, Data)>;
 
 #[repr(C)]
 pub(super) struct Header {
@@ -43,6 +46,10 @@ pub(super) struct Record {
     pub(super) timestamp_ms: i64,
     pub(super) partition: i32,
     pub(super) reserved: u32,
+    pub(super) partition_key: *const u8,
+    pub(super) partition_key_length: usize,
+    pub(super) label: *const u8,
+    pub(super) label_length: usize,
 }
 
 #[repr(C)]
@@ -278,6 +285,49 @@ unsafe extern "C" {
     pub(super) fn karafka_producer_close(producer: Handle) -> Handle;
     pub(super) fn karafka_delivery_wait(delivery: Handle, timeout_ms: i64, report: *mut Report) -> Handle;
     pub(super) fn karafka_delivery_free(delivery: Handle);
+    pub(super) fn karafka_producer_new_with(
+        config: Handle,
+        testing_partitions: u32,
+        partitioner: ProducerPartitioner,
+        partitioner_data: Data,
+        partitioner_destructor: Destructor,
+        middleware: ProducerMiddleware,
+        middleware_data: Data,
+        middleware_destructor: Destructor,
+        producer: *mut Handle,
+    ) -> Handle;
+    pub(super) fn karafka_draft_set(draft: Handle, record: *const Record) -> Handle;
+    pub(super) fn karafka_producer_buffer(producer: Handle, records: *const Record, count: usize) -> Handle;
+    pub(super) fn karafka_producer_buffered(producer: Handle) -> usize;
+    pub(super) fn karafka_producer_flush_buffer(producer: Handle, wait: bool, sent: *mut usize) -> Handle;
+    pub(super) fn karafka_producer_clear_buffer(producer: Handle, cleared: *mut usize) -> Handle;
+    pub(super) fn karafka_producer_recorded(
+        producer: Handle,
+        callback: RecordedCallback,
+        data: Data,
+        count: *mut usize,
+    ) -> Handle;
+    pub(super) fn karafka_producer_forget_recorded(producer: Handle) -> Handle;
+    pub(super) fn karafka_producer_fail_next(
+        producer: Handle,
+        code: u32,
+        message: *const u8,
+        message_length: usize,
+    ) -> Handle;
+    pub(super) fn karafka_producer_variant(producer: Handle, config: Handle, variant: *mut Handle) -> Handle;
+    pub(super) fn karafka_producer_partitions(
+        producer: Handle,
+        topic: *const u8,
+        topic_length: usize,
+        timeout_ms: i64,
+        count: *mut usize,
+    ) -> Handle;
+    pub(super) fn karafka_producer_events(
+        producer: Handle,
+        names: *const u8,
+        names_length: usize,
+        events: *mut Handle,
+    ) -> Handle;
     pub(super) fn karafka_embedded_broker_named(
         address: *const u8,
         address_length: usize,

@@ -166,10 +166,10 @@ impl<'a> World<'a> {
             Header { name: c"trace".as_ptr(), name_length: 5, value: ptr::null(), value_length: 0 },
             Header { name: ptr::null(), name_length: 3, value: ptr::null(), value_length: 3 },
         ];
-        let (topic, key, payload) = (self.text(), self.text(), self.text());
+        let (topic, key, payload, label) = (self.text(), self.text(), self.text(), self.text());
         let count = self.input.below(4);
         Record {
-            struct_size: [size_of::<Record>(), 0, 8, usize::MAX][self.input.below(4)],
+            struct_size: [size_of::<Record>(), 88, 0, usize::MAX][self.input.below(4)],
             topic: topic.0.cast(),
             topic_length: topic.1,
             key: key.0,
@@ -181,6 +181,11 @@ impl<'a> World<'a> {
             timestamp_ms: [-1, 0, i64::MIN, i64::MAX][self.input.below(4)],
             partition: [-1, 0, -2, i32::MAX][self.input.below(4)],
             reserved: u32::from(self.input.byte() == 0xff),
+            // A partition key would ask a broker that is not there.
+            partition_key: ptr::null(),
+            partition_key_length: usize::from(self.input.byte() == 0xff),
+            label: label.0,
+            label_length: label.1,
         }
     }
 
@@ -324,6 +329,26 @@ unsafe extern "C" fn strategy(
         functions::karafka_error_free(error);
     }
     verdict
+}
+
+/// A producer's partitioner that chooses any partition, and none.
+unsafe extern "C" fn record_partitioner(_record: *const Record, _count: usize, data: *mut c_void) -> i32 {
+    data.addr() as i32 - 2
+}
+
+/// Middleware that keeps a record, replaces it by itself, or refuses it.
+unsafe extern "C" fn middleware(record: *const Record, draft: Handle, data: *mut c_void) -> bool {
+    if data.addr() % 3 == 1 {
+        // SAFETY: both are the library's, for this call.
+        let error = unsafe { functions::karafka_draft_set(draft, record) };
+        assert!(error.is_null());
+    }
+    data.addr() % 3 != 2
+}
+
+unsafe extern "C" fn recorded(record: *const Record, _report: *const c_void, _data: *mut c_void) {
+    // SAFETY: the library gives a record.
+    assert_eq!(unsafe { (*record).struct_size }, size_of::<Record>());
 }
 
 unsafe extern "C" fn delivered(error: Handle, _report: *const c_void, _data: *mut c_void) {

@@ -1,0 +1,74 @@
+//! How many records are on their way, and who waits until they are fewer.
+//!
+//! Counted up by whoever sends, on any thread; counted down by the threads that tell the ends of records. Sending takes no lock
+//! here; the lock is for those who wait.
+
+use parking_lot::{Condvar, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+pub(super) struct Room {
+    used: AtomicUsize,
+    limit: usize,
+    waiters: AtomicUsize,
+    lock: Mutex<()>,
+    changed: Condvar,
+}
+
+impl Room {
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            used: AtomicUsize::new(0),
+            limit,
+            waiters: AtomicUsize::new(0),
+            lock: Mutex::new(()),
+            changed: Condvar::new(),
+        }
+    }
+
+    pub(super) fn used(&self) -> usize {
+        self.used.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Takes room for one record, if there is any.
+    pub(super) fn take(&self) -> bool {
+        if self.used.fetch_add(1, Ordering::SeqCst) < self.limit {
+            return true;
+        }
+        self.give(1);
+        false
+    }
+
+    /// Gives room back and tells who waits for it.
+    pub(super) fn give(&self, count: usize) {
+        self.used.fetch_sub(count, Ordering::SeqCst);
+        // Whoever waits has said so before it looked at the count: one of the two sees the other.
+        if self.waiters.load(Ordering::SeqCst) > 0 {
+            drop(self.lock.lock());
+            self.changed.notify_all();
+        }
+    }
+
+    /// Waits until fewer than `count` records are on their way; whether that came before the deadline. `None`: no limit.
+    pub(super) fn wait_below(&self, count: usize, deadline: Option<Instant>) -> bool {
+        self.waiters.fetch_add(1, Ordering::SeqCst);
+        let mut lock = self.lock.lock();
+        while self.used() >= count {
+            match deadline {
+                None => self.changed.wait(&mut lock),
+                Some(deadline) => {
+                    if self.changed.wait_until(&mut lock, deadline).timed_out() {
+                        break;
+                    }
+                }
+            }
+        }
+        drop(lock);
+        self.waiters.fetch_sub(1, Ordering::SeqCst);
+        self.used() < count
+    }
+}

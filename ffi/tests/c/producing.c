@@ -1,0 +1,184 @@
+/* Producing beyond the plain calls: testing producers, middleware, partitioners, the buffer, variants, events. */
+#include "support.h"
+
+struct kept {
+    int count;
+    char payloads[16][32];
+    char stamped[16];
+    int32_t partitions[16];
+};
+
+static void keep(const karafka_record_t *record, const karafka_delivery_report_t *report, void *user_data) {
+    struct kept *kept = user_data;
+    int at = kept->count++;
+    snprintf(kept->payloads[at], sizeof kept->payloads[at], "%.*s", (int)record->payload_length, (const char *)record->payload);
+    kept->stamped[at] = record->header_count == 1 && record->headers[0].name_length == 5;
+    kept->partitions[at] = report->partition;
+}
+
+static karafka_producer_t *testing(uint32_t partitions, karafka_producer_partitioner_t partitioner,
+                                   karafka_producer_middleware_t middleware, void *data) {
+    karafka_producer_t *producer;
+    OK(karafka_producer_new_with(NULL, partitions, partitioner, data, NULL, middleware, data, NULL, &producer));
+    return producer;
+}
+
+static void a_testing_producer_keeps_what_it_is_given(void) {
+    karafka_producer_t *producer = testing(1, NULL, NULL, NULL), *sending = new_producer();
+    karafka_record_t record = record_of("t", "key", "first");
+    karafka_delivery_report_t report;
+    struct kept kept = {0};
+    size_t count;
+
+    OK(karafka_producer_produce_sync(producer, &record, &report));
+    IS(report.offset, 0);
+    OK(karafka_producer_fail_next(producer, KARAFKA_ERROR_QUEUE_FULL, KARAFKA_STRING("planted")));
+    FAILS(karafka_producer_produce_sync(producer, &record, NULL), KARAFKA_ERROR_QUEUE_FULL);
+    FAILS(karafka_producer_fail_next(producer, 9999, KARAFKA_STRING("planted")), KARAFKA_ERROR_ARGUMENT);
+    OK(karafka_producer_recorded(producer, keep, &kept, &count));
+    IS(count, 1);
+    IS(kept.count, 1);
+    CHECK(strcmp(kept.payloads[0], "first") == 0);
+    OK(karafka_producer_forget_recorded(producer));
+    OK(karafka_producer_recorded(producer, NULL, NULL, &count));
+    IS(count, 0);
+    FAILS(karafka_producer_recorded(sending, NULL, NULL, &count), KARAFKA_ERROR_UNSUPPORTED);
+    karafka_producer_free(sending);
+    karafka_producer_free(producer);
+}
+
+static void the_buffer_is_flushed_in_order_and_keeps_what_failed(void) {
+    karafka_producer_t *producer = testing(1, NULL, NULL, NULL);
+    karafka_record_t records[3] = {record_of("b", NULL, "0"), record_of("b", NULL, "1"), record_of("b", NULL, "2")};
+    struct kept kept = {0};
+    size_t count;
+
+    OK(karafka_producer_buffer(producer, records, 3));
+    records[0].timestamp_ms = 0;
+    FAILS(karafka_producer_buffer(producer, records, 1), KARAFKA_ERROR_CONFIG);
+    OK(karafka_producer_fail_next(producer, KARAFKA_ERROR_QUEUE_FULL, KARAFKA_STRING("planted")));
+    FAILS(karafka_producer_flush_buffer(producer, false, &count), KARAFKA_ERROR_QUEUE_FULL);
+    IS(karafka_producer_buffered(producer), 3);
+    OK(karafka_producer_flush_buffer(producer, true, &count));
+    IS(count, 3);
+    OK(karafka_producer_recorded(producer, keep, &kept, NULL));
+    CHECK(strcmp(kept.payloads[0], "0") == 0 && strcmp(kept.payloads[2], "2") == 0);
+    OK(karafka_producer_buffer(producer, records + 1, 2));
+    OK(karafka_producer_clear_buffer(producer, &count));
+    IS(count, 2);
+    karafka_producer_free(producer);
+}
+
+static int32_t last(const karafka_record_t *record, size_t count, void *user_data) {
+    ++*(int *)user_data;
+    return record->header_count == 1 ? (int32_t)count - 1 : -1;
+}
+
+static bool stamp(const karafka_record_t *record, karafka_draft_t *draft, void *user_data) {
+    karafka_header_t header = {"stamp", 5, NULL, 0};
+    karafka_record_t changed = *record;
+    (void)user_data;
+    if (record->payload_length == 2) return false;
+    changed.headers = &header;
+    changed.header_count = 1;
+    OK(karafka_draft_set(draft, &changed));
+    return true;
+}
+
+static void middleware_comes_before_the_partitioner(void) {
+    int asked = 0;
+    karafka_producer_t *producer = testing(4, last, stamp, &asked);
+    karafka_record_t record = record_of("m", "key", "x"), refused = record_of("m", "key", "no");
+    struct kept kept = {0};
+
+    OK(karafka_producer_produce_sync(producer, &record, NULL));
+    record.partition = 1;
+    OK(karafka_producer_produce_sync(producer, &record, NULL));
+    FAILS(karafka_producer_produce_sync(producer, &refused, NULL), KARAFKA_ERROR_HANDLER);
+    OK(karafka_producer_recorded(producer, keep, &kept, NULL));
+    IS(kept.count, 2);
+    CHECK(kept.stamped[0] && kept.stamped[1]);
+    IS(kept.partitions[0], 3);
+    IS(kept.partitions[1], 1);
+    IS(asked, 1);
+    karafka_producer_free(producer);
+}
+
+static void a_partition_key_takes_the_place_of_the_key(void) {
+    karafka_producer_t *producer = new_producer();
+    karafka_record_t keyed = record_of("c-partition-keys", "customer-17", "x");
+    karafka_record_t other = record_of("c-partition-keys", "other", "x");
+    karafka_delivery_report_t expected, report;
+    size_t count;
+
+    create_topic("c-partition-keys", 8);
+    OK(karafka_producer_partitions(producer, KARAFKA_STRING("c-partition-keys"), DEADLINE_S * 1000, &count));
+    IS(count, 8);
+    OK(karafka_producer_produce_sync(producer, &keyed, &expected));
+    other.partition_key = (const uint8_t *)"customer-17";
+    other.partition_key_length = 11;
+    OK(karafka_producer_produce_sync(producer, &other, &report));
+    IS(report.partition, expected.partition);
+    karafka_producer_free(producer);
+}
+
+/* The struct as the first header had it: it ended before the partition key. */
+static void records_of_older_headers_are_read(void) {
+    karafka_producer_t *producer = testing(1, NULL, NULL, NULL);
+    karafka_record_t whole = record_of("old", NULL, "old");
+    char two[2 * 88];
+    karafka_delivery_report_t reports[2];
+
+    whole.struct_size = 88;
+    memcpy(two, &whole, 88);
+    memcpy(two + 88, &whole, 88);
+    OK(karafka_producer_produce_many_sync(producer, (const karafka_record_t *)(const void *)two, 2, reports));
+    IS(reports[1].offset, 1);
+    karafka_producer_free(producer);
+}
+
+static void a_variant_has_its_own_options_and_events_tell_of_both(void) {
+    karafka_producer_t *producer = new_producer(), *variant;
+    karafka_record_t record = record_of("c-variants", NULL, "x");
+    karafka_config_t *options;
+    karafka_events_t *events;
+    karafka_event_t *event;
+    int acknowledged = 0;
+
+    create_topic("c-variants", 1);
+    OK(karafka_config_new(&options));
+    OK(karafka_config_set_string(options, KARAFKA_STRING("acks"), KARAFKA_STRING("1")));
+    OK(karafka_config_set_bool(options, KARAFKA_STRING("idempotence"), 0));
+    OK(karafka_producer_variant(producer, options, &variant));
+    OK(karafka_producer_events(producer, KARAFKA_STRING("message.acknowledged, producer.closed"), &events));
+    record.label = "mine";
+    record.label_length = 4;
+    OK(karafka_producer_produce_sync(producer, &record, NULL));
+    OK(karafka_producer_produce_sync(variant, &record, NULL));
+    while (acknowledged < 2) {
+        OK(karafka_events_next(events, DEADLINE_S * 1000, &event));
+        CHECK(event != NULL);
+        if (strcmp(karafka_event_name(event), "message.acknowledged") == 0) {
+            CHECK(strcmp(karafka_event_field(event, KARAFKA_STRING("label")), "mine") == 0);
+            acknowledged++;
+        }
+        karafka_event_free(event);
+    }
+    FAILS(karafka_producer_events(producer, KARAFKA_STRING("message.sent"), &events), KARAFKA_ERROR_CONFIG);
+    OK(karafka_producer_close(producer));
+    FAILS(karafka_producer_produce_sync(variant, &record, NULL), KARAFKA_ERROR_STOPPED);
+    karafka_events_free(events);
+    karafka_config_free(options);
+    karafka_producer_free(variant);
+    karafka_producer_free(producer);
+}
+
+int main(void) {
+    RUN(a_testing_producer_keeps_what_it_is_given);
+    RUN(the_buffer_is_flushed_in_order_and_keeps_what_failed);
+    RUN(middleware_comes_before_the_partitioner);
+    RUN(a_partition_key_takes_the_place_of_the_key);
+    RUN(records_of_older_headers_are_read);
+    RUN(a_variant_has_its_own_options_and_events_tell_of_both);
+    return 0;
+}
