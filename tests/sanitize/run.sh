@@ -68,7 +68,7 @@ MORE
 c_suite() {
     local kind=$1 flag=$2 archive program failed=0
     archive=$(rustc +nightly --print target-libdir --target $machine)/librustc-nightly_rt.$kind.a
-    for program in misuse producer consume completion lifecycle observe fork; do
+    for program in misuse producer producing consume completion lifecycle observe fork; do
         cc -std=gnu99 -g -O1 -fno-omit-frame-pointer "$flag" -Iinclude -c "ffi/tests/c/$program.c" -o "$built/c-$program.o" &&
             c++ -o "$built/c-$program" "$built/c-$program.o" "$built/libkarafka.a" \
                 -Wl,--whole-archive "$archive" -Wl,--no-whole-archive -Wl,--export-dynamic \
