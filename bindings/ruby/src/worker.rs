@@ -143,7 +143,6 @@ fn run(
         return result.map(|_| None);
     }
     let error = match (result, job.kind()) {
-        (Ok(_), JobKind::Handle) => return Ok(Some(job)),
         (Ok(keys), JobKind::Key | JobKind::Unique) => match RArray::try_convert(keys).and_then(keys_of) {
             Ok(keys) => {
                 job.complete_keys(&keys);
