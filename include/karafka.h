@@ -445,6 +445,22 @@ typedef struct karafka_producer_t karafka_producer_t;
 typedef struct karafka_topic_t karafka_topic_t;
 
 /**
+ * An open transaction.
+ *
+ * Owned by whoever began it, freed by `karafka_transaction_free`, which aborts what was not committed. May be used on any
+ * thread, by several at once.
+ */
+typedef struct karafka_transaction_t karafka_transaction_t;
+
+/**
+ * Produces in transactions: their records become visible together, or not at all.
+ *
+ * Owned by whoever made it, freed by `karafka_transactional_producer_free`. May be used on any thread, by several at once; one
+ * transaction is open at a time.
+ */
+typedef struct karafka_transactional_producer_t karafka_transactional_producer_t;
+
+/**
  * One message: a view that lives as long as its batch. The struct's layout never changes.
  */
 typedef struct karafka_message_t {
@@ -2022,6 +2038,77 @@ struct karafka_error_t *karafka_producer_events(struct karafka_producer_t *produ
                                                 const char *names,
                                                 size_t names_length,
                                                 struct karafka_events_t **events);
+ * Makes a producer of transactions. It connects with its first one, and registers its `transactional_id` then: an earlier
+ * producer of the same id is fenced by that, and what it left open is aborted.
+ *
+ * @param config The producer's options; `transactional_id` is needed. Read, not kept.
+ * @param producer Gets the producer, to be freed by `karafka_transactional_producer_free`.
+ * Errors: `CONFIG` with every problem of the configuration; `UNSUPPORTED` for the embedded broker, which keeps no transactions;
+ * `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_transactional_producer_new(const struct karafka_config_t *config,
+                                                           struct karafka_transactional_producer_t **producer);
+
+/**
+ * Closes a producer: waits for an open transaction, at most `transaction_timeout`, and disconnects. Blocks. Closing twice is no
+ * error.
+ *
+ * Errors: `TIMEOUT` when a transaction is still open; `STOPPED` inside a delivery callback; `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_transactional_producer_close(struct karafka_transactional_producer_t *producer);
+
+/**
+ * Frees a producer. Takes NULL. An open transaction goes on, and ends as its owner says; the connection ends after it, without
+ * being waited for. In a forked child it frees nothing.
+ */
+void karafka_transactional_producer_free(struct karafka_transactional_producer_t *producer);
+
+/**
+ * Begins a transaction, to be ended by `karafka_transaction_commit` or `_abort`. Waits until an open one of another thread has
+ * ended, and for brokers where the producer has to register first. Blocks, at most `transaction_timeout` for each.
+ *
+ * @param transaction Gets the transaction, to be freed by `karafka_transaction_free`.
+ * Errors: `TIMEOUT` (retriable); `TRANSACTION` when this thread has one open already; `FENCED` (fatal) when another producer of
+ * the same `transactional_id` has taken over; `UNSUPPORTED` for an embedded broker; `AUTH`; `STOPPED` after closing and inside a
+ * delivery callback; `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_transactional_producer_begin(struct karafka_transactional_producer_t *producer,
+                                                             struct karafka_transaction_t **transaction);
+
+/**
+ * Sends a record as part of the transaction, and returns at once. When the local queue is full, waits for room until
+ * `queue_full_timeout`. The commit waits for the acknowledgement, and aborts without it.
+ *
+ * @param delivery Gets the delivery, to be freed by `karafka_delivery_free`. May be NULL.
+ * Errors: `TRANSACTION` when it has ended; as `karafka_producer_produce_async`.
+ */
+struct karafka_error_t *karafka_transaction_produce_async(struct karafka_transaction_t *transaction,
+                                                          const struct karafka_record_t *record,
+                                                          struct karafka_delivery_t **delivery);
+
+/**
+ * Waits until everything that was produced is acknowledged, and commits: it becomes visible together. Blocks, at most
+ * `transaction_timeout`.
+ *
+ * Errors: the transaction was aborted: `TRANSACTION` or `TIMEOUT` (retriable: do the whole again), `FENCED` (fatal): another
+ * producer of the same `transactional_id` has taken over. `TRANSACTION` with "unknown" in its message, never retriable: the
+ * answer got lost, so it may have been committed; only the topics can tell. `TRANSACTION` when it has ended before; `STOPPED`
+ * inside a delivery callback; `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_transaction_commit(struct karafka_transaction_t *transaction);
+
+/**
+ * Aborts: nothing of the transaction will ever be visible. Blocks, at most `transaction_timeout`.
+ *
+ * Errors: `TRANSACTION` when it has ended before; `STOPPED` inside a delivery callback; `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_transaction_abort(struct karafka_transaction_t *transaction);
+
+/**
+ * Frees a transaction. Takes NULL. What was neither committed nor aborted is aborted, which blocks; inside a delivery callback
+ * that happens meanwhile. In a forked child it frees nothing.
+ */
+void karafka_transaction_free(struct karafka_transaction_t *transaction);
 
 /**
  * The broker behind an address that begins with "embedded://"; it is started if it is not there. Apps and producers whose

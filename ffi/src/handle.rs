@@ -42,10 +42,12 @@ pub(crate) enum Tag {
     Delivery = 0xCB,
     EmbeddedBroker = 0xCC,
     Draft = 0xCE,
+    TransactionalProducer = 0xD4,
+    Transaction = 0xD5,
 }
 
 impl Tag {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 15] = [
         Self::Error,
         Self::Config,
         Self::App,
@@ -59,6 +61,8 @@ impl Tag {
         Self::Delivery,
         Self::EmbeddedBroker,
         Self::Draft,
+        Self::TransactionalProducer,
+        Self::Transaction,
     ];
 
     const fn noun(self) -> &'static str {
@@ -76,6 +80,8 @@ impl Tag {
             Self::Delivery => "a delivery",
             Self::EmbeddedBroker => "an embedded broker",
             Self::Draft => "a draft",
+            Self::TransactionalProducer => "a transactional producer",
+            Self::Transaction => "a transaction",
         }
     }
 }

@@ -31,6 +31,7 @@ mod registry;
 mod scheduler;
 mod text;
 mod topic;
+mod transaction;
 mod verdict;
 mod version;
 

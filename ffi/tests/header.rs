@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// The header's order is that of these files.
-const FILES: [&str; 19] = [
+const FILES: [&str; 20] = [
     "version",
     "error",
     "config",
@@ -27,6 +27,7 @@ const FILES: [&str; 19] = [
     "producer_hooks",
     "producer_buffer",
     "producer_variant",
+    "transaction",
 ];
 const LAST: &str = "embedded";
 

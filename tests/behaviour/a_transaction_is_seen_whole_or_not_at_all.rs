@@ -2,6 +2,7 @@
 //! Another producer of the same name fences; an outage inside of a transaction is waited out; and where the answer to an
 //! end gets lost, nothing of it strikes a later transaction.
 
+use crate::languages::{self, LANGUAGES};
 use crate::support::PATIENCE;
 use karafka::{Error, ErrorKind, ProducerConfig, Record, Transaction, TransactionalProducer};
 use libkarafka_tests::censor::{Censor, END_TRANSACTION, REGISTER_PRODUCER};
@@ -225,6 +226,21 @@ fn by_an_end_that_comes_late() {
     transaction.abort().unwrap();
     producer.transaction(|transaction| send(transaction, &topic, "two")).unwrap();
     assert_eq!(visible(&secured.bootstrap(), &topic), ["one", "two"]);
+}
+
+#[test]
+fn in_every_language() {
+    languages::build();
+    let bootstrap = broker::shared();
+    for language in LANGUAGES {
+        for side in ["debits", "credits"] {
+            topics::create_named(bootstrap, &format!("{side}-{language}"), 1, 1, &[]);
+        }
+        let mut program = languages::example(language, "transactions", bootstrap);
+        assert_eq!(program.wait(PATIENCE).code(), Some(0), "{language}: {}", program.last_words());
+        assert_eq!(visible(bootstrap, &format!("debits-{language}")), ["5 from Anna"]);
+        assert_eq!(visible(bootstrap, &format!("credits-{language}")), ["5 to Ben"]);
+    }
 }
 
 #[test]

@@ -85,3 +85,35 @@ pub fn program(language: &str, work: Work<'_>, options: &[String]) -> Program {
     command.arg(work.topic).arg(work.milliseconds.to_string()).arg(work.fail_key).args(options);
     Program::start(&mut command)
 }
+
+/// Starts the example of a page of docs/options in a language, against these brokers.
+pub fn example(language: &str, page: &str, brokers: &str) -> Program {
+    let Built { root, stage, python } = built();
+    let pages = root.join("docs/options");
+    let text = std::fs::read_to_string(pages.join(page).with_extension("md")).unwrap();
+    let block =
+        text.split_once(&format!("\n```{language}\n")).and_then(|(_, rest)| rest.split_once("\n```")).unwrap().0;
+    let mut command = match language {
+        "c" => {
+            let (source, program) = (stage.join(page).with_extension("c"), stage.join(page));
+            std::fs::write(&source, block).unwrap();
+            let mut compiler = Command::new("cc");
+            compiler.arg("-Wall").arg("-I").arg(root.join("include")).arg("-I").arg(&pages).arg(source);
+            compiler.arg(stage.join("libkarafka.so.0")).arg(format!("-Wl,-rpath,{}", stage.display()));
+            assert!(compiler.args(["-lpthread", "-o"]).arg(&program).status().unwrap().success(), "{page} in C");
+            Command::new(program)
+        }
+        "ruby" => {
+            let mut ruby = Command::new("ruby");
+            ruby.arg("-I").arg(stage.join("ruby")).arg("-I").arg(root.join("bindings/ruby/lib")).args(["-e", block]);
+            ruby
+        }
+        _ => {
+            let mut interpreter = Command::new(python);
+            interpreter.args(["-c", block]);
+            interpreter.env("PYTHONPATH", stage.join("python")).env("PYTHONDONTWRITEBYTECODE", "1");
+            interpreter
+        }
+    };
+    Program::start(command.env("KAFKA_BROKERS", brokers))
+}

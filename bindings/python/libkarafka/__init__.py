@@ -28,6 +28,7 @@ from ._native import (
     EmbeddedBroker,
     Message,
     Producer,
+    Transaction,
 )
 from ._native import close as _close
 from .app import App, Running
@@ -49,8 +50,10 @@ from .errors import (
     UnsupportedError,
 )
 from .event import Event
+from .transaction import AbortTransaction, TransactionalProducer
 
 __all__ = [
+    "AbortTransaction",
     "App",
     "AuthError",
     "Batch",
@@ -76,7 +79,9 @@ __all__ = [
     "Running",
     "StoppedError",
     "TimeoutError",
+    "Transaction",
     "TransactionError",
+    "TransactionalProducer",
     "UnsupportedError",
     "__version__",
 ]

@@ -24,6 +24,7 @@ mod record;
 mod scheduler;
 mod settings;
 mod slots;
+mod transaction;
 mod verdict;
 
 use pyo3::prelude::*;
@@ -58,6 +59,8 @@ mod _native {
     use super::producer::Producer;
     #[pymodule_export]
     use super::scheduler::Waiting;
+    #[pymodule_export]
+    use super::transaction::{Transaction, TransactionalProducer};
 
     use pyo3::prelude::*;
 

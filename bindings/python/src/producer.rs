@@ -104,6 +104,11 @@ impl Hooks {
 const LOOK: Duration = Duration::from_secs(10);
 
 impl Producer {
+    /// One that belongs to somebody else, who closes it.
+    pub(crate) fn lent(producer: karafka::Producer) -> Self {
+        Self { inner: Some(Arc::new(producer)), hooks: Arc::default() }
+    }
+
     fn core(&self) -> PyResult<&Arc<karafka::Producer>> {
         self.inner.as_ref().ok_or_else(|| PyValueError::new_err("the producer is being freed"))
     }

@@ -18,6 +18,7 @@ mod message;
 mod messages;
 mod producer;
 mod scheduler;
+mod transaction;
 mod wait;
 mod waste;
 mod worker;
@@ -40,5 +41,6 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
     scheduler::define(ruby, native)?;
     messages::define(ruby, module, native)?;
     producer::define(ruby, module, native)?;
+    transaction::define(ruby, native)?;
     embedded::define(ruby, module)
 }

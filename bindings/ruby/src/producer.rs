@@ -396,6 +396,11 @@ fn describe(ruby: &Ruby, record: &OwnedRecord, report: DeliveryReport) -> Result
     Ok(hash)
 }
 
+/// A producer of the core as Ruby's classes drive it.
+pub fn wrap(ruby: &Ruby, producer: karafka::Producer) -> Value {
+    ruby.obj_wrap(Producer(Handle::new(producer))).as_value()
+}
+
 pub fn define(ruby: &Ruby, module: RModule, native: RModule) -> Result<(), Error> {
     let producer = native.define_class("Producer", ruby.class_object())?;
     Producer::class(ruby);

@@ -184,6 +184,11 @@ module LibKarafka
 
     private
 
+    # Produces by a producer that belongs to somebody else.
+    def lend(native)
+      share(native, nil, [])
+    end
+
     def take(native, partitioner = nil, middleware = [])
       share(native, partitioner, middleware)
       Exit.watch(self)

@@ -564,7 +564,8 @@ options! {
     close_timeout: Duration = Duration::from_secs(60), time(0, DAY), also "max_wait_timeout" "flush_timeout";
 
     /// The name under which brokers know a transactional producer over its restarts: the next producer of the same name
-    /// fences the one before it. No two that run at once may share it. Only for transactional producers, which need it.
+    /// fences the one before it. No two that run at once may share it. Only for transactional producers, which need it. See
+    /// [transactions](options/transactions.md).
     transactional_id: Option<String> = None, text(names::TRANSACTIONAL_ID, names::transactional_id),
         for "transactional.id";
 

@@ -859,6 +859,11 @@ pub(super) const CALLS: &[(&str, Call)] = &[
             return;
         }
         let producer = world.handle();
+    }),
+    ("karafka_transactional_producer_new", |world| {
+        if !world.may_make_client() {
+            return;
+        }
         let config = world.handle();
         let mut made = std::ptr::null_mut();
         let place = world.place(&mut made);
@@ -886,5 +891,56 @@ pub(super) const CALLS: &[(&str, Call)] = &[
         let error = unsafe { karafka_producer_events(producer, names.0, names.1, place) };
         world.error(error);
         world.keep(made, karafka_events_free);
+    }),
+        let error = unsafe { karafka_transactional_producer_new(config, place) };
+        world.error(error);
+        world.keep(made, karafka_transactional_producer_free);
+    }),
+    ("karafka_transactional_producer_close", |world| {
+        let producer = world.handle();
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_transactional_producer_close(producer) };
+        world.error(error);
+    }),
+    ("karafka_transactional_producer_free", |world| {
+        let producer = world.handle();
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        unsafe { karafka_transactional_producer_free(producer) };
+    }),
+    ("karafka_transactional_producer_begin", |world| {
+        let producer = world.handle();
+        let mut made = std::ptr::null_mut();
+        let place = world.place(&mut made);
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_transactional_producer_begin(producer, place) };
+        world.error(error);
+        world.keep(made, karafka_transaction_free);
+    }),
+    ("karafka_transaction_produce_async", |world| {
+        let transaction = world.handle();
+        let record = world.record();
+        let mut made = std::ptr::null_mut();
+        let place = world.place(&mut made);
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_transaction_produce_async(transaction, &raw const record, place) };
+        world.error(error);
+        world.keep(made, karafka_delivery_free);
+    }),
+    ("karafka_transaction_commit", |world| {
+        let transaction = world.handle();
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_transaction_commit(transaction) };
+        world.error(error);
+    }),
+    ("karafka_transaction_abort", |world| {
+        let transaction = world.handle();
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_transaction_abort(transaction) };
+        world.error(error);
+    }),
+    ("karafka_transaction_free", |world| {
+        let transaction = world.handle();
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        unsafe { karafka_transaction_free(transaction) };
     }),
 ];

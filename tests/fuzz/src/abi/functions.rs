@@ -341,4 +341,16 @@ unsafe extern "C" {
     ) -> Handle;
     pub(super) fn karafka_embedded_broker_bootstrap_servers(broker: Handle) -> Text;
     pub(super) fn karafka_embedded_broker_free(broker: Handle);
+    pub(super) fn karafka_transactional_producer_new(config: Handle, producer: *mut Handle) -> Handle;
+    pub(super) fn karafka_transactional_producer_close(producer: Handle) -> Handle;
+    pub(super) fn karafka_transactional_producer_free(producer: Handle);
+    pub(super) fn karafka_transactional_producer_begin(producer: Handle, transaction: *mut Handle) -> Handle;
+    pub(super) fn karafka_transaction_produce_async(
+        transaction: Handle,
+        record: *const Record,
+        delivery: *mut Handle,
+    ) -> Handle;
+    pub(super) fn karafka_transaction_commit(transaction: Handle) -> Handle;
+    pub(super) fn karafka_transaction_abort(transaction: Handle) -> Handle;
+    pub(super) fn karafka_transaction_free(transaction: Handle);
 }
