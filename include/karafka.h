@@ -2038,6 +2038,8 @@ struct karafka_error_t *karafka_producer_events(struct karafka_producer_t *produ
                                                 const char *names,
                                                 size_t names_length,
                                                 struct karafka_events_t **events);
+
+/**
  * Makes a producer of transactions. It connects with its first one, and registers its `transactional_id` then: an earlier
  * producer of the same id is fenced by that, and what it left open is aborted.
  *

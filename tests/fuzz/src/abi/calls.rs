@@ -859,11 +859,6 @@ pub(super) const CALLS: &[(&str, Call)] = &[
             return;
         }
         let producer = world.handle();
-    }),
-    ("karafka_transactional_producer_new", |world| {
-        if !world.may_make_client() {
-            return;
-        }
         let config = world.handle();
         let mut made = std::ptr::null_mut();
         let place = world.place(&mut made);
@@ -892,6 +887,14 @@ pub(super) const CALLS: &[(&str, Call)] = &[
         world.error(error);
         world.keep(made, karafka_events_free);
     }),
+    ("karafka_transactional_producer_new", |world| {
+        if !world.may_make_client() {
+            return;
+        }
+        let config = world.handle();
+        let mut made = std::ptr::null_mut();
+        let place = world.place(&mut made);
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
         let error = unsafe { karafka_transactional_producer_new(config, place) };
         world.error(error);
         world.keep(made, karafka_transactional_producer_free);
