@@ -51,6 +51,9 @@ mod segments_share_a_topic_by_key;
 mod static_members_keep_their_partitions;
 mod topics_are_read_without_a_group;
 
+// What is asked of a cluster, and changed there.
+mod a_cluster_is_asked_and_changed;
+
 // What a handler does to the position of its partition.
 mod a_lost_partition_refuses_marks_with_all_workers_busy;
 mod a_seek_that_fails_skips_nothing_and_one_that_succeeds_lands;

@@ -3,10 +3,14 @@
 //! Runs on the main thread. Ends with 0, with 1 and one line on the standard error stream, with 2 for wrong arguments, or with 128
 //! and the number of the signal that ended it.
 
+mod acls;
 mod broker;
+mod configs;
 mod dlq;
+mod groups;
 mod output;
 mod progress;
+mod tail;
 mod time;
 mod topics;
 
@@ -30,7 +34,13 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Broker(broker::Broker),
+    Acls(acls::Acls),
+    Configs(configs::Configs),
     Dlq(dlq::Dlq),
+    Groups(groups::Groups),
+    Lag(groups::Lag),
+    Send(tail::Send),
+    Tail(tail::Tail),
     Topics(topics::Topics),
 }
 
@@ -52,6 +62,11 @@ impl Cluster {
     fn kafka(&self) -> BTreeMap<String, String> {
         self.settings.iter().cloned().collect()
     }
+
+    /// Connects, and waits for the cluster's first answer.
+    fn admin(&self) -> karafka::Result<karafka::Admin> {
+        karafka::Admin::connect(&self.brokers, self.kafka(), self.timeout)
+    }
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {
@@ -66,8 +81,14 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(logs).with_writer(std::io::stderr).init();
     let outcome = match Arguments::parse().command {
         Command::Broker(broker) => broker.run().map(|()| ExitCode::SUCCESS).map_err(Stop::Failed),
+        Command::Acls(acls) => acls.run(),
+        Command::Configs(configs) => configs.run(),
         Command::Dlq(dlq) => dlq.run(),
-        Command::Topics(topics) => topics.run().map(|()| ExitCode::SUCCESS).map_err(Stop::Failed),
+        Command::Groups(groups) => groups.run(),
+        Command::Lag(lag) => lag.run(),
+        Command::Send(send) => send.run(),
+        Command::Tail(tail) => tail.run(),
+        Command::Topics(topics) => topics.run(),
     };
     match outcome {
         Ok(code) => code,

@@ -7,6 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 use karafka::{Error, ErrorKind};
 use serde_json::{Map, Value};
 use std::io::{self, BufWriter, StdoutLock, Write};
+use std::process::ExitCode;
 
 /// Why a command ended before its end.
 pub(crate) enum Stop {
@@ -55,6 +56,26 @@ impl Output {
         self.0.flush()?;
         Ok(())
     }
+}
+
+/// Says what became of each item: what succeeded on the standard output, errors on the other one. Fails when one failed.
+pub(crate) fn finish<T, V>(
+    mut output: Output,
+    outcomes: karafka::Outcomes<T, V>,
+    say: impl Fn(&T, V) -> String,
+) -> Result<ExitCode, Stop> {
+    let mut code = ExitCode::SUCCESS;
+    for (item, outcome) in outcomes {
+        match outcome {
+            Ok(value) => output.line(&say(&item, value))?,
+            Err(error) => {
+                eprintln!("libkarafka: {error}");
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    output.flush()?;
+    Ok(code)
 }
 
 /// Bytes of a key or a value for people: text as it is, control characters and other bytes escaped.

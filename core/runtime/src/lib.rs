@@ -82,7 +82,11 @@ mod examples {
     include!(concat!(env!("OUT_DIR"), "/examples.rs"));
 }
 
-pub use admin::Admin;
+pub use admin::{
+    Acl, AclFilter, AclOperation, AclPattern, AclPermission, AclResource, Admin, Broker, ClusterDescription,
+    ConfigEntry, ConfigResource, GroupDescription, GroupListing, GroupMember, GroupOffset, NewTopic, Outcomes,
+    PartitionDescription, PartitionLag, TopicDescription, Watermarks,
+};
 #[doc(hidden)]
 pub use allocator::Allocator;
 pub use app::{App, SeatKind, SeatRunner, Work};

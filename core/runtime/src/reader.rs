@@ -73,6 +73,33 @@ impl Default for ReaderConfig {
     }
 }
 
+impl ReaderConfig {
+    /// The client's settings: those of a consumer, without a group.
+    pub(crate) fn client_settings(&self) -> Result<Vec<(String, String)>> {
+        let app = AppConfig {
+            bootstrap_servers: self.bootstrap_servers.clone(),
+            group: "reader".to_owned(),
+            kafka: self.kafka.clone(),
+            ..AppConfig::default()
+        };
+        app.validate()?;
+        let mut settings = app.client_settings("");
+        settings.retain(|name, _| !name.starts_with("group.") && !name.starts_with("partition.assignment"));
+        let kilobytes = (self.memory_budget_bytes / 1024).clamp(1, MOST_KILOBYTES);
+        // Ends are told by librdkafka, lost places decided here.
+        let own = [
+            ("bootstrap.servers", embedded::resolve(&self.bootstrap_servers)?),
+            ("enable.partition.eof", "true".to_owned()),
+            ("auto.offset.reset", "error".to_owned()),
+            ("log.queue", "true".to_owned()),
+            ("queued.max.messages.kbytes", kilobytes.to_string()),
+            ("queued.min.messages", AHEAD_MESSAGES.to_string()),
+        ];
+        settings.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        Ok(settings.into_iter().collect())
+    }
+}
+
 /// Ends the wait of a reader from another thread.
 #[derive(Clone)]
 pub struct ReaderInterrupter {
@@ -158,8 +185,11 @@ impl Reader {
         }
         let parker = Parker::new();
         let waker = Arc::new(Waker::new(parker.unparker().clone()));
-        let mut fetcher =
-            Fetcher::new(&settings(&config)?, Ready::new(0, Arc::clone(&waker)), Ready::new(1, Arc::clone(&waker)))?;
+        let mut fetcher = Fetcher::new(
+            &config.client_settings()?,
+            Ready::new(0, Arc::clone(&waker)),
+            Ready::new(1, Arc::clone(&waker)),
+        )?;
         let places = place::find(fetcher.client(), &config, selections)?;
         for place in places.iter().filter(|place| !place.is_done) {
             fetcher.start(&place.topic, place.partition, place.next)?;
@@ -346,31 +376,6 @@ impl Drop for Reader {
             let _ = ended.recv_timeout(DESTROY);
         }
     }
-}
-
-/// The client's settings: those of a consumer, without a group.
-fn settings(config: &ReaderConfig) -> Result<Vec<(String, String)>> {
-    let app = AppConfig {
-        bootstrap_servers: config.bootstrap_servers.clone(),
-        group: "reader".to_owned(),
-        kafka: config.kafka.clone(),
-        ..AppConfig::default()
-    };
-    app.validate()?;
-    let mut settings = app.client_settings("");
-    settings.retain(|name, _| !name.starts_with("group.") && !name.starts_with("partition.assignment"));
-    let kilobytes = (config.memory_budget_bytes / 1024).clamp(1, MOST_KILOBYTES);
-    // Ends are told by librdkafka, lost places decided here.
-    let own = [
-        ("bootstrap.servers", embedded::resolve(&config.bootstrap_servers)?),
-        ("enable.partition.eof", "true".to_owned()),
-        ("auto.offset.reset", "error".to_owned()),
-        ("log.queue", "true".to_owned()),
-        ("queued.max.messages.kbytes", kilobytes.to_string()),
-        ("queued.min.messages", AHEAD_MESSAGES.to_string()),
-    ];
-    settings.extend(own.map(|(name, value)| (name.to_owned(), value)));
-    Ok(settings.into_iter().collect())
 }
 
 /// Whether records of transactions that are not committed are left out, as librdkafka does by default.

@@ -21,15 +21,6 @@ use sys::rd_kafka_admin_op_t as Operation;
 /// The longest that librdkafka takes: it never gives up before whoever asked.
 const REQUEST_TIMEOUT_MS: i32 = 3_600_000;
 
-/// What a client is made for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ClientKind {
-    /// To ask only.
-    Admin,
-    /// To fetch as well.
-    Reader,
-}
-
 /// A partition as the cluster describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RawPartitionState {
@@ -70,19 +61,16 @@ unsafe impl Send for Client {}
 unsafe impl Sync for Client {}
 
 impl Client {
-    /// Makes a client, which connects in the background. `ready` is raised when there is news.
-    pub(crate) fn new(kind: ClientKind, settings: &[(String, String)], ready: Option<Arc<Ready>>) -> Result<Self> {
+    /// Makes a client, which connects in the background. It is a consumer of librdkafka's, because a producer makes topics that it
+    /// asks about. `ready` is raised when there is news.
+    pub(crate) fn new(settings: &[(String, String)], ready: Option<Arc<Ready>>) -> Result<Self> {
         const OPERATION: &str = "create a client";
         let conf = configuration(settings)?;
-        let native_kind = match kind {
-            ClientKind::Admin => sys::rd_kafka_type_t::RD_KAFKA_PRODUCER,
-            ClientKind::Reader => sys::rd_kafka_type_t::RD_KAFKA_CONSUMER,
-        };
         let mut text = [0 as c_char; 512];
         // SAFETY: the configuration is ours; a successful `rd_kafka_new` takes it over.
         let client = unsafe {
             sys::rd_kafka_conf_set_events(conf, sys::RD_KAFKA_EVENT_ERROR | sys::RD_KAFKA_EVENT_LOG);
-            sys::rd_kafka_new(native_kind, conf, text.as_mut_ptr(), text.len())
+            sys::rd_kafka_new(sys::rd_kafka_type_t::RD_KAFKA_CONSUMER, conf, text.as_mut_ptr(), text.len())
         };
         let Some(pointer) = NonNull::new(client) else {
             // SAFETY: after a failure the configuration is still ours.

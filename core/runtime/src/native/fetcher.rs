@@ -4,7 +4,7 @@
 //! does not. All partitions share one queue, so that what is fetched ahead is bounded for all of them together. librdkafka
 //! needs neither a group nor a right to one for this (its "simple consumer").
 
-use super::client::{Client, ClientKind};
+use super::client::Client;
 use super::queue::{PartitionQueue, Queue};
 use super::{NativeMessage, c_string, code, error, sys};
 use crate::wake::Ready;
@@ -38,7 +38,7 @@ impl Drop for Topic {
 impl Fetcher {
     /// `news` is raised for errors and log lines, `messages` when there is something to read.
     pub(crate) fn new(settings: &[(String, String)], news: Arc<Ready>, messages: Arc<Ready>) -> Result<Self> {
-        let client = Client::new(ClientKind::Reader, settings, Some(news))?;
+        let client = Client::new(settings, Some(news))?;
         // SAFETY: the client is valid; the reference is ours.
         let queue = NonNull::new(unsafe { sys::rd_kafka_queue_new(client.as_ptr()) })
             .ok_or_else(|| Error::new(ErrorKind::Internal, OPERATION, "librdkafka gave no queue"))?;

@@ -96,7 +96,7 @@ fn list(entries: &[PartitionOffset], operation: &'static str) -> Result<List> {
 
 /// # Safety
 /// `groups` must be a list of as many results, valid for the call.
-unsafe fn read_group(
+pub(super) unsafe fn read_group(
     groups: *mut *const sys::rd_kafka_group_result_t,
     count: usize,
     group: &str,

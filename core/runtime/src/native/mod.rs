@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code)]
 
+mod admin;
 mod client;
 mod consumer;
 mod event;
@@ -21,7 +22,8 @@ mod signals;
 mod statistics;
 mod transaction;
 
-pub(crate) use client::{Client, ClientKind};
+pub(crate) use admin::{RawAcl, RawAclFilter, RawGroupListing, RawMember, RawNewTopic, RawResource};
+pub(crate) use client::{Client, RawTopicState};
 pub(crate) use consumer::{Cluster, Consumer};
 pub(crate) use event::{ConsumerEvent, RebalanceKind};
 pub(crate) use fetcher::Fetcher;

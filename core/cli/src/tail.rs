@@ -1,0 +1,190 @@
+//! `libkarafka tail` and `libkarafka send`: records read without a group, and produced.
+
+use crate::Cluster;
+use crate::output::{Output, Stop, put_bytes, shown};
+use crate::time;
+use clap::Args;
+use karafka::{
+    ErrorKind, Header, Message, Producer, ProducerConfig, ReadFrom, ReadUntil, Reader, ReaderConfig, Record, Selection,
+};
+use serde_json::{Map, Value, json};
+use std::io::BufRead;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Show the records of a topic: the last ones, those from a place on, or what comes
+///
+/// Needs no consumer group, and commits nothing.
+#[derive(Args)]
+pub(crate) struct Tail {
+    /// The topic
+    topic: String,
+    /// A partition; all of them otherwise; may be given several times
+    #[arg(long = "partition", value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(0..))]
+    partitions: Vec<i32>,
+    /// Begin so many offsets before the end of each partition
+    #[arg(long, value_name = "COUNT", default_value_t = 10, conflicts_with_all = ["offset", "since", "all"])]
+    last: u64,
+    /// Begin at this offset
+    #[arg(long, value_name = "OFFSET", conflicts_with_all = ["since", "all"], value_parser = clap::value_parser!(i64).range(0..))]
+    offset: Option<i64>,
+    /// Begin at this time: 2026-11-21T20:00:00Z, milliseconds since 1970, or 2h (ago)
+    #[arg(long, value_name = "TIME", conflicts_with = "all", value_parser = time::instant)]
+    since: Option<i64>,
+    /// Begin with the oldest record
+    #[arg(long)]
+    all: bool,
+    /// Go on with what comes, until Ctrl-C
+    #[arg(long, short)]
+    follow: bool,
+    /// One line of JSON for each
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    cluster: Cluster,
+}
+
+impl Tail {
+    pub(crate) fn run(&self) -> Result<ExitCode, Stop> {
+        let from = match (self.offset, self.since, self.all) {
+            (Some(offset), ..) => ReadFrom::Offset(offset),
+            (_, Some(time), _) => ReadFrom::Time(time),
+            (.., true) => ReadFrom::Earliest,
+            _ => ReadFrom::Last(self.last),
+        };
+        let config = ReaderConfig {
+            bootstrap_servers: self.cluster.brokers.clone(),
+            kafka: self.cluster.kafka(),
+            until: if self.follow { ReadUntil::Forever } else { ReadUntil::End },
+            timeout: self.cluster.timeout,
+            ..ReaderConfig::default()
+        };
+        let selection = Selection::of_partitions(&self.topic, self.partitions.clone(), from);
+        let mut reader = Reader::open(config, &[selection])?;
+        let mut output = Output::new();
+        loop {
+            let batch = match reader.next(self.cluster.timeout) {
+                Ok(Some(batch)) => batch,
+                Ok(None) => break,
+                // Nothing comes, and nothing is wrong.
+                Err(error) if self.follow && error.kind() == ErrorKind::Timeout && error.kafka().is_none() => continue,
+                Err(error) => return Err(error.into()),
+            };
+            for message in batch.iter() {
+                if self.json { output.json(&Value::Object(object(message)))? } else { output.line(&line(message))? }
+            }
+            output.flush()?;
+        }
+        output.flush()?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn line(message: Message<'_>) -> String {
+    let time = message.timestamp().map(|time| time::shown(time.milliseconds)).unwrap_or_default();
+    let place = format!("{}@{}", message.partition(), message.offset());
+    format!("{place:<10}  {time}  {}  {}", shown(message.key()), shown(message.payload()))
+}
+
+fn object(message: Message<'_>) -> Map<String, Value> {
+    let header = |header: Header<'_>| {
+        let mut entry = Map::new();
+        put_bytes(&mut entry, "name", Some(header.name));
+        put_bytes(&mut entry, "value", header.value);
+        Value::Object(entry)
+    };
+    let mut object = Map::new();
+    object.insert("topic".to_owned(), message.topic().into());
+    object.insert("partition".to_owned(), message.partition().into());
+    object.insert("offset".to_owned(), message.offset().into());
+    let time = message.timestamp().map(|time| time::shown(time.milliseconds));
+    object.insert("time".to_owned(), time.map_or(Value::Null, Value::from));
+    put_bytes(&mut object, "key", message.key());
+    object.insert("headers".to_owned(), json!(message.headers().into_iter().map(header).collect::<Vec<_>>()));
+    put_bytes(&mut object, "value", message.payload());
+    object
+}
+
+/// Produce records: one, or one for each line of the standard input
+#[derive(Args)]
+pub(crate) struct Send {
+    /// The topic
+    topic: String,
+    /// The value; the lines of the standard input otherwise
+    value: Option<String>,
+    /// The key
+    #[arg(long)]
+    key: Option<String>,
+    /// The partition; the key decides otherwise
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(0..))]
+    partition: Option<i32>,
+    /// A header; may be given several times
+    #[arg(long = "header", value_name = "NAME=VALUE", value_parser = crate::setting)]
+    headers: Vec<(String, String)>,
+    /// No value: deletes the key in a compacted topic
+    #[arg(long, conflicts_with = "value", requires = "key")]
+    tombstone: bool,
+    /// Print where each record lies as one line of JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    cluster: Cluster,
+}
+
+/// Most records of the standard input that are on their way at once.
+const MOST: usize = 1000;
+
+impl Send {
+    pub(crate) fn run(&self) -> Result<ExitCode, Stop> {
+        // Says in time, and in words, that nobody is there, or that there is no such topic.
+        self.cluster.admin()?.topic(&self.topic)?;
+        let producer = Producer::new(ProducerConfig {
+            bootstrap_servers: self.cluster.brokers.clone(),
+            kafka: self.cluster.kafka(),
+            ..ProducerConfig::default()
+        })?;
+        let mut output = Output::new();
+        if self.tombstone || self.value.is_some() {
+            let value = self.value.as_ref().map(|value| value.clone().into_bytes());
+            self.send(&producer, &mut output, &[value])?;
+        } else {
+            let mut lines = std::io::stdin().lock().split(b'\n');
+            loop {
+                let values = lines.by_ref().take(MOST).map(|line| line.map(Some)).collect::<Result<Vec<_>, _>>()?;
+                if values.is_empty() {
+                    break;
+                }
+                self.send(&producer, &mut output, &values)?;
+            }
+        }
+        producer.close()?;
+        output.flush()?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn send(&self, producer: &Producer, output: &mut Output, values: &[Option<Vec<u8>>]) -> Result<(), Stop> {
+        let header = |(name, value): &(String, String)| (name.clone().into_bytes(), value.clone().into_bytes());
+        let kept: Vec<_> = self.headers.iter().map(header).collect();
+        let headers: Vec<_> = kept.iter().map(|(name, value)| Header { name, value: Some(value) }).collect();
+        let mut deliveries = Vec::new();
+        for value in values {
+            deliveries.push(producer.produce_async(&Record {
+                topic: &self.topic,
+                partition: self.partition,
+                key: self.key.as_ref().map(String::as_bytes),
+                payload: value.as_deref(),
+                headers: &headers,
+                ..Record::default()
+            })?);
+        }
+        for delivery in deliveries {
+            let report = delivery.wait(self.cluster.timeout + Duration::from_secs(60))?;
+            if self.json {
+                output.json(&json!({ "topic": self.topic, "partition": report.partition, "offset": report.offset }))?;
+            } else {
+                output.line(&format!("{}/{}@{}", self.topic, report.partition, report.offset))?;
+            }
+        }
+        output.flush()
+    }
+}

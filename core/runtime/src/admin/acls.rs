@@ -1,0 +1,261 @@
+//! Access rules: who may do what with which topics, groups, transactional ids, and the cluster.
+//!
+//! Kafka has two kinds of resources more, delegation tokens and users; librdkafka 2.12.1 knows neither, so that rules about
+//! them can be neither made nor found here.
+
+use super::{Admin, Outcomes, judged};
+use crate::native::{RawAcl, RawAclFilter};
+use crate::{Error, ErrorKind, Result};
+
+/// A choice with a word and Kafka's number for each value.
+macro_rules! choice {
+    ($(#[$meta:meta])* $name:ident { $($(#[$inner:meta])* $value:ident = $number:literal, $word:literal;)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name {
+            $($(#[$inner])* $value,)*
+        }
+
+        impl $name {
+            /// Every value.
+            pub const ALL: &'static [Self] = &[$(Self::$value,)*];
+
+            /// The word for it.
+            pub const fn word(self) -> &'static str {
+                match self {
+                    $(Self::$value => $word,)*
+                }
+            }
+
+            /// The value of a word.
+            pub fn from_word(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|value| value.word() == word)
+            }
+
+            const fn number(self) -> i32 {
+                match self {
+                    $(Self::$value => $number,)*
+                }
+            }
+
+            fn from_number(number: i32) -> Option<Self> {
+                Self::ALL.iter().copied().find(|value| value.number() == number)
+            }
+        }
+    };
+}
+
+choice! {
+    /// What a rule is about.
+    AclResource {
+        /// Any; in filters only.
+        Any = 1, "any";
+        /// Topics.
+        Topic = 2, "topic";
+        /// Consumer groups.
+        Group = 3, "group";
+        /// The cluster itself; its name is `kafka-cluster`.
+        Cluster = 4, "cluster";
+        /// Transactional ids of producers.
+        TransactionalId = 5, "transactional_id";
+    }
+}
+
+choice! {
+    /// How a rule's name is meant.
+    AclPattern {
+        /// Any; in filters only.
+        Any = 1, "any";
+        /// Every rule that applies to the name; in filters only.
+        Match = 2, "match";
+        /// The whole name, or `*` for all.
+        Literal = 3, "literal";
+        /// Names that begin so.
+        Prefixed = 4, "prefixed";
+    }
+}
+
+choice! {
+    /// What may be done.
+    AclOperation {
+        /// Any; in filters only.
+        Any = 1, "any";
+        /// Everything.
+        All = 2, "all";
+        /// Fetch; join a group and commit.
+        Read = 3, "read";
+        /// Produce.
+        Write = 4, "write";
+        /// Create.
+        Create = 5, "create";
+        /// Delete.
+        Delete = 6, "delete";
+        /// Change.
+        Alter = 7, "alter";
+        /// See.
+        Describe = 8, "describe";
+        /// What brokers do among themselves.
+        ClusterAction = 9, "cluster_action";
+        /// See settings.
+        DescribeConfigs = 10, "describe_configs";
+        /// Change settings.
+        AlterConfigs = 11, "alter_configs";
+        /// Produce with idempotence, on old clusters.
+        IdempotentWrite = 12, "idempotent_write";
+    }
+}
+
+choice! {
+    /// Whether it is allowed.
+    AclPermission {
+        /// Any; in filters only.
+        Any = 1, "any";
+        /// Forbidden, whatever else allows it.
+        Deny = 2, "deny";
+        /// Allowed.
+        Allow = 3, "allow";
+    }
+}
+
+/// A rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acl {
+    /// What it is about.
+    pub resource: AclResource,
+    /// The name.
+    pub name: String,
+    /// How the name is meant.
+    pub pattern: AclPattern,
+    /// Who: `User:name`, or `User:*`.
+    pub principal: String,
+    /// From which host; `*` for any.
+    pub host: String,
+    /// What may be done.
+    pub operation: AclOperation,
+    /// Whether it is allowed.
+    pub permission: AclPermission,
+}
+
+/// Which rules are meant; a name, principal or host that is not given matches all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AclFilter {
+    /// What they are about.
+    pub resource: AclResource,
+    /// The name.
+    pub name: Option<String>,
+    /// How the name is meant.
+    pub pattern: AclPattern,
+    /// Who.
+    pub principal: Option<String>,
+    /// From which host.
+    pub host: Option<String>,
+    /// What may be done.
+    pub operation: AclOperation,
+    /// Whether it is allowed.
+    pub permission: AclPermission,
+}
+
+impl Default for AclFilter {
+    /// Every rule.
+    fn default() -> Self {
+        Self {
+            resource: AclResource::Any,
+            name: None,
+            pattern: AclPattern::Any,
+            principal: None,
+            host: None,
+            operation: AclOperation::Any,
+            permission: AclPermission::Any,
+        }
+    }
+}
+
+impl AclFilter {
+    fn native(&self) -> RawAclFilter {
+        RawAclFilter {
+            resource: self.resource.number(),
+            name: self.name.clone(),
+            pattern: self.pattern.number(),
+            principal: self.principal.clone(),
+            host: self.host.clone(),
+            right: self.operation.number(),
+            permission: self.permission.number(),
+        }
+    }
+}
+
+impl Admin {
+    /// Makes rules. One that is there already is no error. Brokers obey a rule a moment after this returns.
+    ///
+    /// # Errors
+    /// `Config` for a rule that says "any", `Auth` without the right to it, `Broker` where the cluster has no authorizer; what is wrong with
+    /// one rule is its outcome.
+    pub fn create_acls(&self, acls: &[Acl]) -> Result<Outcomes<Acl>> {
+        const OPERATION: &str = "create access rules";
+        self.must_be_real(OPERATION)?;
+        let mut native = Vec::new();
+        for acl in acls {
+            let is_vague = acl.resource == AclResource::Any
+                || matches!(acl.pattern, AclPattern::Any | AclPattern::Match)
+                || acl.operation == AclOperation::Any
+                || acl.permission == AclPermission::Any;
+            if is_vague {
+                let message = "a rule has one resource, pattern, operation and permission; \"any\" is for filters";
+                return Err(Error::new(ErrorKind::Config, OPERATION, message).with("name", &acl.name));
+            }
+            native.push(RawAcl {
+                resource: acl.resource.number(),
+                name: acl.name.clone(),
+                pattern: acl.pattern.number(),
+                principal: acl.principal.clone(),
+                host: acl.host.clone(),
+                right: acl.operation.number(),
+                permission: acl.permission.number(),
+            });
+        }
+        let outcomes = self.client.create_acls(&native, self.timeout).map_err(|error| self.named(error))?;
+        let judge = |(acl, (number, text)): (&Acl, (i32, String))| {
+            let outcome = judged(number, &text, OPERATION).map_err(|error| self.named(error.with("name", &acl.name)));
+            (acl.clone(), outcome)
+        };
+        Ok(acls.iter().zip(outcomes).map(judge).collect())
+    }
+
+    /// Rules that match.
+    ///
+    /// # Errors
+    /// `Auth` without the right to it, `Broker` where the cluster has no authorizer.
+    pub fn acls(&self, filter: &AclFilter) -> Result<Vec<Acl>> {
+        const OPERATION: &str = "describe access rules";
+        self.must_be_real(OPERATION)?;
+        let found = self.client.describe_acls(&filter.native(), self.timeout).map_err(|error| self.named(error))?;
+        Ok(found.into_iter().filter_map(read).collect())
+    }
+
+    /// Deletes the rules that match, and tells which they were.
+    ///
+    /// # Errors
+    /// As [`Self::acls`]; what is wrong with one rule is its outcome.
+    pub fn delete_acls(&self, filter: &AclFilter) -> Result<Outcomes<Acl>> {
+        const OPERATION: &str = "delete access rules";
+        self.must_be_real(OPERATION)?;
+        let deleted = self.client.delete_acls(&filter.native(), self.timeout).map_err(|error| self.named(error))?;
+        let judge = |(acl, number, text): (RawAcl, i32, String)| {
+            Some((read(acl)?, judged(number, &text, OPERATION).map_err(|error| self.named(error))))
+        };
+        Ok(deleted.into_iter().filter_map(judge).collect())
+    }
+}
+
+/// A rule about something that librdkafka does not know is none of ours.
+fn read(acl: RawAcl) -> Option<Acl> {
+    Some(Acl {
+        resource: AclResource::from_number(acl.resource)?,
+        name: acl.name,
+        pattern: AclPattern::from_number(acl.pattern)?,
+        principal: acl.principal,
+        host: acl.host,
+        operation: AclOperation::from_number(acl.right)?,
+        permission: AclPermission::from_number(acl.permission)?,
+    })
+}

@@ -1,0 +1,78 @@
+//! Settings of topics and brokers.
+
+use super::{Admin, judged};
+use crate::Result;
+use crate::native::RawResource;
+
+/// What has settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConfigResource {
+    /// A topic, by name.
+    Topic(String),
+    /// A broker, by number.
+    Broker(i32),
+}
+
+impl ConfigResource {
+    fn native(&self) -> (RawResource, String) {
+        match self {
+            Self::Topic(name) => (RawResource::Topic, name.clone()),
+            Self::Broker(number) => (RawResource::Broker, number.to_string()),
+        }
+    }
+}
+
+/// A setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigEntry {
+    /// Its name.
+    pub name: String,
+    /// Its value; `None` where it is secret.
+    pub value: Option<String>,
+    /// Whether nobody has set it.
+    pub is_default: bool,
+    /// Whether it cannot be changed while the broker runs.
+    pub is_read_only: bool,
+    /// Whether it is secret.
+    pub is_sensitive: bool,
+}
+
+impl Admin {
+    /// All settings of a topic or a broker, by name.
+    ///
+    /// # Errors
+    /// `Broker` when it does not exist, `Auth` without the right to it, `Timeout` when nobody answers.
+    pub fn configs(&self, of: &ConfigResource) -> Result<Vec<ConfigEntry>> {
+        const OPERATION: &str = "describe settings";
+        self.must_be_real(OPERATION)?;
+        let (kind, name) = of.native();
+        let answer = self.client.describe_configs(kind, &name, self.timeout);
+        let ((_, number, text), entries) = answer.map_err(|error| self.named(error.with("name", &name)))?;
+        judged(number, &text, OPERATION).map_err(|error| self.named(error.with("name", &name)))?;
+        let mut entries: Vec<_> = entries
+            .into_iter()
+            .map(|entry| ConfigEntry {
+                name: entry.name,
+                value: entry.value,
+                is_default: entry.is_default,
+                is_read_only: entry.is_read_only,
+                is_sensitive: entry.is_sensitive,
+            })
+            .collect();
+        entries.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(entries)
+    }
+
+    /// Sets settings, or puts them back to their defaults (`None`); all of them, or none. Others stay as they are.
+    ///
+    /// # Errors
+    /// As [`Self::configs`]; `Broker` for a setting or value that the cluster refuses.
+    pub fn alter_configs(&self, of: &ConfigResource, changes: &[(String, Option<String>)]) -> Result<()> {
+        const OPERATION: &str = "change settings";
+        self.must_be_real(OPERATION)?;
+        let (kind, name) = of.native();
+        let outcomes = self.client.alter_configs(kind, &name, changes, self.timeout);
+        let outcomes = outcomes.map_err(|error| self.named(error.with("name", &name)))?;
+        self.outcomes(outcomes, OPERATION).into_iter().try_for_each(|(_, outcome)| outcome)
+    }
+}

@@ -1,0 +1,161 @@
+//! Beside the acceptance scenarios: an admin says what a cluster holds and changes it, tells what became of each item, and refuses in
+//! words what cannot be.
+
+use crate::support::{PATIENCE, stop};
+use karafka::{
+    Acl, AclFilter, AclOperation, AclPattern, AclPermission, AclResource, Admin, App, AppConfig, Batch, ConfigResource,
+    Context, ErrorKind, Failure, NewTopic, SeekTo, TopicConfig, handler_fn,
+};
+use libkarafka_tests::topics::{self, Record};
+use libkarafka_tests::{broker, group, secured, wait};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+fn admin() -> Admin {
+    Admin::connect(broker::shared(), BTreeMap::new(), Duration::from_secs(30)).unwrap()
+}
+
+#[test]
+fn topics_and_their_settings() {
+    let admin = admin();
+    let name = topics::unique("made");
+    let topic = |name: &str, partitions| NewTopic {
+        name: name.to_owned(),
+        partitions: Some(partitions),
+        replicas: Some(1),
+        configs: vec![("retention.ms".to_owned(), "123456789".to_owned())],
+    };
+    admin.create_topics(&[topic(&name, 2)]).unwrap().into_iter().for_each(|(_, outcome)| outcome.unwrap());
+    // One of two fails, and only that one.
+    let other = topics::unique("other");
+    let outcomes: BTreeMap<_, _> =
+        admin.create_topics(&[topic(&name, 2), topic(&other, 1)]).unwrap().into_iter().collect();
+    assert!(outcomes[&name].as_ref().unwrap_err().to_string().contains("already exists"));
+    assert!(outcomes[&other].is_ok());
+    assert_eq!(admin.topic(&name).unwrap().partitions.len(), 2);
+    assert!(admin.topics().unwrap().iter().any(|found| found.name == other));
+    admin.add_partitions(&name, 4).unwrap();
+    assert_eq!(admin.topic(&name).unwrap().partitions.len(), 4);
+    assert!(admin.add_partitions(&name, 3).is_err(), "a topic does not shrink");
+
+    let of = ConfigResource::Topic(name.clone());
+    let value = |name: &str| {
+        let found = admin.configs(&of).unwrap().into_iter().find(|entry| entry.name == name).unwrap();
+        (found.value, found.is_default)
+    };
+    assert_eq!(value("retention.ms"), (Some("123456789".to_owned()), false));
+    let changes = [("retention.ms".to_owned(), None), ("cleanup.policy".to_owned(), Some("compact".to_owned()))];
+    admin.alter_configs(&of, &changes).unwrap();
+    wait::until(PATIENCE, "the new settings", || value("cleanup.policy").0.as_deref() == Some("compact"));
+    assert!(value("retention.ms").1, "its default");
+    assert!(admin.alter_configs(&of, &[("cleanup.policy".to_owned(), Some("nonsense".to_owned()))]).is_err());
+    assert!(admin.configs(&ConfigResource::Broker(admin.cluster().unwrap().brokers[0].id)).unwrap().len() > 50);
+
+    topics::produce(
+        broker::shared(),
+        &other,
+        &(0..10).map(|number| Record::plain(number.to_string())).collect::<Vec<_>>(),
+    );
+    let marks = admin.watermarks(&other).unwrap();
+    assert_eq!((marks[0].first, marks[0].end), (0, 10));
+    let outcomes = admin.truncate(&other, &[(0, Some(4)), (7, None)]).unwrap();
+    let outcomes: BTreeMap<_, _> = outcomes.into_iter().collect();
+    assert_eq!(*outcomes[&0].as_ref().unwrap(), 4);
+    assert!(outcomes[&7].is_err(), "there is no partition 7");
+    assert_eq!(admin.watermarks(&other).unwrap()[0].first, 4);
+
+    let outcomes: BTreeMap<_, _> = admin.delete_topics(&[&name, "not-there"]).unwrap().into_iter().collect();
+    assert!(outcomes[&name].is_ok() && outcomes["not-there"].is_err());
+    wait::until(PATIENCE, "the topic gone", || admin.topic(&name).is_err());
+}
+
+#[test]
+fn groups_where_they_are_and_how_far_behind() {
+    let bootstrap = broker::shared();
+    let admin = admin();
+    let (topic, group) = (topics::create(bootstrap, 2), topics::unique("asked"));
+    let record = |number: i32| Record::plain(number.to_string()).to(number % 2);
+    topics::produce(bootstrap, &topic, &(0..20).map(record).collect::<Vec<_>>());
+    let config = AppConfig { bootstrap_servers: bootstrap.to_owned(), group: group.clone(), ..AppConfig::default() };
+    let app = App::new(config).unwrap();
+    app.topic(&topic, TopicConfig::default(), handler_fn(|_: &Batch, _: &Context| Ok::<(), Failure>(()))).unwrap();
+    app.start().unwrap();
+    wait::until(PATIENCE, "everything handled", || group::lag(bootstrap, &group, &topic) == 0);
+
+    assert!(admin.groups().unwrap().iter().any(|found| found.group == group));
+    let (_, described) = admin.describe_groups(&[&group]).unwrap().remove(0);
+    let described = described.unwrap();
+    assert_eq!((described.state.as_str(), described.members.len()), ("Stable", 1), "{described:?}");
+    assert_eq!(described.members[0].partitions.len(), 2);
+    let refused = admin.seek_group(&group, &topic, &[], SeekTo::Earliest);
+    let refused = refused.and_then(|outcomes| outcomes.into_iter().try_for_each(|(_, outcome)| outcome.map(drop)));
+    assert!(refused.unwrap_err().to_string().contains("the group has members"));
+    stop(&app);
+
+    let moved: BTreeMap<_, _> =
+        admin.seek_group(&group, &topic, &[0, 1, 5], SeekTo::Offset(3)).unwrap().into_iter().collect();
+    assert_eq!((*moved[&0].as_ref().unwrap(), *moved[&1].as_ref().unwrap()), (3, 3));
+    assert!(moved[&5].as_ref().unwrap_err().to_string().contains("no partition 5"));
+    let lag = admin.lag(&group).unwrap();
+    assert_eq!(lag.iter().map(|one| (one.partition, one.messages)).collect::<Vec<_>>(), [(0, 7), (1, 7)]);
+    assert!(lag.iter().all(|one| one.age.is_some_and(|age| age < Duration::from_secs(600))), "{lag:?}");
+    let outside = admin.seek_group(&group, &topic, &[0], SeekTo::Offset(11)).unwrap().remove(0).1;
+    assert!(outside.unwrap_err().to_string().contains("outside of the log, 0 to 10"));
+    let at = |to| admin.seek_group(&group, &topic, &[0], to).unwrap().remove(0).1.unwrap();
+    assert_eq!((at(SeekTo::Time(0)), at(SeekTo::Latest), at(SeekTo::Earliest)), (0, 10, 0));
+
+    let copy = topics::unique("copy");
+    admin.copy_group(&group, &copy).unwrap().into_iter().for_each(|(_, outcome)| outcome.unwrap());
+    assert_eq!(admin.group_offsets(&copy).unwrap(), admin.group_offsets(&group).unwrap());
+    let renamed = topics::unique("renamed");
+    admin.rename_group(&copy, &renamed).unwrap();
+    assert!(admin.group_offsets(&copy).unwrap().is_empty());
+    assert_eq!(admin.group_offsets(&renamed).unwrap().len(), 2);
+    admin.delete_group_offsets(&renamed, &topic, &[1]).unwrap().into_iter().for_each(|(_, outcome)| outcome.unwrap());
+    assert_eq!(admin.group_offsets(&renamed).unwrap().len(), 1);
+    let outcomes: BTreeMap<_, _> = admin.delete_groups(&[&renamed, "not-there"]).unwrap().into_iter().collect();
+    assert!(outcomes[&renamed].is_ok() && outcomes["not-there"].is_err());
+}
+
+fn rule(resource: AclResource, name: &str, pattern: AclPattern, operation: AclOperation) -> Acl {
+    Acl {
+        resource,
+        name: name.to_owned(),
+        pattern,
+        principal: format!("User:{}", topics::unique("nobody")),
+        host: "*".to_owned(),
+        operation,
+        permission: AclPermission::Allow,
+    }
+}
+
+#[test]
+fn access_rules_of_every_resource_and_pattern() {
+    let bootstrap = secured::shared().bootstrap();
+    let admin = Admin::connect(&bootstrap, BTreeMap::new(), Duration::from_secs(30)).unwrap();
+    let deny = Acl {
+        permission: AclPermission::Deny,
+        host: "10.0.0.1".to_owned(),
+        ..rule(AclResource::Group, "billing", AclPattern::Literal, AclOperation::Read)
+    };
+    let acls = [
+        rule(AclResource::Topic, "orders-", AclPattern::Prefixed, AclOperation::Write),
+        deny,
+        rule(AclResource::Cluster, "kafka-cluster", AclPattern::Literal, AclOperation::AlterConfigs),
+        rule(AclResource::TransactionalId, "*", AclPattern::Literal, AclOperation::All),
+    ];
+    admin.create_acls(&acls).unwrap().into_iter().for_each(|(_, outcome)| outcome.unwrap());
+    for acl in &acls {
+        let filter = AclFilter { principal: Some(acl.principal.clone()), ..AclFilter::default() };
+        wait::until(PATIENCE, "the rule", || admin.acls(&filter).unwrap() == [acl.clone()]);
+        let deleted = admin.delete_acls(&filter).unwrap();
+        assert!(deleted.iter().all(|(_, outcome)| outcome.is_ok()));
+        assert_eq!(deleted.into_iter().map(|(deleted, _)| deleted).collect::<Vec<_>>(), [acl.clone()]);
+        wait::until(PATIENCE, "the rule gone", || admin.acls(&filter).unwrap().is_empty());
+    }
+    let vague = Acl { operation: AclOperation::Any, ..acls[0].clone() };
+    assert_eq!(admin.create_acls(&[vague]).unwrap_err().kind(), ErrorKind::Config);
+    // Without an authorizer there are no rules, which is said.
+    let error = self::admin().acls(&AclFilter::default()).unwrap_err();
+    assert_eq!(error.kafka(), Some(54), "security is disabled: {error}");
+}
