@@ -5,8 +5,10 @@
 
 mod acls;
 mod broker;
+mod config;
 mod configs;
 mod dlq;
+mod doctor;
 mod groups;
 mod output;
 mod progress;
@@ -35,8 +37,10 @@ struct Arguments {
 enum Command {
     Broker(broker::Broker),
     Acls(acls::Acls),
+    Config(config::Config),
     Configs(configs::Configs),
     Dlq(dlq::Dlq),
+    Doctor(doctor::Doctor),
     Groups(groups::Groups),
     Lag(groups::Lag),
     Send(tail::Send),
@@ -82,8 +86,10 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Broker(broker) => broker.run().map(|()| ExitCode::SUCCESS).map_err(Stop::Failed),
         Command::Acls(acls) => acls.run(),
+        Command::Config(config) => config.run(),
         Command::Configs(configs) => configs.run(),
         Command::Dlq(dlq) => dlq.run(),
+        Command::Doctor(doctor) => doctor.run(),
         Command::Groups(groups) => groups.run(),
         Command::Lag(lag) => lag.run(),
         Command::Send(send) => send.run(),
