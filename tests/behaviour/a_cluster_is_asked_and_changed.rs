@@ -4,7 +4,7 @@
 use crate::support::{PATIENCE, stop};
 use karafka::{
     Acl, AclFilter, AclOperation, AclPattern, AclPermission, AclResource, Admin, App, AppConfig, Batch, ConfigResource,
-    Context, ErrorKind, Failure, NewTopic, SeekTo, TopicConfig, handler_fn,
+    Context, DeclaredTopic, ErrorKind, Failure, NewTopic, SeekTo, TopicConfig, handler_fn,
 };
 use libkarafka_tests::topics::{self, Record};
 use libkarafka_tests::{broker, group, secured, wait};
@@ -158,4 +158,29 @@ fn access_rules_of_every_resource_and_pattern() {
     // Without an authorizer there are no rules, which is said.
     let error = self::admin().acls(&AclFilter::default()).unwrap_err();
     assert_eq!(error.kafka(), Some(54), "security is disabled: {error}");
+}
+
+#[test]
+fn topics_as_they_are_declared() {
+    let admin = admin();
+    let (orders, old) = (topics::unique("declared"), topics::create(broker::shared(), 1));
+    let declared = |partitions, retention: &str| {
+        let configs = [("retention.ms".to_owned(), Some(retention.to_owned()))].into();
+        let orders =
+            DeclaredTopic { name: orders.clone(), partitions: Some(partitions), configs, ..DeclaredTopic::default() };
+        [orders, DeclaredTopic { name: old.clone(), is_absent: true, ..DeclaredTopic::default() }]
+    };
+    let done = |partitions, retention: &str, is_allowed| {
+        let steps = admin.plan(&declared(partitions, retention)).unwrap();
+        let outcomes = admin.apply(&steps, is_allowed);
+        outcomes.iter().map(|(_, outcome)| outcome.is_ok()).collect::<Vec<_>>()
+    };
+    assert_eq!(done(2, "1000000", false), [true, false], "made, and not deleted");
+    assert!(admin.topic(&old).is_ok());
+    wait::until(PATIENCE, "the topic as declared", || admin.plan(&declared(2, "1000000")).unwrap().len() == 1);
+    assert_eq!(done(3, "900000", false), [true, false, false], "grown, but kept for no less time, and not deleted");
+    wait::until(PATIENCE, "the partitions", || admin.plan(&declared(3, "900000")).unwrap().len() == 2);
+    assert_eq!(done(3, "900000", true), [true, true]);
+    wait::until(PATIENCE, "everything as declared", || admin.plan(&declared(3, "900000")).unwrap().is_empty());
+    assert!(admin.topic(&old).is_err());
 }

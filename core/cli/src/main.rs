@@ -11,6 +11,7 @@ mod dlq;
 mod doctor;
 mod groups;
 mod output;
+mod plan;
 mod progress;
 mod tail;
 mod time;
@@ -37,12 +38,14 @@ struct Arguments {
 enum Command {
     Broker(broker::Broker),
     Acls(acls::Acls),
+    Apply(plan::Apply),
     Config(config::Config),
     Configs(configs::Configs),
     Dlq(dlq::Dlq),
     Doctor(doctor::Doctor),
     Groups(groups::Groups),
     Lag(groups::Lag),
+    Plan(plan::Plan),
     Send(tail::Send),
     Tail(tail::Tail),
     Topics(topics::Topics),
@@ -86,12 +89,14 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Broker(broker) => broker.run().map(|()| ExitCode::SUCCESS).map_err(Stop::Failed),
         Command::Acls(acls) => acls.run(),
+        Command::Apply(apply) => apply.run(),
         Command::Config(config) => config.run(),
         Command::Configs(configs) => configs.run(),
         Command::Dlq(dlq) => dlq.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Groups(groups) => groups.run(),
         Command::Lag(lag) => lag.run(),
+        Command::Plan(plan) => plan.run(),
         Command::Send(send) => send.run(),
         Command::Tail(tail) => tail.run(),
         Command::Topics(topics) => topics.run(),

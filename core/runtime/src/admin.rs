@@ -8,6 +8,7 @@ mod acls;
 mod configs;
 mod groups;
 mod lag;
+mod plan;
 mod topics;
 
 use crate::embedded::{self, EmbeddedBroker};
@@ -21,6 +22,8 @@ pub use acls::{Acl, AclFilter, AclOperation, AclPattern, AclPermission, AclResou
 pub use configs::{ConfigEntry, ConfigResource};
 pub use groups::{GroupDescription, GroupListing, GroupMember, GroupOffset};
 pub use lag::PartitionLag;
+pub use plan::{DeclaredTopic, Step};
+pub use plan::{DeclaredTopic, Step};
 pub use topics::{NewTopic, PartitionDescription, TopicDescription, Watermarks};
 
 const CONNECT: &str = "connect to a cluster";

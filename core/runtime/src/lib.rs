@@ -84,8 +84,8 @@ mod examples {
 
 pub use admin::{
     Acl, AclFilter, AclOperation, AclPattern, AclPermission, AclResource, Admin, Broker, ClusterDescription,
-    ConfigEntry, ConfigResource, GroupDescription, GroupListing, GroupMember, GroupOffset, NewTopic, Outcomes,
-    PartitionDescription, PartitionLag, TopicDescription, Watermarks,
+    ConfigEntry, ConfigResource, DeclaredTopic, GroupDescription, GroupListing, GroupMember, GroupOffset, NewTopic,
+    Outcomes, PartitionDescription, PartitionLag, Step, TopicDescription, Watermarks,
 };
 #[doc(hidden)]
 pub use allocator::Allocator;

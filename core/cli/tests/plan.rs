@@ -1,0 +1,47 @@
+//! Declared topics by the command, on the embedded broker: what is different, and with which code that is said.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use std::path::PathBuf;
+use support::Broker;
+
+fn file(name: &str, text: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.toml", std::process::id()));
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+#[test]
+fn a_plan_says_by_its_code_whether_there_is_a_difference() {
+    let broker = Broker::start(&["orders:2"]);
+    let plan = |name: &str, text: &str| {
+        let path = file(name, text);
+        let output = broker.ask(&["plan", path.to_str().unwrap(), "--json"]);
+        std::fs::remove_file(path).unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, out, _) = plan("same", "[topics.orders]\npartitions = 2\n[topics.gone]\nabsent = true\n");
+    assert_eq!((code, out.as_str()), (Some(0), ""));
+    let (code, out, _) =
+        plan("other", "[topics.orders]\nabsent = true\n[topics.new]\nconfigs = { \"retention.ms\" = 5 }\n");
+    assert_eq!(code, Some(2), "{out}");
+    assert!(out.contains("create new, retention.ms=5") && out.contains("\"destructive\":true"), "{out}");
+    for (text, reason) in
+        [("[topics.a]\npartition = 1", "partition"), ("[topics.\"a/b\"]", "a/b"), ("nonsense", "expected")]
+    {
+        let (code, _, err) = plan("wrong", text);
+        assert_eq!(code, Some(1), "{text}");
+        assert!(err.contains(reason), "{err}");
+    }
+}
+
+#[test]
+fn what_is_destructive_is_refused_without_being_allowed() {
+    let broker = Broker::start(&["orders:2"]);
+    let path = file("destructive", "[topics.orders]\nabsent = true\n");
+    let output = broker.ask(&["apply", path.to_str().unwrap()]);
+    std::fs::remove_file(path).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("records can be lost by this, and it is not allowed"));
+}
