@@ -13,6 +13,7 @@ mod groups;
 mod output;
 mod plan;
 mod progress;
+mod shell;
 mod tail;
 mod time;
 mod topics;
@@ -37,6 +38,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Broker(broker::Broker),
+    Completions(shell::Completions),
     Acls(acls::Acls),
     Apply(plan::Apply),
     Config(config::Config),
@@ -45,6 +47,8 @@ enum Command {
     Doctor(doctor::Doctor),
     Groups(groups::Groups),
     Lag(groups::Lag),
+    #[command(name = "man")]
+    Manual(shell::Manual),
     Plan(plan::Plan),
     Send(tail::Send),
     Tail(tail::Tail),
@@ -90,12 +94,14 @@ fn main() -> ExitCode {
         Command::Broker(broker) => broker.run().map(|()| ExitCode::SUCCESS).map_err(Stop::Failed),
         Command::Acls(acls) => acls.run(),
         Command::Apply(apply) => apply.run(),
+        Command::Completions(completions) => completions.run(),
         Command::Config(config) => config.run(),
         Command::Configs(configs) => configs.run(),
         Command::Dlq(dlq) => dlq.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Groups(groups) => groups.run(),
         Command::Lag(lag) => lag.run(),
+        Command::Manual(manual) => manual.run(),
         Command::Plan(plan) => plan.run(),
         Command::Send(send) => send.run(),
         Command::Tail(tail) => tail.run(),
