@@ -23,7 +23,6 @@ pub use configs::{ConfigEntry, ConfigResource};
 pub use groups::{GroupDescription, GroupListing, GroupMember, GroupOffset};
 pub use lag::PartitionLag;
 pub use plan::{DeclaredTopic, Step};
-pub use plan::{DeclaredTopic, Step};
 pub use topics::{NewTopic, PartitionDescription, TopicDescription, Watermarks};
 
 const CONNECT: &str = "connect to a cluster";

@@ -103,7 +103,7 @@ fn native(filter: &RawAclFilter, operation: &'static str, make: Maker) -> Result
     let pointer = |text: &Option<CString>| text.as_ref().map_or(std::ptr::null(), |text| text.as_ptr());
     let mut text = [0 as c_char; 256];
     // SAFETY: texts and buffer are valid for the call; `make` is one of librdkafka's two functions of this type.
-    let made = unsafe {
+    let binding = unsafe {
         make(
             kind,
             pointer(&name),
@@ -116,7 +116,7 @@ fn native(filter: &RawAclFilter, operation: &'static str, make: Maker) -> Result
             text.len(),
         )
     };
-    if made.is_null() { Err(Error::new(ErrorKind::Config, operation, text_of(text.as_ptr()))) } else { Ok(made) }
+    if binding.is_null() { Err(Error::new(ErrorKind::Config, operation, text_of(text.as_ptr()))) } else { Ok(binding) }
 }
 
 impl Client {
