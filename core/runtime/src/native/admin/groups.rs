@@ -17,6 +17,9 @@ pub(crate) struct RawGroupListing {
     pub(crate) protocol: String,
 }
 
+/// Codes and texts of what brokers refused.
+type Refusals = Vec<(i32, String)>;
+
 /// A member of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RawMember {
@@ -41,7 +44,7 @@ pub(crate) struct RawGroup {
 
 impl Client {
     /// All groups, and what brokers refused to list.
-    pub(crate) fn list_groups(&self, timeout: Duration) -> Result<(Vec<RawGroupListing>, Vec<(i32, String)>)> {
+    pub(crate) fn list_groups(&self, timeout: Duration) -> Result<(Vec<RawGroupListing>, Refusals)> {
         const OPERATION: &str = "list groups";
         // SAFETY: all handles are valid.
         let send = |options: *mut sys::rd_kafka_AdminOptions_t, queue| unsafe {
