@@ -147,10 +147,10 @@ fn access_rules_of_every_resource_and_pattern() {
     admin.create_acls(&acls).unwrap().into_iter().for_each(|(_, outcome)| outcome.unwrap());
     for acl in &acls {
         let filter = AclFilter { principal: Some(acl.principal.clone()), ..AclFilter::default() };
-        wait::until(PATIENCE, "the rule", || admin.acls(&filter).unwrap() == [acl.clone()]);
+        wait::until(PATIENCE, "the rule", || admin.acls(&filter).unwrap() == std::slice::from_ref(acl));
         let deleted = admin.delete_acls(&filter).unwrap();
         assert!(deleted.iter().all(|(_, outcome)| outcome.is_ok()));
-        assert_eq!(deleted.into_iter().map(|(deleted, _)| deleted).collect::<Vec<_>>(), [acl.clone()]);
+        assert_eq!(deleted.iter().map(|(deleted, _)| deleted).collect::<Vec<_>>(), [acl]);
         wait::until(PATIENCE, "the rule gone", || admin.acls(&filter).unwrap().is_empty());
     }
     let vague = Acl { operation: AclOperation::Any, ..acls[0].clone() };
