@@ -35,8 +35,8 @@ enum Action {
         #[command(flatten)]
         of: Of,
         /// name=value, or a name alone for its default
-        #[arg(required = true)]
-        settings: Vec<String>,
+        #[arg(required = true, value_name = "NAME=VALUE")]
+        changes: Vec<String>,
         #[command(flatten)]
         cluster: Cluster,
     },
@@ -83,12 +83,12 @@ impl Configs {
                     output.line(&format!("{:<48}  {value}", entry.name))?;
                 }
             }
-            Action::Set { of, settings, cluster } => {
+            Action::Set { of, changes, cluster } => {
                 let change = |text: &String| match text.split_once('=') {
                     Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
                     None => (text.clone(), None),
                 };
-                let changes: Vec<_> = settings.iter().map(change).collect();
+                let changes: Vec<_> = changes.iter().map(change).collect();
                 cluster.admin()?.alter_configs(&of.resource(), &changes)?;
                 output.line("set")?;
             }

@@ -188,7 +188,7 @@ impl Admin {
     /// Makes rules. One that is there already is no error. Brokers obey a rule a moment after this returns.
     ///
     /// # Errors
-    /// `Config` for a rule that says "any", `Auth` without the right to it, `Broker` where the cluster has no authorizer; what is wrong with
+    /// `Config` for a rule that says "any", `Auth` without the right to it; what is wrong with
     /// one rule is its outcome.
     pub fn create_acls(&self, acls: &[Acl]) -> Result<Outcomes<Acl>> {
         const OPERATION: &str = "create access rules";
@@ -224,7 +224,7 @@ impl Admin {
     /// Rules that match.
     ///
     /// # Errors
-    /// `Auth` without the right to it, `Broker` where the cluster has no authorizer.
+    /// `Auth` without the right to it. A cluster without an authorizer has no rules.
     pub fn acls(&self, filter: &AclFilter) -> Result<Vec<Acl>> {
         const OPERATION: &str = "describe access rules";
         self.must_be_real(OPERATION)?;
