@@ -92,3 +92,8 @@ mod whatever_a_handler_throws_its_messages_come_again;
 
 // What a producer promises.
 mod every_record_ends_when_brokers_die_under_a_producer;
+
+// What consumers are called for beside messages.
+mod revocations_are_told_after_the_running_calls;
+mod the_end_of_a_partition_is_told_alone_only_without_messages;
+mod ticks_come_in_their_time;
