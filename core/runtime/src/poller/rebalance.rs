@@ -62,6 +62,8 @@ impl Poller {
         let fresh = self.members[member].ticket();
         let owner = &mut self.members[member];
         let Change::Fetching { ticket, partitions, retry_at, wait } = &mut owner.change else { return };
+        // Asked before, and not answered: librdkafka may wait for a broker that has the group no more.
+        owner.asks_coordinator |= *ticket != 0;
         *ticket = fresh;
         *retry_at = now + *wait;
         *wait = OFFSETS_WAIT_MOST.min(*wait * 2);
