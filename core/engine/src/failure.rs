@@ -112,7 +112,8 @@ impl<M: Record> Engine<M> {
             Culprit::Here | Culprit::Elsewhere => kept,
         };
         if back > 0 && (ending != Ending::NotStarted || part.returned) {
-            assignment.mailboxes.came_back(part.index, back, suspects);
+            let failed = matches!(ending, Ending::Failed(_));
+            assignment.mailboxes.came_back(part.index, back, suspects, failed);
         }
         if leaves {
             let (assignment_id, offset) = (job.assignment, blame.offset.unwrap_or_default());

@@ -16,6 +16,8 @@ pub(crate) struct Trouble {
     pub(crate) returned: u32,
     /// How many of these failed together, so that one of them is to blame.
     pub(crate) suspects: u32,
+    /// Whether one of those that came back failed: a pause of the user's gives messages back, too.
+    pub(crate) failed: bool,
     /// How often the counting started again.
     streak: u32,
 }
@@ -54,9 +56,10 @@ impl Troubles {
     }
 
     /// `count` messages came back to the front, where from now on the first `suspects` are suspected.
-    pub(crate) fn came_back(&mut self, index: Index, count: u32, suspects: u32) {
+    pub(crate) fn came_back(&mut self, index: Index, count: u32, suspects: u32, failed: bool) {
         let trouble = self.by_partition.entry(u64::from(index)).or_default();
         trouble.returned += count;
+        trouble.failed |= failed;
         trouble.suspects = suspects.min(trouble.returned);
     }
 
@@ -114,7 +117,7 @@ mod tests {
     #[test]
     fn a_success_starts_the_counting_again() {
         let mut troubles = Troubles::new();
-        troubles.came_back(3, 2, 2);
+        troubles.came_back(3, 2, 2, true);
         assert_eq!((troubles.count(3, 7), troubles.count(3, 7), troubles.count(3, 8)), (1, 2, 1));
         troubles.reset(3);
         assert_eq!((troubles.failures(3, 7), troubles.count(3, 7)), (0, 1));
@@ -123,7 +126,7 @@ mod tests {
     #[test]
     fn nothing_is_kept_of_what_is_through() {
         let mut troubles = Troubles::new();
-        troubles.came_back(3, 2, 1);
+        troubles.came_back(3, 2, 1, true);
         troubles.count(3, 7);
         troubles.took(3, 1);
         assert!(troubles.passed(3));

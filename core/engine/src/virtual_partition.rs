@@ -318,12 +318,12 @@ impl<M> Mailboxes<M> {
 
     /// Whether the virtual partition under a name failed last time.
     pub(crate) fn has_failed(&self, name: u64) -> bool {
-        self.find(name).and_then(|index| self.partition(index)).is_some_and(|partition| partition.failed)
+        self.find(name).is_some_and(|index| self.troubles.of(index).failed)
     }
 
     /// Whether some virtual partition failed last time.
     pub(crate) fn is_retrying(&self) -> bool {
-        self.troubles.len() > 0
+        self.troubles.has_failures()
     }
 
     pub(crate) fn state(&self, index: Index) -> Option<State> {
@@ -413,10 +413,10 @@ impl<M> Mailboxes<M> {
 
     /// `count` messages of a failed job are in front of their virtual partition again, of which from now on the first
     /// `suspects` are to run without others.
-    pub(crate) fn came_back(&mut self, index: Index, count: u32, suspects: u32) {
+    pub(crate) fn came_back(&mut self, index: Index, count: u32, suspects: u32, failed: bool) {
         if let Some(partition) = self.partition_mut(index) {
             partition.failed = true;
-            self.troubles.came_back(index, count, suspects);
+            self.troubles.came_back(index, count, suspects, failed);
         }
     }
 
