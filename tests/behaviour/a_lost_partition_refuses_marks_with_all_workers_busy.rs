@@ -1,4 +1,4 @@
-//! Acceptance 15, 65: both workers run when another member takes one of two partitions. The handler of the lost one sees it at
+//! Acceptance 15, 42, 65: both workers run when another member takes one of two partitions. The handler of the lost one sees it at
 //! once; its mark and its commit are refused, so that they are a fence for a transaction of a database; the other handler's
 //! count.
 

@@ -18,7 +18,7 @@ mod two_processes_share_a_topic_and_one_leaves;
 mod what_is_wrong_is_said_with_its_cause;
 
 mod a_halted_member_touches_nothing_it_has_lost;
-mod a_handler_of_three_poll_intervals_keeps_its_partition;
+mod a_handler_of_ten_poll_intervals_keeps_its_partition;
 mod a_new_partition_is_read_and_a_deleted_topic_told;
 mod brokers_that_die_and_come_back_lose_nothing;
 mod gaps_in_the_log_hold_nothing_up;
@@ -55,6 +55,7 @@ mod topics_are_read_without_a_group;
 mod a_cluster_is_asked_and_changed;
 
 // What a handler does to the position of its partition.
+mod a_handlers_pause_or_seek_outlives_what_goes_on_by_itself;
 mod a_lost_partition_refuses_marks_with_all_workers_busy;
 mod a_seek_that_fails_skips_nothing_and_one_that_succeeds_lands;
 
@@ -94,6 +95,7 @@ mod whatever_a_handler_throws_its_messages_come_again;
 mod every_record_ends_when_brokers_die_under_a_producer;
 
 // What consumers are called for beside messages.
+mod a_member_put_out_of_its_group_hears_of_it;
 mod revocations_are_told_after_the_running_calls;
 mod the_end_of_a_partition_is_told_alone_only_without_messages;
 mod ticks_come_in_their_time;

@@ -1,5 +1,5 @@
 //! Acceptance scenario 6: a member that its group puts out repeats nothing that it had committed before, whoever goes on, and all that it
-//! had finished since. Ours is never put out because of a slow handler (`a_handler_of_three_poll_intervals_keeps_its_partition`):
+//! had finished since. Ours is never put out because of a slow handler (`a_handler_of_ten_poll_intervals_keeps_its_partition`):
 //! it takes a process that is halted, here by SIGSTOP. Awake again, it commits none of what another member has by then.
 
 use crate::support::{PATIENCE, fleet};

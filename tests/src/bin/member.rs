@@ -4,18 +4,19 @@
 //! `workers`, `hold_key` and `hold_ms` (records with this key take so long instead), `log` (1, or a level: the log goes to the error stream), and any option of an
 //! app (`app.NAME`), of the topic (`topic.NAME`) or of librdkafka (`kafka.NAME`). Begins and ends are printed as
 //! [`libkarafka_tests::record::Event`], events of the app as `app NAME ... at=NANOSECONDS`. A record with the key of `fail_key`
-//! always fails. With `signals=1` it obeys signals, and its status is that of its error.
+//! always fails. With `signals=1` it obeys signals, and its status is that of its error. With `tells=1` a record with `hold_key` is
+//! held until its partition is lost at most, which is printed as `app handler.lost`, and the call of the hook as `app hook.revoked`.
 //!
 //! The line `stop`, or the end of the input, stops it; so does `stop N`, within N milliseconds. `quiet` and `resume` do what
 //! they say. At the end the line `left ...` names the threads that are still there beside the main one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use karafka::{App, AppConfig, Batch, Context, Failure, NoEvent, TopicConfig, Value, handler_fn};
+use karafka::{App, AppConfig, Batch, Context, Failure, Hook, NoEvent, TopicConfig, Value, handler_fn, hooked};
 use libkarafka_tests::record::{Event, Place, What, now};
 use std::fs;
 use std::io::BufRead;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tracing_subscriber::filter::LevelFilter;
 
 const INPUT_THREAD: &str = "input";
@@ -29,6 +30,7 @@ struct Options {
     fail_key: Option<String>,
     log: Option<LevelFilter>,
     signals: bool,
+    tells: bool,
     app: Vec<(String, Value)>,
     of_topic: Vec<(String, Value)>,
     kafka: Vec<(String, Value)>,
@@ -58,6 +60,7 @@ fn options() -> Options {
                 "hold_key" => text.clone_into(&mut options.hold.0),
                 "hold_ms" => options.hold.1 = Duration::from_millis(text.parse().expect("hold_ms is a number")),
                 "signals" => options.signals = text == "1",
+                "tells" => options.tells = text == "1",
                 "log" if text == "1" => options.log = Some(LevelFilter::INFO),
                 "log" => options.log = Some(text.parse().expect("log is 1 or a level")),
                 other => panic!("unknown option {other}"),
@@ -76,15 +79,19 @@ fn main() {
     if let Some(level) = options.log {
         tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(false).init();
     }
-    let Options { work, hold, fail_key, .. } = &options;
-    let (work, hold, fail_key) = (*work, hold.clone(), fail_key.clone());
-    let handler = move |batch: &Batch, _: &Context| {
+    let Options { work, hold, fail_key, tells, .. } = &options;
+    let (work, hold, fail_key, tells) = (*work, hold.clone(), fail_key.clone(), *tells);
+    let handler = move |batch: &Batch, context: &Context| {
         for message in batch.iter() {
             let place =
                 Place { topic: message.topic().to_owned(), partition: message.partition(), offset: message.offset() };
             Event::now(What::Began(place.clone(), message.key().map(<[u8]>::to_vec))).print();
             let is_held = message.key().is_some_and(|key| !hold.1.is_zero() && key == hold.0.as_bytes());
-            thread::sleep(if is_held { hold.1 } else { work });
+            if is_held && tells {
+                hold_until_lost(context, &place, hold.1);
+            } else {
+                thread::sleep(if is_held { hold.1 } else { work });
+            }
             if message.key().is_some() && message.key() == fail_key.as_deref().map(str::as_bytes) {
                 Event::now(What::Failed(place)).print();
                 return Err(Failure::new("Asked", "the test wants this record to fail"));
@@ -99,7 +106,16 @@ fn main() {
         if options.groups > 1 {
             config.group = Some(format!("{}-{}", app.config().group, number % options.groups));
         }
-        app.topic(topic, config, handler_fn(handler.clone())).unwrap();
+        let handler = handler_fn(handler.clone());
+        if tells {
+            let handler = hooked(handler).on(Hook::Revoked, |context| {
+                tell(context);
+                Ok::<(), Failure>(())
+            });
+            app.topic(topic, config, handler).unwrap();
+        } else {
+            app.topic(topic, config, handler).unwrap();
+        }
     }
     let events = app.events();
     let guard = options.signals.then(|| app.obey_signals().unwrap());
@@ -122,6 +138,24 @@ fn main() {
         eprintln!("{error}");
         std::process::exit(if obeys { error.exit_code().into() } else { 2 });
     }
+}
+
+/// Holds a record until its partition is lost, and says so.
+fn hold_until_lost(context: &Context, place: &Place, longest: Duration) {
+    let began = Instant::now();
+    while began.elapsed() < longest {
+        if context.is_revoked() {
+            println!("app handler.lost {place} at={}", now());
+            return;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// What the hook of a revocation sees.
+fn tell(context: &Context) {
+    let (topic, partition) = (context.topic(), context.partition());
+    println!("app hook.revoked {topic}/{partition} revoked={} at={}", context.is_revoked(), now());
 }
 
 /// Does what the lines of the input say until one says `stop`, or until there are no more.
