@@ -36,8 +36,29 @@ struct Pool {
     passed: u32,
     /// What that will be if the turn that was given makes a job.
     passes: u32,
+    /// Highest priority first; one for each that a topic has.
+    tiers: Vec<Tier>,
+}
+
+/// The topics of a pool that have one priority. What they read ahead is divided among them and those above: what waits
+/// below them is no reason to read less.
+#[derive(Debug)]
+struct Tier {
+    priority: i32,
+    out: u32,
     /// Of all topics but those with a limit of their own.
     load: Load,
+}
+
+impl Pool {
+    fn tier_mut(&mut self, priority: i32) -> Option<&mut Tier> {
+        self.tiers.iter_mut().find(|tier| tier.priority == priority)
+    }
+
+    /// The tier of this priority, and those above it.
+    fn tiers_from(&self, priority: i32) -> impl Iterator<Item = &Tier> {
+        self.tiers.iter().take_while(move |tier| tier.priority >= priority)
+    }
 }
 
 /// What there is to do for a pool, or for a topic with a limit of its own.
@@ -46,6 +67,17 @@ pub(crate) struct Load {
     assignments: u32,
     counted: Counted,
     pace: Pace,
+}
+
+impl Load {
+    fn add_to(&self, demand: &mut Demand) {
+        let useful = &self.counted.useful;
+        demand.assignments += u64::from(self.assignments);
+        demand.useful.ready += useful.ready;
+        demand.useful.running += useful.running;
+        demand.useful.jobs += useful.jobs;
+        demand.pace += self.pace.ahead();
+    }
 }
 
 /// What an assignment tells its pool, and the sum of it over a pool.
@@ -79,7 +111,7 @@ impl Scheduler {
             stamp: 0,
             passed: 0,
             passes: 0,
-            load: Load::default(),
+            tiers: Vec::new(),
         });
         PoolId((self.pools.len() - 1) as u32)
     }
@@ -87,6 +119,12 @@ impl Scheduler {
     /// Adds a topic; they come in the order of their ids.
     pub(crate) fn add_topic(&mut self, pool: PoolId, priority: i32, most: u32) {
         self.topics.push(Turns::new(pool, priority, most));
+        if let Some(pool) = self.pool_mut(pool)
+            && pool.tier_mut(priority).is_none()
+        {
+            let place = pool.tiers.partition_point(|tier| tier.priority > priority);
+            pool.tiers.insert(place, Tier { priority, out: 0, load: Load::default() });
+        }
     }
 
     pub(crate) fn resize(&mut self, pool: PoolId, seats: u32) {
@@ -195,9 +233,13 @@ impl Scheduler {
     pub(crate) fn job_started(&mut self, topic: TopicId) {
         let Some(turns) = self.topics.get_mut(topic.0 as usize) else { return };
         turns.started();
+        let priority = turns.priority;
         if let Some(pool) = self.pools.get_mut(turns.pool.0 as usize) {
             pool.out += 1;
             pool.passed = pool.passes;
+            if let Some(tier) = pool.tier_mut(priority) {
+                tier.out += 1;
+            }
         }
     }
 
@@ -208,14 +250,22 @@ impl Scheduler {
         if !farewell {
             turns.started();
         }
+        let priority = turns.priority;
         if let Some(pool) = self.pools.get_mut(turns.pool.0 as usize) {
             pool.out += 1;
+            if let Some(tier) = pool.tier_mut(priority) {
+                tier.out += 1;
+            }
         }
     }
 
     pub(crate) fn farewell_ended(&mut self, topic: TopicId) {
-        if let Some(pool) = self.turns(topic).map(|turns| turns.pool).and_then(|pool| self.pool_mut(pool)) {
+        let Some((pool, priority)) = self.turns(topic).map(|turns| (turns.pool, turns.priority)) else { return };
+        if let Some(pool) = self.pool_mut(pool) {
             pool.out = pool.out.saturating_sub(1);
+            if let Some(tier) = pool.tier_mut(priority) {
+                tier.out = tier.out.saturating_sub(1);
+            }
         }
     }
 
@@ -225,7 +275,9 @@ impl Scheduler {
         let Some(pool) = self.pools.get_mut(turns.pool.0 as usize) else { return };
         turns.ended();
         pool.out = pool.out.saturating_sub(1);
-        let load = if turns.is_limited() { &mut turns.load } else { &mut pool.load };
+        let Some(tier) = pool.tier_mut(turns.priority) else { return };
+        tier.out = tier.out.saturating_sub(1);
+        let load = if turns.is_limited() { &mut turns.load } else { &mut tier.load };
         load.pace.count(now, messages);
         if messages > 0 && self.measures {
             turns.measure(now.since(since), messages);
@@ -262,19 +314,21 @@ impl Scheduler {
     /// What there is to do where this topic is run, and who does it. A topic with a limit of its own is alone there, with
     /// as many seats as it may use: what it has beyond that keeps nobody busy.
     pub(crate) fn demand(&self, topic: TopicId) -> Demand {
-        let found = self.turns(topic).and_then(|turns| Some((turns, self.pool(turns.pool)?)));
-        found.map_or_else(Demand::default, |(turns, pool)| {
-            let limited = turns.is_limited();
-            let load = if limited { &turns.load } else { &pool.load };
-            Demand {
-                seats: u64::from(turns.seats(pool.seats)),
-                lookahead: u64::from(if limited { 0 } else { pool.lookahead }),
-                out: u64::from(if limited { turns.running() } else { pool.out }),
-                assignments: u64::from(load.assignments),
-                useful: load.counted.useful,
-                pace: load.pace.ahead(),
-            }
-        })
+        let Some((turns, pool)) = self.turns(topic).and_then(|turns| Some((turns, self.pool(turns.pool)?))) else {
+            return Demand::default();
+        };
+        let seats = u64::from(turns.seats(pool.seats));
+        if turns.is_limited() {
+            let mut demand = Demand { seats, out: u64::from(turns.running()), ..Demand::default() };
+            turns.load.add_to(&mut demand);
+            return demand;
+        }
+        let mut demand = Demand { seats, lookahead: u64::from(pool.lookahead), ..Demand::default() };
+        for tier in pool.tiers_from(turns.priority) {
+            demand.out += u64::from(tier.out);
+            tier.load.add_to(&mut demand);
+        }
+        demand
     }
 
     /// The messages one job should hold so that every seat gets about as much: calls are small while work is scarce and
@@ -282,8 +336,12 @@ impl Scheduler {
     pub(crate) fn share(&self, topic: TopicId) -> u64 {
         let found = self.turns(topic).and_then(|turns| Some((turns, self.pool(turns.pool)?)));
         found.map_or(1, |(turns, pool)| {
-            let load = if turns.is_limited() { &turns.load } else { &pool.load };
-            load.counted.ready_messages.div_ceil(u64::from(turns.seats(pool.seats).max(1))).max(1)
+            let ready = if turns.is_limited() {
+                turns.load.counted.ready_messages
+            } else {
+                pool.tiers.iter().map(|tier| tier.load.counted.ready_messages).sum()
+            };
+            ready.div_ceil(u64::from(turns.seats(pool.seats).max(1))).max(1)
         })
     }
 
@@ -320,7 +378,14 @@ impl Scheduler {
             }
         }
         for (number, (pool, found)) in self.pools.iter().zip(pools).enumerate() {
-            let told = (pool.load.assignments, pool.load.counted);
+            let mut sum = Demand::default();
+            pool.tiers.iter().for_each(|tier| tier.load.add_to(&mut sum));
+            let ready_messages = pool.tiers.iter().map(|tier| tier.load.counted.ready_messages).sum();
+            let told = (sum.assignments as u32, Counted { ready_messages, useful: sum.useful });
+            let out: u32 = pool.tiers.iter().map(|tier| tier.out).sum();
+            if out != pool.out {
+                return Err(format!("pool {number} counts {} jobs, its tiers {out}", pool.out));
+            }
             if told != found {
                 return Err(format!("pool {number} counts {told:?}, there are {found:?}"));
             }
@@ -342,7 +407,8 @@ impl Scheduler {
         if turns.is_limited() {
             return Some(&mut turns.load);
         }
-        self.pools.get_mut(turns.pool.0 as usize).map(|pool| &mut pool.load)
+        let pool = self.pools.get_mut(turns.pool.0 as usize)?;
+        pool.tier_mut(turns.priority).map(|tier| &mut tier.load)
     }
 }
 
