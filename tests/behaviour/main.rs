@@ -20,6 +20,7 @@ mod what_is_wrong_is_said_with_its_cause;
 mod a_halted_member_touches_nothing_it_has_lost;
 mod a_handler_of_ten_poll_intervals_keeps_its_partition;
 mod a_new_partition_is_read_and_a_deleted_topic_told;
+mod an_urgent_topic_goes_first_and_starves_nobody;
 mod brokers_that_die_and_come_back_lose_nothing;
 mod gaps_in_the_log_hold_nothing_up;
 mod garbage_beside_a_commit_skips_nothing;
