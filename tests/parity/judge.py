@@ -139,6 +139,8 @@ VIEWS: dict[str, Any] = {
     "error": lambda run: [run["joined"]["error"]] if "error" in run["joined"] else None,
     "failed_calls": lambda run: sum(call["outcome"] == "failed" for call in run["calls"]),
     "handler_errors": handler_errors,
+    "hooks": lambda run: run["hooks"],
+    "hooks_of_each_kind": lambda run: sorted({json.dumps(hook) for hook in run["hooks"]}),
     "interrupted": interruptions,
     "keys_in_a_call": lambda run: max(len(keys_of(call)) for call in run["calls"]),
     "largest_call": lambda run: max(len(call["records"]) for call in run["calls"]),
@@ -339,6 +341,7 @@ def flat(table: Facts) -> list[str]:
         lines += [f"partitions {scenario.get('partitions', 1)}"]
         lines += ["later"] if scenario.get("later") else []
         lines += ["pattern"] if scenario.get("pattern") else []
+        lines += [f"hooks {scenario['hooks'].get('then', 'return')}"] if "hooks" in scenario else []
         if partitioner := scenario.get("partitioner"):
             lines.append(f"partitioner {partitioner.get('prefix', 'fails')}")
         if unique := scenario.get("unique"):

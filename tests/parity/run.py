@@ -70,7 +70,8 @@ class Watch:
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
-        self.counts = {"begun": 0, "done": 0, "stopped": 0}
+        self.counts = {"begun": 0, "done": 0, "stopped": 0, "hooked": 0}
+        self.hooks: list[Any] = []
         self.tick = 0
         self.open = 0
         self.calls: list[Facts] = []
@@ -87,6 +88,12 @@ class Watch:
     def stopped(self) -> None:
         with self.changed:
             self.counts["stopped"] = 1
+            self.changed.notify_all()
+
+    def hook(self, name: str, context: libkarafka.Context) -> None:
+        with self.changed:
+            self.hooks.append([name, context.used, context.eofed, context.revoked])
+            self.counts["hooked"] += 1
             self.changed.notify_all()
 
     def begin(self, batch: libkarafka.Batch, context: libkarafka.Context, keeps: bool) -> Facts:
@@ -202,6 +209,18 @@ def later_handler(watch: Watch, rules: Rules) -> Callable[..., Any]:
     return handle
 
 
+def hooks_of(watch: Watch, described: Facts) -> dict[str, Callable[..., None]]:
+    def hook(name: str) -> Callable[..., None]:
+        def called(context: libkarafka.Context) -> None:
+            watch.hook(name, context)
+            if described.get("then") == "fail":
+                raise Unlucky("not this")
+
+        return called
+
+    return {name: hook(name) for name in ("tick", "eofed", "revoked", "shutdown")}
+
+
 def partitioner(described: Facts) -> Callable[[libkarafka.Message], Any]:
     def partition(message: libkarafka.Message) -> Any:
         if "prefix" not in described:
@@ -254,7 +273,8 @@ def play_run(table: Facts, scenario: Facts, name: str, run: Facts, producer: lib
     watch, rules = Watch(), Rules(run)
     handler = later_handler if scenario.get("later") else plain_handler
     read = re.compile(re.escape(name)) if scenario.get("pattern") else name
-    app.consumer(read, **options)(handler(watch, rules))
+    hooks = hooks_of(watch, scenario["hooks"]) if "hooks" in scenario else {}
+    app.consumer(read, **{**options, **hooks})(handler(watch, rules))
     if "beside" in scenario:
         beside = {**table["defaults"]["topic"], **scenario["beside"].get("topic", {})}
         app.consumer(f"{name}-beside", **beside)(handler(watch, rules))
@@ -274,7 +294,7 @@ def play_run(table: Facts, scenario: Facts, name: str, run: Facts, producer: lib
     watch.wait(lambda: watch.open == 0)
     listener.join()
     after = {step: afterwards(step, app, watch) for step in run.get("after", [])}
-    return {"in_time": in_time, "joined": joined, "calls": watch.calls, "after": after, "events": heard}
+    return {"in_time": in_time, "joined": joined, "calls": watch.calls, "after": after, "events": heard, "hooks": watch.hooks}
 
 
 def afterwards(what: str, app: libkarafka.App, watch: Watch) -> Facts:

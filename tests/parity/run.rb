@@ -58,12 +58,13 @@ end
 
 # What was recorded of a run, shared by its consumers and whoever waits for them.
 class Watch
-  attr_reader :calls, :events, :last
+  attr_reader :calls, :events, :hooks, :last
 
   def initialize
     @lock = Mutex.new
     @changed = ConditionVariable.new
-    @counts = { "begun" => 0, "done" => 0, "stopped" => 0, "ended" => 0, "told" => 0 }
+    @counts = { "begun" => 0, "done" => 0, "stopped" => 0, "ended" => 0, "told" => 0, "hooked" => 0 }
+    @hooks = []
     @events = []
     @tick = 0
     @calls = []
@@ -86,6 +87,13 @@ class Watch
     change do
       @events << { name: event.name, fields: event.fields }
       @counts["told"] += 1 if event.name == "app.stopped"
+    end
+  end
+
+  def hook(name, consumer)
+    change do
+      @hooks << [name, consumer.used?, consumer.eofed?, consumer.revoked?]
+      @counts["hooked"] += 1
     end
   end
 
@@ -166,6 +174,18 @@ def scripted(watch, run)
   end
 end
 
+# The same consumer with all hooks.
+def hooked(consumer, watch, described)
+  Class.new(consumer) do
+    %w[tick eofed revoked shutdown].each do |name|
+      define_method(name) do
+        watch.hook(name, self)
+        raise Unlucky, "not this" if described["then"] == "fail"
+      end
+    end
+  end
+end
+
 def partitioner(described)
   lambda do |message|
     raise Unlucky, "no partition" unless described["prefix"]
@@ -232,6 +252,7 @@ class Runner
     options[:filter] = filter(scenario["filter"]) if scenario["filter"]
     watch = Watch.new
     consumer = scripted(watch, run)
+    consumer = hooked(consumer, watch, scenario["hooks"]) if scenario["hooks"]
     app.topic(scenario["pattern"] ? /#{Regexp.escape(name)}/ : name, consumer: consumer, **options)
     if (beside = scenario["beside"])
       app.topic("#{name}-beside", consumer: consumer, **Table.options(@defaults["topic"], beside["topic"]))
@@ -245,7 +266,8 @@ class Runner
     watch.wait("ended", watch.calls.size)
     watch.wait("told", 1)
     after = (run["after"] || []).to_h { |step| [step, outcome { afterwards(step, app, watch) }] }
-    { in_time: in_time, joined: joined, calls: watch.calls, after: after, events: watch.events }
+    { in_time: in_time, joined: joined, calls: watch.calls, after: after, events: watch.events,
+      hooks: watch.hooks }
   end
 
   # One call on an app that has stopped, or on the last message that its consumer saw.

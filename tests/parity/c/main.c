@@ -143,6 +143,29 @@ static karafka_result_t filter(const karafka_batch_t *batch, const karafka_messa
     return KARAFKA_DONE;
 }
 
+static karafka_result_t hook(const char *name, karafka_context_t *context, const struct script *script) {
+    watch_hook(script->watch, name, context);
+    if (!script->scenario->hooks_fail) return KARAFKA_DONE;
+    must(karafka_context_fail(context, KARAFKA_STRING("Unlucky"), KARAFKA_STRING("not this")));
+    return KARAFKA_FAILED;
+}
+
+static karafka_result_t tick(karafka_context_t *context, void *user_data) {
+    return hook("tick", context, user_data);
+}
+
+static karafka_result_t eofed(karafka_context_t *context, void *user_data) {
+    return hook("eofed", context, user_data);
+}
+
+static karafka_result_t revoked(karafka_context_t *context, void *user_data) {
+    return hook("revoked", context, user_data);
+}
+
+static karafka_result_t shutdown(karafka_context_t *context, void *user_data) {
+    return hook("shutdown", context, user_data);
+}
+
 struct listener {
     karafka_events_t *events;
     struct facts facts;
@@ -231,6 +254,12 @@ static karafka_app_t *make_app(const struct script *script, const char *name) {
         must(karafka_app_topic(app, beside, strlen(beside), of_beside, handle, (void *)script, NULL, NULL));
         karafka_config_free(of_beside);
     }
+    if (scenario->has_hooks) {
+        must(karafka_topic_set_tick(topic, tick, (void *)script, NULL));
+        must(karafka_topic_set_eofed(topic, eofed, (void *)script, NULL));
+        must(karafka_topic_set_revoked(topic, revoked, (void *)script, NULL));
+        must(karafka_topic_set_shutdown(topic, shutdown, (void *)script, NULL));
+    }
     if (scenario->skips.bytes != NULL) must(karafka_topic_set_filter(topic, filter, (void *)script, NULL));
     karafka_config_free(of_topic);
     karafka_config_free(config);
@@ -288,7 +317,9 @@ static void play_run(FILE *stream, const struct scenario *scenario, const struct
         fprintf(stream, "%s\"%s\": ", i == 0 ? "" : ", ", run->steps[i]);
         afterwards(stream, run->steps[i], app, watch);
     }
-    fputs("}, \"calls\": ", stream);
+    fputs("}, \"hooks\": ", stream);
+    watch_write_hooks(watch, stream);
+    fputs(", \"calls\": ", stream);
     watch_write(watch, stream);
     putc('}', stream);
     free(listener.facts.text);

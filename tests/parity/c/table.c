@@ -152,6 +152,9 @@ static void of_scenario(struct scenario *scenario, const char *what) {
         scenario->later = true;
     } else if (strcmp(what, "pattern") == 0) {
         scenario->pattern = true;
+    } else if (strcmp(what, "hooks") == 0) {
+        scenario->has_hooks = true;
+        scenario->hooks_fail = strcmp(next(), "fail") == 0;
     } else if (strcmp(what, "partitioner") == 0) {
         const char *answer = next();
         scenario->prefix = strcmp(answer, "fails") == 0 ? -1 : atoi(answer);

@@ -69,7 +69,7 @@ struct call {
 struct scenario {
     int number, partitions;
     struct octets name;
-    bool later, pattern, has_beside;
+    bool later, pattern, has_beside, has_hooks, hooks_fail;
     /* Bytes of the payload that name a virtual partition; -1 for a partitioner that fails, 0 for none. */
     int prefix;
     /* Bytes of the payload that no two messages may share that are handled at once; 0 for none. */

@@ -21,6 +21,7 @@ static size_t counted(const struct watch *watch, const char *what) {
     if (strcmp(what, "done") == 0) return watch->done;
     if (strcmp(what, "stopped") == 0) return watch->stopped;
     if (strcmp(what, "ended") == 0) return watch->ended;
+    if (strcmp(what, "hooked") == 0) return watch->hooked;
     table_wrong(what);
 }
 
@@ -111,6 +112,32 @@ void watch_end(struct watch *watch, struct recorded *call, size_t records, bool 
     watch->done += is_done ? records : 0;
     watch->ended++;
     pthread_cond_broadcast(&watch->changed);
+    pthread_mutex_unlock(&watch->lock);
+}
+
+void watch_hook(struct watch *watch, const char *name, const karafka_context_t *context) {
+    pthread_mutex_lock(&watch->lock);
+    if (watch->hooked == MOST_HOOKED) table_wrong("there are more calls of hooks than this runner has room for");
+    watch->hooks[watch->hooked].name = name;
+    watch->hooks[watch->hooked].is_used = karafka_context_is_used(context);
+    watch->hooks[watch->hooked].is_eofed = karafka_context_is_eofed(context);
+    watch->hooks[watch->hooked].is_revoked = karafka_context_is_revoked(context);
+    watch->hooked++;
+    pthread_cond_broadcast(&watch->changed);
+    pthread_mutex_unlock(&watch->lock);
+}
+
+void watch_write_hooks(struct watch *watch, FILE *stream) {
+    size_t i;
+
+    pthread_mutex_lock(&watch->lock);
+    putc('[', stream);
+    for (i = 0; i < watch->hooked; i++) {
+        fprintf(stream, "%s[\"%s\", %s, %s, %s]", i == 0 ? "" : ", ", watch->hooks[i].name,
+                watch->hooks[i].is_used ? "true" : "false", watch->hooks[i].is_eofed ? "true" : "false",
+                watch->hooks[i].is_revoked ? "true" : "false");
+    }
+    putc(']', stream);
     pthread_mutex_unlock(&watch->lock);
 }
 

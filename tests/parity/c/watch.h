@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
-enum { MOST_RECORDED = 2000, PATIENCE_SECONDS = 30 };
+enum { MOST_RECORDED = 2000, MOST_HOOKED = 200, PATIENCE_SECONDS = 30 };
 
 /* One call of the handler. */
 struct recorded {
@@ -22,10 +22,11 @@ struct recorded {
 struct watch {
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    size_t begun, done, stopped, ended, count;
+    size_t begun, done, stopped, ended, count, hooked;
     unsigned tick;
     struct recorded calls[MOST_RECORDED];
     karafka_context_t *last;
+    struct { const char *name; bool is_used, is_eofed, is_revoked; } hooks[MOST_HOOKED];
 };
 
 struct watch *watch_new(void);
@@ -38,6 +39,12 @@ void watch_stopped(struct watch *watch);
 struct recorded *watch_begin(struct watch *watch, const karafka_batch_t *batch, karafka_context_t *context);
 
 void watch_end(struct watch *watch, struct recorded *call, size_t records, bool is_done);
+
+/* A call of a hook. */
+void watch_hook(struct watch *watch, const char *name, const karafka_context_t *context);
+
+/* Writes the calls of hooks as a JSON array. */
+void watch_write_hooks(struct watch *watch, FILE *stream);
 
 /* Writes the calls as a JSON array. */
 void watch_write(struct watch *watch, FILE *stream);

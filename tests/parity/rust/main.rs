@@ -9,7 +9,7 @@ mod rules;
 mod table;
 
 use karafka::{
-    App, AppConfig, Batch, Context, EmbeddedBroker, Error, Failure, FilterAnswer, Handler, Job, Message, NoEvent,
+    App, AppConfig, Batch, Context, EmbeddedBroker, Error, Failure, FilterAnswer, Handler, Hook, Job, Message, NoEvent,
     Producer, ProducerConfig, SeatKind, TopicConfig, Work,
 };
 use rules::{Rules, Verdict};
@@ -30,7 +30,9 @@ struct Seen {
     begun: usize,
     done: usize,
     stopped: usize,
+    hooked: usize,
     calls: Vec<Json>,
+    hooks: Vec<Json>,
     last: Option<(Batch, Context)>,
 }
 
@@ -40,6 +42,7 @@ impl Seen {
             "begun" => self.begun,
             "done" => self.done,
             "stopped" => self.stopped,
+            "hooked" => self.hooked,
             other => panic!("the table waits for {other}"),
         }
     }
@@ -173,6 +176,23 @@ impl Handler for Scripted {
         let has_failed = answers.contains(&FilterAnswer::Failed);
         job.complete_filter(answers, has_failed.then(|| Failure::new("Unlucky", "no answer")));
     }
+
+    fn hooks(&self) -> Vec<Hook> {
+        if self.rules.has_hooks() { vec![Hook::Tick, Hook::Eofed, Hook::Revoked, Hook::Shutdown] } else { Vec::new() }
+    }
+
+    fn hook(&self, hook: Hook, job: Job) {
+        let context = job.context();
+        self.watch.change(|seen| {
+            seen.hooks.push(json!([hook.name(), context.is_used(), context.is_eofed(), context.is_revoked()]));
+            seen.hooked += 1;
+        });
+        if self.rules.hooks_fail() {
+            job.fail(Failure::new("Unlucky", "not this"));
+        } else {
+            job.done();
+        }
+    }
 }
 
 fn listen(app: &App) -> JoinHandle<Vec<Json>> {
@@ -234,7 +254,7 @@ fn run(table: &Json, scenario: &Json, name: &str, run: &Json, producer: &Produce
     let seen = watch.seen.lock().unwrap();
     Ok(json!({
         "in_time": in_time, "joined": outcome(joined, |stopped| json!(stopped)), "calls": seen.calls, "after": after,
-        "events": listener.join().unwrap(),
+        "events": listener.join().unwrap(), "hooks": seen.hooks,
     }))
 }
 

@@ -15,12 +15,27 @@ pub struct Rules {
     partitioner: Json,
     unique: Json,
     filter: Json,
+    hooks: Json,
 }
 
 impl Rules {
     pub fn new(run: &Json, scenario: &Json) -> Self {
         let of = |what: &str| scenario[what].clone();
-        Self { run: run.clone(), partitioner: of("partitioner"), unique: of("unique"), filter: of("filter") }
+        Self {
+            run: run.clone(),
+            partitioner: of("partitioner"),
+            unique: of("unique"),
+            filter: of("filter"),
+            hooks: of("hooks"),
+        }
+    }
+
+    pub fn has_hooks(&self) -> bool {
+        self.hooks.is_object()
+    }
+
+    pub fn hooks_fail(&self) -> bool {
+        self.hooks["then"] == "fail"
     }
 
     /// Whether something is done with the last record after the app has stopped.
