@@ -240,7 +240,7 @@ impl Hook {
 }
 
 /// What of a topic's options asks for a function of the program.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct TopicConfig {
     pub virtual_partitions: VirtualPartitions,
     pub unique_by: UniqueBy,
