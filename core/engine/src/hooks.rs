@@ -262,11 +262,13 @@ impl<M: Record> Engine<M> {
         let wanted = !is_tick || self.is_tick_wanted(id, name);
         let assignment = self.assignments.get_mut(id).filter(|found| found.stage == Stage::Active)?;
         let busy = assignment.running_jobs > 0;
+        // What waits for a dead letter's arrival or a unique value may go on at any moment: it cannot be held.
+        let waits = matches!(assignment.mailboxes.state_of(name), Some(State::Dispatching | State::Blocked));
         let consumers = assignment.consumers.as_deref_mut()?;
         let is_whole = consumers.is_whole;
         let consumer = consumers.get_mut(name)?;
         consumer.tick_due &= !is_tick;
-        let busy = !consumer.is_idle() || (is_whole && busy);
+        let busy = !consumer.is_idle() || if is_whole { busy } else { waits };
         if !wanted || busy || !(is_tick || consumer.end_due) {
             return None;
         }
