@@ -18,7 +18,7 @@ pub const SCRAM_USER: &str = "grace";
 /// The password of both. Nothing else contains these letters, so that it is found wherever it leaks.
 pub const PASSWORD: &str = "Xq7-very-secret-Zr4";
 
-const LANES: usize = 16;
+const LANES: usize = 32;
 
 /// The broker and its addresses.
 #[derive(Debug)]

@@ -27,6 +27,8 @@ __all__ = [
     "Payload",
     "Producer",
     "Questions",
+    "Transaction",
+    "_TransactionalProducer",
     "close",
     "interrupt_left_behind",
     "workers",
