@@ -13,6 +13,7 @@ use crate::event::{Event, Phase, tell_person};
 use crate::hook::Hook;
 use crate::native::Consumer;
 use crate::{Error, ErrorKind};
+use crossbeam::channel::RecvTimeoutError;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -182,11 +183,16 @@ impl Poller {
             drop(consumers);
             drop(done);
         });
-        if destroyer.is_ok() && Arc::strong_count(&self.held) == 1 {
+        if let Ok(destroyer) = destroyer
+            && Arc::strong_count(&self.held) == 1
+        {
             // Ends by the sender's drop, or when a client hangs: then its thread is left behind.
             let end = self.shutdown.as_ref().and_then(|shutdown| shutdown.end);
             let left = end.map_or(DESTROY, |end| end.saturating_duration_since(Instant::now()));
-            let _ = ended.recv_timeout(left);
+            if ended.recv_timeout(left) == Err(RecvTimeoutError::Disconnected) {
+                // It has nothing left to do but to end; who looks for threads after a stop finds none.
+                let _ = destroyer.join();
+            }
         }
     }
 }
