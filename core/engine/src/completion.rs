@@ -179,28 +179,14 @@ impl<M: Record> Engine<M> {
     /// What happens after a question to the user's code: its messages enter their virtual partitions, or wait for the next
     /// question, in the order they arrived.
     fn settle_keys(&mut self, now: Instant, id: JobId, job: &RunningJob, outcome: Outcome, messages: &mut Vec<M>) {
+        if !self.question_ended(now, job, messages.len()) {
+            return;
+        }
         let Some(assignment) = self.assignments.get_mut(job.assignment) else {
             return;
         };
-        assignment.running_jobs -= 1;
-        assignment.job_ended = now;
-        let active = assignment.stage == Stage::Active && assignment.era == job.era;
-        if assignment.era == job.era {
-            assignment.asking_partitioner = false;
-        }
         let count = job.sequences.len();
-        if !active || messages.len() != count {
-            assignment.release(count as u64, job.bytes);
-            self.budget.give_back(count as u64, job.bytes);
-            if active {
-                self.messages_missing(job);
-            }
-            return;
-        }
-        let queued = messages.drain(..).zip(&job.sequences).map(|(message, &sequence)| {
-            let bytes = message.bytes();
-            Queued { message, sequence, bytes }
-        });
+        let queued = requeued(messages, job);
         if outcome == Outcome::NotStarted {
             for message in queued.rev() {
                 assignment.intake.push_front(message);
@@ -243,6 +229,35 @@ impl<M: Record> Engine<M> {
                 Notice::PartitionerFailed { assignment, job: id, offset, messages }
             });
         }
+    }
+
+    /// A question to the user's code came back with so many messages. Whether somebody waits for the answer still: not after
+    /// a seek or once the partition is given up, and not where messages are missing; what it had is let go of then.
+    pub(crate) fn question_ended(&mut self, now: Instant, job: &RunningJob, messages: usize) -> bool {
+        let Some(assignment) = self.assignments.get_mut(job.assignment) else {
+            return false;
+        };
+        assignment.running_jobs -= 1;
+        assignment.job_ended = now;
+        let same_era = assignment.era == job.era;
+        if same_era && job.kind == JobKind::Filter {
+            if let Some(intake) = &mut assignment.policies {
+                intake.forget_question();
+            }
+        } else if same_era {
+            assignment.asking_partitioner = false;
+        }
+        let active = same_era && assignment.stage == Stage::Active;
+        let count = job.sequences.len();
+        if active && messages == count {
+            return true;
+        }
+        assignment.release(count as u64, job.bytes);
+        self.budget.give_back(count as u64, job.bytes);
+        if active {
+            self.messages_missing(job);
+        }
+        false
     }
 
     pub(crate) fn messages_missing(&mut self, job: &RunningJob) {
@@ -312,6 +327,17 @@ impl<M> Assignment<M> {
         self.held_messages = self.held_messages.saturating_sub(messages);
         self.held_bytes = self.held_bytes.saturating_sub(bytes);
     }
+}
+
+/// The messages of a job as they were queued, in their order.
+pub(crate) fn requeued<M: Record>(
+    messages: &mut Vec<M>,
+    job: &RunningJob,
+) -> impl DoubleEndedIterator<Item = Queued<M>> + ExactSizeIterator {
+    messages.drain(..).zip(&job.sequences).map(|(message, &sequence)| {
+        let bytes = message.bytes();
+        Queued { message, sequence, bytes }
+    })
 }
 
 /// Marks sequences, at once as far as one follows the other.

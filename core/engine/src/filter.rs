@@ -4,13 +4,13 @@
 //! messages. Guarantees: a message that is skipped is done, and no handler sees it; whatever the filter fails at is kept.
 
 use crate::action::Notice;
-use crate::assignment::{AssignmentId, Stage};
+use crate::assignment::AssignmentId;
+use crate::completion::requeued;
 use crate::dispatch::MOST_TO_KEY;
 use crate::engine::Engine;
 use crate::instant::Instant;
 use crate::job::{Facts, FilterAnswer, Job, JobId, JobKind, Outcome, RunningJob};
 use crate::record::Record;
-use crate::waiting::Queued;
 
 impl<M: Record> Engine<M> {
     pub(crate) fn make_filter_job(&mut self, id: AssignmentId) -> Option<Job<M>> {
@@ -40,26 +40,12 @@ impl<M: Record> Engine<M> {
         outcome: Outcome,
         messages: &mut Vec<M>,
     ) {
-        let Some(assignment) = self.assignments.get_mut(job.assignment) else { return };
-        assignment.running_jobs -= 1;
-        assignment.job_ended = now;
-        let count = job.sequences.len();
-        let active = assignment.stage == Stage::Active && assignment.era == job.era;
-        if let Some(intake) = assignment.policies.as_mut().filter(|_| assignment.era == job.era) {
-            intake.forget_question();
-        }
-        if !active || messages.len() != count {
-            assignment.release(count as u64, job.bytes);
-            self.budget.give_back(count as u64, job.bytes);
-            if active {
-                self.messages_missing(job);
-            }
+        if !self.question_ended(now, job, messages.len()) {
             return;
         }
-        let queued = messages.drain(..).zip(&job.sequences).map(|(message, &sequence)| {
-            let bytes = message.bytes();
-            Queued { message, sequence, bytes }
-        });
+        let Some(assignment) = self.assignments.get_mut(job.assignment) else { return };
+        let count = job.sequences.len();
+        let queued = requeued(messages, job);
         if outcome == Outcome::NotStarted {
             if let Some(intake) = &mut assignment.policies {
                 queued.rev().for_each(|message| intake.unfiltered.push_front(message));
