@@ -9,7 +9,7 @@ use libkarafka_tests::censor::{Censor, END_TRANSACTION, REGISTER_PRODUCER};
 use libkarafka_tests::gate::Gate;
 use libkarafka_tests::{broker, secured, topics};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn producer(bootstrap: &str, id: &str) -> TransactionalProducer {
     producer_within(bootstrap, id, Duration::from_secs(60))
@@ -110,6 +110,32 @@ fn by_threads_that_take_turns() {
     let visible = visible(bootstrap, &topic);
     assert_eq!(visible.len(), 40);
     assert!(visible.chunks(2).all(|pair| pair[0] == pair[1]), "transactions do not mix: {visible:?}");
+}
+
+#[test]
+fn and_a_close_waits_for_it_and_lets_nobody_wait_behind_it() {
+    let bootstrap = broker::shared();
+    let (topic, id) = (topics::create(bootstrap, 1), topics::unique("transactions"));
+    let producer = producer(bootstrap, &id);
+    let open = producer.begin().unwrap();
+    send(&open, &topic, "before the close").unwrap();
+    std::thread::scope(|scope| {
+        // Their turn never comes: far sooner than after the minute that a transaction may take, they hear why.
+        let waiting: Vec<_> = (0..3).map(|_| scope.spawn(|| (producer.begin().map(drop), Instant::now()))).collect();
+        let closing = scope.spawn(|| (producer.close(), Instant::now()));
+        let began = Instant::now();
+        for thread in waiting {
+            let (turn, heard) = thread.join().unwrap();
+            assert_eq!(turn.unwrap_err().kind(), ErrorKind::Stopped);
+            assert!(heard.duration_since(began) < PATIENCE, "{:?}", heard.duration_since(began));
+        }
+        let committing = Instant::now();
+        open.commit().unwrap();
+        let (closed, heard) = closing.join().unwrap();
+        closed.unwrap();
+        assert!(heard.duration_since(committing) < PATIENCE, "{:?}", heard.duration_since(committing));
+    });
+    assert_eq!(visible(bootstrap, &topic), ["before the close"]);
 }
 
 #[test]

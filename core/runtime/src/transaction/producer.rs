@@ -172,6 +172,7 @@ impl TransactionalProducer {
         stand
             .ended
             .get_or_insert_with(|| Error::new(ErrorKind::Stopped, "begin a transaction", "the producer is closed"));
+        self.0.freed.notify_all();
         while stand.open.is_some() {
             if self.0.freed.wait_until(&mut stand, deadline).timed_out() {
                 let message = "a transaction is still open; it ends without the producer";
@@ -261,8 +262,14 @@ impl Inner {
             }
             (Some(_), client) => client,
         };
+        let is_over = stand.ended.is_some();
         drop(stand);
-        self.freed.notify_one();
+        if is_over {
+            // Nobody has a turn any more: all who wait for one are told, and so is who closes.
+            self.freed.notify_all();
+        } else {
+            self.freed.notify_one();
+        }
         left.into_iter().for_each(Client::retire);
     }
 
