@@ -47,12 +47,19 @@ pub(crate) struct Cell {
     changed: Condvar,
     topic: Arc<str>,
     label: Option<Box<str>>,
+    has_callback: bool,
 }
 
 impl Cell {
     pub(super) fn new(topic: Arc<str>, label: Option<&str>, hook: Option<Hook>) -> Self {
-        let hooks = hook.into_iter().collect();
-        Self { state: Mutex::new(State::OnItsWay(hooks)), changed: Condvar::new(), topic, label: label.map(Box::from) }
+        let has_callback = matches!(hook, Some(Hook::Callback(_)));
+        let state = Mutex::new(State::OnItsWay(hook.into_iter().collect()));
+        Self { state, changed: Condvar::new(), topic, label: label.map(Box::from), has_callback }
+    }
+
+    /// Whether the record counts as being on its way until a callback has returned.
+    pub(super) fn has_callback(&self) -> bool {
+        self.has_callback
     }
 
     pub(super) fn topic(&self) -> &Arc<str> {

@@ -351,7 +351,8 @@ impl Outbox {
     }
 
     fn delivered(&self, outcomes: &mut Vec<DeliveryOutcome>) {
-        let mut ended = 0;
+        let ended = outcomes.iter().filter(|outcome| !outcome.cell.has_callback()).count();
+        self.room.leave(ended);
         for outcome in outcomes.drain(..) {
             let result = match outcome.code {
                 code::NO_ERROR => Ok(DeliveryReport {
@@ -367,9 +368,9 @@ impl Outbox {
             if self.publisher.wants_jobs() {
                 telling::ended(&self.publisher, &outcome.cell, outcome.partition, result);
             }
-            ended += usize::from(!self.notify(&outcome.cell, result));
+            self.notify(&outcome.cell, result);
         }
-        self.room.give(ended);
+        self.room.told(ended);
     }
 
     /// Ends a record's way that took its room.
@@ -377,17 +378,21 @@ impl Outbox {
         if self.publisher.wants_jobs() {
             telling::ended(&self.publisher, cell, outcome.map_or(-1, |report| report.partition), outcome);
         }
-        if !self.notify(cell, outcome) {
-            self.room.give(1);
-        }
+        let ended = usize::from(!cell.has_callback());
+        self.room.leave(ended);
+        self.notify(cell, outcome);
+        self.room.told(ended);
     }
 
-    /// Ends a record's way; whether it counts on until its callback has returned.
-    fn notify(&self, cell: &Cell, outcome: Outcome) -> bool {
-        let mut counts_on = false;
+    /// Ends a record's way. With a callback it counts on until that has returned.
+    fn notify(&self, cell: &Cell, outcome: Outcome) {
         for hook in cell.complete(outcome) {
             match hook {
-                Hook::Callback(callback) => counts_on = self.callbacks.call((callback, cell.result(outcome))),
+                Hook::Callback(callback) => {
+                    if !self.callbacks.call((callback, cell.result(outcome))) {
+                        self.room.give(1);
+                    }
+                }
                 Hook::Notice(notice) => {
                     if std::panic::catch_unwind(std::panic::AssertUnwindSafe(notice)).is_err() {
                         tracing::error!("a notice of a delivery panicked");
@@ -395,6 +400,5 @@ impl Outbox {
                 }
             }
         }
-        counts_on
     }
 }

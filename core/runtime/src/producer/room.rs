@@ -9,6 +9,8 @@ use std::time::Instant;
 
 pub(super) struct Room {
     used: AtomicUsize,
+    /// Records that have left, and whose ends are being told.
+    leaving: AtomicUsize,
     limit: usize,
     waiters: AtomicUsize,
     lock: Mutex<()>,
@@ -19,6 +21,7 @@ impl Room {
     pub(super) fn new(limit: usize) -> Self {
         Self {
             used: AtomicUsize::new(0),
+            leaving: AtomicUsize::new(0),
             limit,
             waiters: AtomicUsize::new(0),
             lock: Mutex::new(()),
@@ -46,6 +49,23 @@ impl Room {
     /// Gives room back and tells who waits for it.
     pub(super) fn give(&self, count: usize) {
         self.used.fetch_sub(count, Ordering::SeqCst);
+        self.tell();
+    }
+
+    /// Records are on their way no more, and `told` follows: whoever is told of its record's end no longer finds it counted, and
+    /// whoever waits until none is left finds all ends told.
+    pub(super) fn leave(&self, count: usize) {
+        self.leaving.fetch_add(count, Ordering::SeqCst);
+        self.used.fetch_sub(count, Ordering::SeqCst);
+    }
+
+    /// The ends of records that left were told.
+    pub(super) fn told(&self, count: usize) {
+        self.leaving.fetch_sub(count, Ordering::SeqCst);
+        self.tell();
+    }
+
+    fn tell(&self) {
         // Whoever waits has said so before it looked at the count: one of the two sees the other.
         if self.waiters.load(Ordering::SeqCst) > 0 {
             drop(self.lock.lock());
@@ -53,11 +73,16 @@ impl Room {
         }
     }
 
-    /// Waits until fewer than `count` records are on their way; whether that came before the deadline. `None`: no limit.
+    /// In this order: a record that leaves between the two is counted twice, never overlooked.
+    fn used_or_leaving(&self) -> usize {
+        self.used() + self.leaving.load(Ordering::SeqCst)
+    }
+
+    /// Waits until fewer than `count` records are on their way or being told of; whether that came before the deadline. `None`: no limit.
     pub(super) fn wait_below(&self, count: usize, deadline: Option<Instant>) -> bool {
         self.waiters.fetch_add(1, Ordering::SeqCst);
         let mut lock = self.lock.lock();
-        while self.used() >= count {
+        while self.used_or_leaving() >= count {
             match deadline {
                 None => self.changed.wait(&mut lock),
                 Some(deadline) => {
@@ -69,6 +94,6 @@ impl Room {
         }
         drop(lock);
         self.waiters.fetch_sub(1, Ordering::SeqCst);
-        self.used() < count
+        self.used_or_leaving() < count
     }
 }
