@@ -14,6 +14,8 @@ programs=(${ONLY_PROGRAMS:-misuse producer producing consume completion lifecycl
 ways=("$@")
 [ $# -eq 0 ] && ways=(plain valgrind sanitized)
 limit=240
+# Most of what a program does is wait: as many side by side as there are processors cost their tests no time.
+lanes=$(nproc)
 passed=0
 failed=0
 
@@ -54,25 +56,32 @@ run() {
     esac
 }
 
-# test WAY NAME SOURCE: each line "ok: ..." of the program is a test that has passed.
+# test WAY NAME SOURCE: builds and runs a program, which says "ok: ..." for each test that has passed. Its end is left in a file.
 test_program() {
-    local way=$1 name=$2 source=$3 status fine
+    local way=$1 name=$2 source=$3
     local program=$out/$name-$way
-    if ! build "$way" "$source" "$program"; then
-        echo "FAILED: $way: $name does not compile"
-        failed=$((failed + 1))
+    rm -f "$program.end"
+    if ! build "$way" "$source" "$program" >"$program.log" 2>&1; then
+        echo 'not built' >"$program.end"
         return
     fi
-    run "$way" "$program" >"$out/$name-$way.log" 2>&1
-    status=$?
-    fine=$(grep -c '^ok: ' "$out/$name-$way.log")
+    run "$way" "$program" >"$program.log" 2>&1
+    echo "$?" >"$program.end"
+}
+
+# tell WAY NAME: what became of it.
+tell() {
+    local way=$1 name=$2 end fine
+    local program=$out/$name-$way
+    end=$(cat "$program.end" 2>/dev/null || echo 'nothing at all')
+    fine=$(grep -c '^ok: ' "$program.log")
     passed=$((passed + fine))
-    if [ "$status" -eq 0 ] && [ "$fine" -gt 0 ]; then
-        grep '^ok: ' "$out/$name-$way.log" | sed "s/^ok: /ok: $way: /"
+    if [ "$end" = 0 ] && [ "$fine" -gt 0 ]; then
+        sed -n "s/^ok: /ok: $way: /p" "$program.log"
     else
         failed=$((failed + 1))
-        echo "FAILED: $way: $name ended with $status; it said:"
-        tail -n 60 "$out/$name-$way.log" | sed 's/^/    /'
+        echo "FAILED: $way: $name ended with $end; it said:"
+        tail -n 60 "$program.log" | sed 's/^/    /'
     fi
 }
 
@@ -110,7 +119,16 @@ interrupted() {
 
 for way in "${ways[@]}"; do
     for name in "${programs[@]}"; do
-        test_program "$way" "$name" "ffi/tests/c/$name.c"
+        while [ "$(jobs -rp | wc -l)" -ge "$lanes" ]; do
+            wait -n
+        done
+        test_program "$way" "$name" "ffi/tests/c/$name.c" &
+    done
+done
+wait
+for way in "${ways[@]}"; do
+    for name in "${programs[@]}"; do
+        tell "$way" "$name"
     done
 done
 if [[ " ${ways[*]} " == *" plain "* ]]; then
