@@ -652,7 +652,7 @@ typedef struct karafka_failure_t {
  * number has the message tried again. For another topic than `dead_letter_queue_topic` it calls `karafka_context_verdict` and
  * returns `KARAFKA_VERDICT_OPTIONS`.
  *
- * Thread, and what may be called inside: as in handlers. Where a completion ends the job nobody is asked.
+ * Thread, and what may be called inside: as in handlers. Where a completion fails the job, on the thread that does.
  *
  * @param batch The batch, which holds this message only.
  * @param message The message.
@@ -1371,7 +1371,8 @@ struct karafka_error_t *karafka_batch_metadata(const struct karafka_batch_t *bat
 struct karafka_error_t *karafka_completion_done(struct karafka_completion_t *completion);
 
 /**
- * Ends the job with a failure: what it did not mark is tried again after the back-off.
+ * Ends the job with a failure: what it did not mark is tried again after the back-off. A topic's strategy is asked before this
+ * returns, on the thread that calls it.
  *
  * @param error_class A short name of the kind of error. UTF-8. NULL and 0 for none.
  * @param message What happened. UTF-8. NULL and 0 for none.
@@ -1384,7 +1385,8 @@ struct karafka_error_t *karafka_completion_fail(struct karafka_completion_t *com
                                                 size_t message_length);
 
 /**
- * Frees a completion. Takes NULL. One that was not used fails its job: nothing is lost by forgetting.
+ * Frees a completion. Takes NULL. One that was not used fails its job, as `karafka_completion_fail` would: nothing is lost by
+ * forgetting.
  */
 void karafka_completion_free(struct karafka_completion_t *completion);
 

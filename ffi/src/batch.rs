@@ -6,6 +6,7 @@
 use crate::boundary::{fallible, infallible};
 use crate::error::{Fault, c_text, karafka_error_t};
 use crate::handle::{self, Handle, Tag, handle};
+use crate::handler::Route;
 use crate::message::{self, karafka_header_t, karafka_message_t};
 use crate::registry::{Pinned, Registry};
 use crate::text::Out;
@@ -13,8 +14,8 @@ use parking_lot::Mutex;
 use runtime::{Batch, Failure, Job, Verdict};
 use std::collections::BTreeMap;
 use std::ffi::{CString, c_char};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// The messages of one call of a handler: of one partition, each virtual partition's in order.
 ///
@@ -47,6 +48,7 @@ const REFERENCE: u32 = 2;
 /// One call of a handler.
 pub(crate) struct CallObject {
     pub(crate) batch: Batch,
+    pub(crate) route: Arc<Route>,
     messages: OnceLock<Box<[karafka_message_t]>>,
     headers: Mutex<BTreeMap<usize, Box<[karafka_header_t]>>>,
     topic: OnceLock<CString>,
@@ -68,9 +70,10 @@ unsafe impl Send for CallObject {}
 unsafe impl Sync for CallObject {}
 
 impl CallObject {
-    pub(crate) fn new(job: Job) -> Self {
+    pub(crate) fn new(job: Job, route: &Arc<Route>) -> Self {
         Self {
             batch: job.batch().clone(),
+            route: Arc::clone(route),
             messages: OnceLock::new(),
             headers: Mutex::new(BTreeMap::new()),
             topic: OnceLock::new(),

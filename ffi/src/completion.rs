@@ -7,9 +7,10 @@ use crate::boundary::fallible;
 use crate::context::failure;
 use crate::error::{Fault, karafka_error_t};
 use crate::handle::{self, handle};
+use crate::handler::fail_call;
 use crate::registry::Pinned;
 use parking_lot::Mutex;
-use runtime::{Failure, Job, Verdict};
+use runtime::Failure;
 use std::ffi::c_char;
 
 /// The duty to end a job, taken by `karafka_context_defer`.
@@ -38,21 +39,23 @@ impl CompletionObject {
     }
 
     /// Ends the job if nobody has yet.
-    fn end(&self, end: impl FnOnce(Job, Verdict)) -> bool {
-        let Some(open) = self.open.lock().take() else { return false };
-        let verdict = open.call.verdict.lock().clone();
-        end_call(open.batch, open.call, |job, _| end(job, verdict))
+    fn end(&self, failure: Option<Failure>) -> bool {
+        let Some(Open { batch, call }) = self.open.lock().take() else { return false };
+        match failure {
+            None => end_call(batch, call, |job, _| job.done()),
+            Some(failure) => fail_call(batch, call, failure),
+        }
     }
 }
 
 impl Drop for CompletionObject {
     fn drop(&mut self) {
-        self.end(|job, _| job.fail(Failure::new("Dropped", "the completion was freed without having been used")));
+        self.end(Some(Failure::new("Dropped", "the completion was freed without having been used")));
     }
 }
 
-fn complete(completion: *mut karafka_completion_t, end: impl FnOnce(Job, Verdict)) -> Result<(), Fault> {
-    if handle::get(completion.cast_const())?.end(end) {
+fn complete(completion: *mut karafka_completion_t, failure: Option<Failure>) -> Result<(), Fault> {
+    if handle::get(completion.cast_const())?.end(failure) {
         return Ok(());
     }
     Err(Fault::stopped("complete a job", "the job has ended already; a completion is used once"))
@@ -63,10 +66,11 @@ fn complete(completion: *mut karafka_completion_t, end: impl FnOnce(Job, Verdict
 /// Errors: `STOPPED` when the job has ended already; `ARGUMENT`, `FORKED`.
 #[unsafe(no_mangle)]
 pub extern "C" fn karafka_completion_done(completion: *mut karafka_completion_t) -> *mut karafka_error_t {
-    fallible("karafka_completion_done", || complete(completion, |job, _| job.done()))
+    fallible("karafka_completion_done", || complete(completion, None))
 }
 
-/// Ends the job with a failure: what it did not mark is tried again after the back-off.
+/// Ends the job with a failure: what it did not mark is tried again after the back-off. A topic's strategy is asked before this
+/// returns, on the thread that calls it.
 ///
 /// @param error_class A short name of the kind of error. UTF-8. NULL and 0 for none.
 /// @param message What happened. UTF-8. NULL and 0 for none.
@@ -82,11 +86,12 @@ pub unsafe extern "C" fn karafka_completion_fail(
     fallible("karafka_completion_fail", || {
         // SAFETY: the header asks for pointers with their lengths.
         let failure = unsafe { failure(error_class, error_class_length, message, message_length)? };
-        complete(completion, |job, verdict| job.fail(failure.says(verdict)))
+        complete(completion, Some(failure))
     })
 }
 
-/// Frees a completion. Takes NULL. One that was not used fails its job: nothing is lost by forgetting.
+/// Frees a completion. Takes NULL. One that was not used fails its job, as `karafka_completion_fail` would: nothing is lost by
+/// forgetting.
 #[unsafe(no_mangle)]
 pub extern "C" fn karafka_completion_free(completion: *mut karafka_completion_t) {
     handle::free("karafka_completion_free", completion);

@@ -287,67 +287,58 @@ pub(crate) fn serve(mut seat: Seat, routes: &[Arc<Route>]) {
     }
 }
 
-fn handle_job(route: &Route, job: Job) {
-    let opened = handle::open_pinned::<karafka_batch_t>(CallObject::new(job));
+fn handle_job(route: &Arc<Route>, job: Job) {
+    let opened = handle::open_pinned::<karafka_batch_t>(CallObject::new(job, route));
     // Without room for a handle the object was dropped, and its job has failed with it.
     let Ok((batch, call)) = opened else { return };
     let context = handle::alias::<karafka_batch_t, karafka_context_t>(batch).unwrap_or(ptr::null_mut());
     // SAFETY: the header asks for a function that may be called with these arguments on worker threads.
     let result = enter(Inside::Handler, || unsafe { (route.handler)(batch, context, route.user.data()) });
-    end_by(route, batch, context, call, result);
+    end_by(batch, call, result);
 }
 
-fn hook_job(route: &Route, hook: Hook, job: Job) {
+fn hook_job(route: &Arc<Route>, hook: Hook, job: Job) {
     let found = route.hooks.lock().get(&hook).map(Arc::clone);
     let Some(found) = found else {
         job.done();
         return;
     };
-    let Ok((batch, call)) = handle::open_pinned::<karafka_batch_t>(CallObject::new(job)) else { return };
+    let Ok((batch, call)) = handle::open_pinned::<karafka_batch_t>(CallObject::new(job, route)) else { return };
     let context = handle::alias::<karafka_batch_t, karafka_context_t>(batch).unwrap_or(ptr::null_mut());
     // SAFETY: the header asks for a function that may be called with these arguments on worker threads.
     let result = enter(Inside::Handler, || unsafe { (found.function)(context, found.user.data()) });
-    end_by(route, batch, context, call, result);
+    end_by(batch, call, result);
 }
 
 /// Ends a job by what the program's function returned.
-fn end_by(
-    route: &Route,
-    batch: *const karafka_batch_t,
-    context: *mut karafka_context_t,
-    call: Pinned<CallObject>,
-    result: u32,
-) {
+fn end_by(batch: *mut karafka_batch_t, call: Pinned<CallObject>, result: u32) {
     match result {
-        DONE => end_call(batch, call, |job, _| job.done()),
-        LATER if call.deferred.load(Ordering::SeqCst) => return,
-        other => {
-            let verdict = verdict(route, batch, context, &call, other);
-            end_call(batch, call, |job, named| job.fail(named.unwrap_or_else(|| unnamed(other)).says(verdict)))
+        DONE => {
+            end_call(batch, call, |job, _| job.done());
         }
-    };
-}
-
-/// What is to happen after a failure, as the handler or the topic's strategy says.
-fn verdict(
-    route: &Route,
-    batch: *const karafka_batch_t,
-    context: *mut karafka_context_t,
-    call: &CallObject,
-    result: u32,
-) -> Verdict {
-    if let Some(strategy) = route.strategy.get() {
-        let named = call.failure.lock().clone();
-        let failure = named.unwrap_or_else(|| unnamed(result)).says(call.verdict.lock().clone());
-        let earlier = call.job.lock().as_ref().and_then(|job| earlier(job, &failure));
-        if let Some(earlier) = earlier {
-            match strategy.ask(batch, context, call.messages().first(), &earlier, &failure) {
-                Verdict::Unsaid => {}
-                verdict => return verdict,
-            }
+        LATER if call.deferred.load(Ordering::SeqCst) => {}
+        other => {
+            let named = call.failure.lock().clone();
+            fail_call(batch, call, named.unwrap_or_else(|| unnamed(other)));
         }
     }
-    call.verdict.lock().clone()
+}
+
+/// Fails a call, on whichever thread it ends: what is to happen is said by the topic's strategy, else by the handler. Returns
+/// whether nobody had ended it.
+pub(crate) fn fail_call(batch: *mut karafka_batch_t, call: Pinned<CallObject>, failure: Failure) -> bool {
+    let failure = failure.says(call.verdict.lock().clone());
+    let answer = call.route.strategy.get().and_then(|strategy| {
+        let earlier = call.job.lock().as_ref().and_then(|job| earlier(job, &failure))?;
+        let context = handle::alias::<karafka_batch_t, karafka_context_t>(batch).ok()?;
+        Some(strategy.ask(batch, context, call.messages().first(), &earlier, &failure))
+    });
+    let verdict = match answer {
+        // It may have called `karafka_context_verdict` meanwhile.
+        None | Some(Verdict::Unsaid) => call.verdict.lock().clone(),
+        Some(verdict) => verdict,
+    };
+    end_call(batch, call, |job, _| job.fail(failure.says(verdict)))
 }
 
 /// The failure of a handler that did not say why.
@@ -359,13 +350,13 @@ fn unnamed(result: u32) -> Failure {
     }
 }
 
-fn partition_job(route: &Route, job: Job) {
+fn partition_job(route: &Arc<Route>, job: Job) {
     let asked = if job.kind() == JobKind::Unique { &route.unique_by } else { &route.partitioner };
     let Some(partitioner) = asked.get() else {
         job.fail(Failure::new("NoPartitioner", "the topic asks for keys or unique values, and lacks the function"));
         return;
     };
-    let Ok((batch, call)) = handle::open_pinned::<karafka_batch_t>(CallObject::new(job)) else { return };
+    let Ok((batch, call)) = handle::open_pinned::<karafka_batch_t>(CallObject::new(job, route)) else { return };
     let keys = keys(partitioner, batch, &call);
     end_call(batch, call, |job, named| match keys {
         Ok((bytes, ends)) => {
@@ -404,12 +395,12 @@ fn keys(
     Ok((bytes, ends))
 }
 
-fn filter_job(route: &Route, job: Job) {
+fn filter_job(route: &Arc<Route>, job: Job) {
     let Some(filter) = route.filter.get() else {
         job.fail(Failure::new("NoFilter", "the topic has the option filter, and no filter"));
         return;
     };
-    let Ok((batch, call)) = handle::open_pinned::<karafka_batch_t>(CallObject::new(job)) else { return };
+    let Ok((batch, call)) = handle::open_pinned::<karafka_batch_t>(CallObject::new(job, route)) else { return };
     let mut unnamed = None;
     let mut answers = Vec::with_capacity(call.messages().len());
     for message in call.messages() {

@@ -1,6 +1,7 @@
 //! What is to happen with a message that failed: said by the handler, or by a topic's strategy.
 //!
-//! Called in handlers and, for strategies, on the worker thread right after the handler returned, with its batch and context.
+//! Called in handlers and, for strategies, on the worker thread right after the handler returned, or where its completion fails
+//! the job, with its batch and context.
 
 use crate::batch::{karafka_batch_t, karafka_context_t};
 use crate::boundary::{fallible, infallible};
@@ -47,7 +48,7 @@ pub struct karafka_failure_t {
 /// number has the message tried again. For another topic than `dead_letter_queue_topic` it calls `karafka_context_verdict` and
 /// returns `KARAFKA_VERDICT_OPTIONS`.
 ///
-/// Thread, and what may be called inside: as in handlers. Where a completion ends the job nobody is asked.
+/// Thread, and what may be called inside: as in handlers. Where a completion fails the job, on the thread that does.
 ///
 /// @param batch The batch, which holds this message only.
 /// @param message The message.

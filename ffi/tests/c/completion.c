@@ -149,9 +149,74 @@ static void a_completion_is_void_when_the_handler_ended_the_job(void) {
     karafka_completion_free(seen.completion);
 }
 
+struct judged {
+    struct board board;
+    karafka_completion_t *completion;
+    int calls, asked;
+};
+
+static karafka_result_t keep_completion(const karafka_batch_t *batch, karafka_context_t *context, void *user_data) {
+    struct judged *judged = user_data;
+    karafka_completion_t *completion;
+    (void)batch;
+    OK(karafka_context_defer(context, &completion));
+    TELL(&judged->board, {
+        judged->completion = completion;
+        judged->calls++;
+    });
+    return KARAFKA_LATER;
+}
+
+/* Tries again once, then has the message discarded. */
+static karafka_verdict_t judge(const karafka_batch_t *batch, const karafka_message_t *message, karafka_context_t *context,
+                               const karafka_failure_t *failures, size_t failures_length, void *user_data) {
+    struct judged *judged = user_data;
+    const karafka_failure_t *last = &failures[failures_length - 1];
+    const char *expected = judged->asked == 0 ? "Later" : "Dropped";
+    IS(karafka_batch_length(batch), 1);
+    IS(message->offset, 0);
+    CHECK(!karafka_context_is_revoked(context));
+    IS(failures_length, (size_t)judged->asked + 1);
+    CHECK(last->error_class_length == strlen(expected) && memcmp(last->error_class, expected, strlen(expected)) == 0);
+    TELL(&judged->board, judged->asked++);
+    return judged->asked == 1 ? KARAFKA_VERDICT_RETRY : KARAFKA_VERDICT_DISCARD;
+}
+
+static void a_strategy_is_asked_where_a_completion_fails(void) {
+    const char *topic = "c-judged";
+    struct judged judged = {BOARD_INIT, NULL, 0, 0};
+    karafka_config_t *config = CONFIG("dead_letter_queue_topic", "c-judged-letters",
+                                      "max_messages", "1", "retry_backoff", "5ms");
+    karafka_app_t *app = new_app(topic);
+    karafka_topic_t *handled;
+
+    create_topic(topic, 1);
+    create_topic("c-judged-letters", 1);
+    OK(karafka_config_set_bool(config, KARAFKA_STRING("dead_letter_queue_strategy"), true));
+    OK(karafka_app_topic(app, KARAFKA_STRING(topic), config, keep_completion, &judged, NULL, &handled));
+    OK(karafka_topic_set_strategy(handled, judge, &judged, NULL));
+    karafka_config_free(config);
+    produce_numbers(topic, 2, 1);
+    OK(karafka_app_start(app));
+    WAIT(&judged.board, judged.calls == 1);
+    OK(karafka_completion_fail(judged.completion, KARAFKA_STRING("Later"), KARAFKA_STRING("not now")));
+    IS(judged.asked, 1);
+    karafka_completion_free(judged.completion);
+    WAIT(&judged.board, judged.calls == 2);
+    karafka_completion_free(judged.completion);
+    IS(judged.asked, 2);
+    /* The message was discarded, and the next one is handled. */
+    WAIT(&judged.board, judged.calls == 3);
+    OK(karafka_completion_done(judged.completion));
+    karafka_completion_free(judged.completion);
+    IS(judged.asked, 2);
+    stop_and_free(app);
+}
+
 int main(void) {
     RUN(jobs_end_later_on_another_thread);
     RUN(jobs_of_asynchronous_topics_end_later);
     RUN(a_completion_is_void_when_the_handler_ended_the_job);
+    RUN(a_strategy_is_asked_where_a_completion_fails);
     return 0;
 }
