@@ -72,8 +72,8 @@ step shuttle 'queue, seats, revocation and end under random schedules' cargo tes
 step handles 'the handles of the C ABI, over a client that is made up' "${quietly[@]}" cargo test --locked -p libkarafka-handles
 step fuzz 'what fuzzing has found and reached, replayed' \
     "${quietly[@]}" cargo test --locked -p libkarafka-fuzz "${cargo_flags[@]}"
-step runtime 'the runtime, the C ABI and the command' \
-    cargo test --locked -p karafka -p karafka-ffi -p karafka-cli "${cargo_flags[@]}"
+step runtime 'encryption, the runtime, the C ABI and the command' \
+    cargo test --locked -p karafka-encryption -p karafka -p karafka-ffi -p karafka-cli "${cargo_flags[@]}"
 step support 'the judges find falsified records' \
     cargo test --locked -p libkarafka-tests --lib "${cargo_flags[@]}"
 step abi 'the header and the exported symbols are unchanged' tests/abi/run.sh
