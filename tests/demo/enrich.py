@@ -24,7 +24,13 @@ producer = libkarafka.Producer(bootstrap_servers=BROKERS, compression="lz4", lin
 app = libkarafka.App(bootstrap_servers=BROKERS, concurrency=int(os.environ["DEMO_WORKERS"]))
 
 
-@app.consumer(os.environ["DEMO_FLIGHTS"], group=os.environ["DEMO_GROUP"], virtual_partitions="by_key")
+# Each call waits for its records to be acknowledged: with the flights of some aircraft at once that is worth its while.
+@app.consumer(
+    os.environ["DEMO_FLIGHTS"],
+    group=os.environ["DEMO_GROUP"],
+    virtual_partitions="by_key",
+    virtual_partitions_per_job=8,
+)
 def enrich(batch: libkarafka.Batch) -> None:
     flights = [value.decode().split("\t") for value in batch.values() if value]
     with journal.call([flight[0] for flight in flights]):

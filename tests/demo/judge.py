@@ -69,27 +69,28 @@ class Aircraft:
         self.keys = len(counts)
         self._next: Counter[str] = Counter()
 
+    def of(self, rows: list[int]) -> set[str]:
+        """The aircraft that a call has flights of. Flights without a tail number have none."""
+        return {tail for row in rows if (tail := self._flights[row].tail_number)}
+
     def begin(self, rows: list[int], stage: Stage) -> None:
-        """A call may begin with the next flight of its aircraft or, when flights come again, with an earlier one."""
-        tail = self._flights[rows[0]].tail_number
-        if tail is None:
-            return
-        expected = self._next[tail]
-        for position, row in enumerate(rows):
-            place = self._place[row]
-            if self._flights[row].tail_number != tail or place > expected:
-                stage.disorders.append(f"{tail}: flight {place} came before flight {expected}")
-                return
-            if position > 0 and place != expected:
-                stage.disorders.append(f"{tail}: flight {place} came where flight {expected} was to come")
-                return
-            expected = place + 1
+        """A call may begin with the next flight of an aircraft or, when flights come again, with an earlier one."""
+        expected: dict[str, int] = {}
+        for row in rows:
+            tail, place = self._flights[row].tail_number, self._place[row]
+            if not tail:
+                continue
+            if tail not in expected and place > self._next[tail]:
+                stage.disorders.append(f"{tail}: flight {place} came before flight {self._next[tail]}")
+            elif place != expected.get(tail, place):
+                stage.disorders.append(f"{tail}: flight {place} came where flight {expected[tail]} was to come")
+            expected[tail] = place + 1
 
     def end(self, rows: list[int]) -> None:
-        """A call has ended well: the aircraft's next flight is the one after."""
-        tail = self._flights[rows[-1]].tail_number
-        if tail is not None:
-            self._next[tail] = max(self._next[tail], self._place[rows[-1]] + 1)
+        """A call has ended well: each aircraft's next flight is the one after."""
+        for row in rows:
+            if tail := self._flights[row].tail_number:
+                self._next[tail] = max(self._next[tail], self._place[row] + 1)
 
 
 def judge_enrichment(stage: Stage, flights: list[Flight]) -> Aircraft:
@@ -99,16 +100,15 @@ def judge_enrichment(stage: Stage, flights: list[Flight]) -> Aircraft:
         running: Counter[str] = Counter()
         at_once = 0
         for sign, rows in Reader(path).events():
-            tail = flights[rows[0]].tail_number
+            tails = aircraft.of(rows)
             if sign == "+":
-                if tail and running[tail]:
-                    stage.overlaps.append(tail)
-                running[tail or ""] += 1
+                stage.overlaps.extend(tail for tail in tails if running[tail])
+                running.update(tails)
                 at_once += 1
                 stage.most_at_once = max(stage.most_at_once, at_once)
                 aircraft.begin(rows, stage)
                 continue
-            running[tail or ""] -= 1
+            running.subtract(tails)
             at_once -= 1
             if sign == "-":
                 aircraft.end(rows)
