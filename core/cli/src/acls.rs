@@ -1,10 +1,10 @@
 //! `libkarafka acls`: access rules.
 
 use crate::Cluster;
-use crate::output::{Output, Stop, clean, finish};
+use crate::output::{Output, Stop, clean};
 use clap::{Args, Subcommand};
 use karafka::{Acl, AclFilter, AclOperation, AclPattern, AclPermission, AclResource};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::process::ExitCode;
 
 /// List, create and delete access rules
@@ -16,6 +16,8 @@ use std::process::ExitCode;
 pub(crate) struct Acls {
     #[command(subcommand)]
     action: Action,
+    #[command(flatten)]
+    cluster: Cluster,
 }
 
 #[derive(Subcommand)]
@@ -24,11 +26,6 @@ enum Action {
     List {
         #[command(flatten)]
         filter: Filter,
-        /// One line of JSON for each
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        cluster: Cluster,
     },
     /// Create a rule
     Create {
@@ -51,8 +48,6 @@ enum Action {
         /// From this host only
         #[arg(long, default_value = "*")]
         host: String,
-        #[command(flatten)]
-        cluster: Cluster,
     },
     /// Delete the rules that match; all of them with --all only
     Delete {
@@ -61,8 +56,6 @@ enum Action {
         /// Delete every rule, where no filter is given
         #[arg(long)]
         all: bool,
-        #[command(flatten)]
-        cluster: Cluster,
     },
 }
 
@@ -128,26 +121,23 @@ fn said(acl: &Acl) -> String {
     )
 }
 
+fn object(acl: &Acl) -> Value {
+    json!({
+        "principal": acl.principal, "operation": acl.operation.word(), "resource": acl.resource.word(), "name": acl.name,
+        "pattern": acl.pattern.word(), "host": acl.host, "permission": acl.permission.word(),
+    })
+}
+
 impl Acls {
-    pub(crate) fn run(&self) -> Result<ExitCode, Stop> {
-        let mut output = Output::new();
+    pub(crate) fn run(&self, mut output: Output) -> Result<ExitCode, Stop> {
         match &self.action {
-            Action::List { filter, json, cluster } => {
-                for acl in cluster.admin()?.acls(&filter.acls())? {
-                    if *json {
-                        output.json(&json!({
-                            "principal": acl.principal, "operation": acl.operation.word(),
-                            "resource": acl.resource.word(), "name": acl.name, "pattern": acl.pattern.word(),
-                            "host": acl.host, "permission": acl.permission.word(),
-                        }))?;
-                    } else {
-                        output.line(&said(&acl))?;
-                    }
+            Action::List { filter } => {
+                for acl in self.cluster.admin()?.acls(&filter.acls())? {
+                    output.item(|| said(&acl), || object(&acl))?;
                 }
-                output.flush()?;
-                Ok(ExitCode::SUCCESS)
+                output.end()
             }
-            Action::Create { principal, operation, resource, name, prefixed, deny, host, cluster } => {
+            Action::Create { principal, operation, resource, name, prefixed, deny, host } => {
                 let acl = Acl {
                     resource: *resource,
                     name: name.clone(),
@@ -157,17 +147,17 @@ impl Acls {
                     operation: *operation,
                     permission: if *deny { AclPermission::Deny } else { AclPermission::Allow },
                 };
-                finish(output, cluster.admin()?.create_acls(&[acl])?, |acl, ()| format!("created: {}", said(acl)))
+                let success = |acl: &Acl, ()| (format!("created: {}", said(acl)), Value::Null);
+                output.outcomes(self.cluster.admin()?.create_acls(&[acl])?, object, success)
             }
-            Action::Delete { filter, all, cluster } => {
+            Action::Delete { filter, all } => {
                 if filter.is_empty() && !all {
                     let message = "no filter is given; --all deletes every rule";
                     let error = karafka::Error::new(karafka::ErrorKind::Config, "delete access rules", message);
                     return Err(error.into());
                 }
-                finish(output, cluster.admin()?.delete_acls(&filter.acls())?, |acl, ()| {
-                    format!("deleted: {}", said(acl))
-                })
+                let success = |acl: &Acl, ()| (format!("deleted: {}", said(acl)), Value::Null);
+                output.outcomes(self.cluster.admin()?.delete_acls(&filter.acls())?, object, success)
             }
         }
     }

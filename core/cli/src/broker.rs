@@ -2,9 +2,11 @@
 //!
 //! Lives until the process is ended. Its records live in memory, so there is nothing to close.
 
+use crate::output::{Output, Stop};
 use clap::Args;
-use karafka::{EmbeddedBroker, Error, ErrorKind, Result};
-use std::io::{Read, Write};
+use karafka::EmbeddedBroker;
+use std::io::Read;
+use std::process::ExitCode;
 
 /// Run a broker in memory, for trying things out and for tests, until Ctrl-C
 ///
@@ -19,9 +21,6 @@ pub(crate) struct Broker {
     /// A topic to create; may be given several times
     #[arg(long = "topic", value_name = "NAME:PARTITIONS", value_parser = topic)]
     topics: Vec<(String, i32)>,
-    /// Print the address as one line of JSON, and nothing else
-    #[arg(long)]
-    json: bool,
     /// End with the standard input too, so that it does not outlive the program that started it
     #[arg(long)]
     until_eof: bool,
@@ -37,45 +36,41 @@ fn topic(text: &str) -> Result<(String, i32), String> {
 }
 
 impl Broker {
-    pub(crate) fn run(&self) -> Result<()> {
+    pub(crate) fn run(&self, mut output: Output) -> Result<ExitCode, Stop> {
         let broker = EmbeddedBroker::start()?;
         for (name, partitions) in &self.topics {
             broker.create_topic(name, *partitions)?;
         }
-        self.announce(&broker.bootstrap_servers()).map_err(|error| {
-            Error::new(ErrorKind::Internal, "print the address", "nobody reads it").caused_by(error)
-        })?;
+        self.announce(&broker.bootstrap_servers(), &mut output)?;
         if self.until_eof {
             // What is written there is of no interest; an error is an end as well.
             let mut ignored = [0; 64];
             while std::io::stdin().read(&mut ignored).is_ok_and(|count| count > 0) {}
-            return Ok(());
+            return Ok(ExitCode::SUCCESS);
         }
         loop {
             std::thread::park();
         }
     }
 
-    fn announce(&self, address: &str) -> std::io::Result<()> {
-        let mut out = std::io::stdout().lock();
-        if self.json {
+    fn announce(&self, address: &str, output: &mut Output) -> Result<(), Stop> {
+        if output.is_json() {
             let topics: serde_json::Map<_, _> =
                 self.topics.iter().map(|(name, partitions)| (name.clone(), (*partitions).into())).collect();
-            writeln!(out, "{}", serde_json::json!({ "bootstrap_servers": address, "topics": topics }))?;
-            return out.flush();
+            output.json(&serde_json::json!({ "bootstrap_servers": address, "topics": topics }))?;
+            return output.flush();
         }
-        writeln!(out, "bootstrap servers  {address}")?;
+        output.line(&format!("bootstrap servers  {address}"))?;
         for (name, partitions) in &self.topics {
             let word = if *partitions == 1 { "partition" } else { "partitions" };
-            writeln!(out, "topic              {name}, {partitions} {word}")?;
+            output.line(&format!("topic              {name}, {partitions} {word}"))?;
         }
-        writeln!(out, "other topics       come into being when used, with 4 partitions")?;
-        writeln!(
-            out,
-            "keeps              in memory, at most 5 MiB or 100,000 batches a partition; older records go silently"
+        output.line("other topics       come into being when used, with 4 partitions")?;
+        output.line(
+            "keeps              in memory, at most 5 MiB or 100,000 batches a partition; older records go silently",
         )?;
-        writeln!(out, "cannot do          transactions, access rules, administration, offsets by time")?;
-        writeln!(out, "Ctrl-C ends it, and everything in it.")?;
-        out.flush()
+        output.line("cannot do          transactions, access rules, administration, offsets by time")?;
+        output.line("Ctrl-C ends it, and everything in it.")?;
+        output.flush()
     }
 }

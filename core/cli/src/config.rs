@@ -21,15 +21,12 @@ enum Action {
     Explain {
         /// The option's name, or a part of it
         name: Option<String>,
-        /// One line of JSON for each
-        #[arg(long)]
-        json: bool,
     },
 }
 
 impl Config {
-    pub(crate) fn run(&self) -> Result<ExitCode, Stop> {
-        let Action::Explain { name, json } = &self.action;
+    pub(crate) fn run(&self, mut output: Output) -> Result<ExitCode, Stop> {
+        let Action::Explain { name } = &self.action;
         let all = Scope::ALL.into_iter().flat_map(options);
         let wanted = name.as_deref().unwrap_or_default();
         let (exact, near): (Vec<_>, Vec<_>) =
@@ -39,9 +36,8 @@ impl Config {
             let message = format!("no option has {wanted:?} in its name; without a name, all are explained");
             return Err(Error::new(ErrorKind::Config, "explain an option", message).into());
         }
-        let mut output = Output::new();
         for spec in found {
-            if *json {
+            if output.is_json() {
                 output.json(&json!({
                     "name": spec.name, "scope": scope(spec), "type": spec.kind.name(), "unit": spec.unit,
                     "range": spec.range, "default": spec.default, "description": spec.doc, "kafka": spec.kafka,
@@ -50,8 +46,7 @@ impl Config {
                 print(&mut output, spec)?;
             }
         }
-        output.flush()?;
-        Ok(ExitCode::SUCCESS)
+        output.end()
     }
 }
 

@@ -13,6 +13,8 @@ use std::process::ExitCode;
 pub(crate) struct Configs {
     #[command(subcommand)]
     action: Action,
+    #[command(flatten)]
+    cluster: Cluster,
 }
 
 #[derive(Subcommand)]
@@ -24,11 +26,6 @@ enum Action {
         /// Defaults too
         #[arg(long)]
         all: bool,
-        /// One line of JSON for each
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        cluster: Cluster,
     },
     /// Set settings, or put them back to their defaults; others stay as they are
     Set {
@@ -37,8 +34,6 @@ enum Action {
         /// name=value, or a name alone for its default
         #[arg(required = true, value_name = "NAME=VALUE")]
         changes: Vec<String>,
-        #[command(flatten)]
-        cluster: Cluster,
     },
 }
 
@@ -64,36 +59,44 @@ impl Of {
 }
 
 impl Configs {
-    pub(crate) fn run(&self) -> Result<ExitCode, Stop> {
-        let mut output = Output::new();
+    pub(crate) fn run(&self, mut output: Output) -> Result<ExitCode, Stop> {
+        let admin = self.cluster.admin()?;
         match &self.action {
-            Action::Show { of, all, json, cluster } => {
-                for entry in cluster.admin()?.configs(&of.resource())? {
-                    if entry.is_default && !all {
-                        continue;
-                    }
-                    if *json {
-                        output.json(&json!({
-                            "name": entry.name, "value": entry.value, "is_default": entry.is_default,
-                            "is_read_only": entry.is_read_only, "is_sensitive": entry.is_sensitive,
-                        }))?;
-                        continue;
-                    }
-                    let value = entry.value.as_deref().map_or_else(|| "(secret)".to_owned(), clean);
-                    output.line(&format!("{:<48}  {value}", entry.name))?;
+            Action::Show { of, all } => {
+                for entry in admin.configs(&of.resource())?.iter().filter(|entry| *all || !entry.is_default) {
+                    output.item(
+                        || {
+                            let value = entry.value.as_deref().map_or_else(|| "(secret)".to_owned(), clean);
+                            format!("{:<48}  {value}", entry.name)
+                        },
+                        || {
+                            json!({
+                                "name": entry.name, "value": entry.value, "is_default": entry.is_default,
+                                "is_read_only": entry.is_read_only, "is_sensitive": entry.is_sensitive,
+                            })
+                        },
+                    )?;
                 }
             }
-            Action::Set { of, changes, cluster } => {
+            Action::Set { of, changes } => {
                 let change = |text: &String| match text.split_once('=') {
                     Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
                     None => (text.clone(), None),
                 };
                 let changes: Vec<_> = changes.iter().map(change).collect();
-                cluster.admin()?.alter_configs(&of.resource(), &changes)?;
-                output.line("set")?;
+                admin.alter_configs(&of.resource(), &changes)?;
+                for (name, value) in &changes {
+                    output.item(
+                        || {
+                            value.as_ref().map_or(format!("{name} has its default"), |value| {
+                                format!("{name} is {}", clean(value))
+                            })
+                        },
+                        || json!({ "name": name, "value": value, "done": true }),
+                    )?;
+                }
             }
         }
-        output.flush()?;
-        Ok(ExitCode::SUCCESS)
+        output.end()
     }
 }

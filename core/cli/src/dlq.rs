@@ -5,7 +5,7 @@
 mod redrive;
 
 use crate::Cluster;
-use crate::output::{Output, Stop, clean, put_bytes, shown};
+use crate::output::{Output, Stop, clean, complain, put_bytes, shown};
 use crate::time;
 use clap::{Args, Subcommand};
 use karafka::{DeadLetter, Error, ErrorKind, LetterFilter, ReadFrom, ReadUntil, Reader, ReaderConfig, Selection};
@@ -80,9 +80,6 @@ struct List {
     /// How many at most
     #[arg(long, value_name = "COUNT", default_value_t = 100)]
     limit: u64,
-    /// One line of JSON for each
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
     cluster: Cluster,
 }
@@ -95,9 +92,6 @@ struct Show {
     /// Where it lies, as `list` says it
     #[arg(value_name = "PARTITION@OFFSET", value_parser = place)]
     letter: (i32, i64),
-    /// As one line of JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
     cluster: Cluster,
 }
@@ -111,11 +105,11 @@ fn place(text: &str) -> Result<(i32, i64), String> {
 }
 
 impl Dlq {
-    pub(crate) fn run(&self) -> Result<ExitCode, Stop> {
+    pub(crate) fn run(&self, output: Output) -> Result<ExitCode, Stop> {
         match &self.action {
-            Action::List(list) => list.run(),
-            Action::Show(show) => show.run(),
-            Action::Redrive(redrive) => redrive.run(),
+            Action::List(list) => list.run(output),
+            Action::Show(show) => show.run(output),
+            Action::Redrive(redrive) => redrive.run(output),
         }
     }
 }
@@ -133,11 +127,10 @@ fn open(cluster: &Cluster, max_messages: usize, selection: Selection) -> karafka
 }
 
 impl List {
-    fn run(&self) -> Result<ExitCode, Stop> {
+    fn run(&self, mut output: Output) -> Result<ExitCode, Stop> {
         let filter = self.filter.letters();
         let mut reader = open(&self.cluster, 500, Selection::new(&self.topic, ReadFrom::Earliest))?;
-        let mut output = Output::new();
-        if !self.json {
+        if !output.is_json() {
             output.line(&columns("LETTER", "GIVEN UP AT", "SOURCE", "ATTEMPTS", "ERROR", "KEY"))?;
         }
         let (mut listed, mut foreign) = (0, 0_u64);
@@ -152,25 +145,23 @@ impl List {
                 }
                 if listed == self.limit {
                     output.flush()?;
-                    eprintln!("libkarafka: there are more; see --limit");
+                    complain("there are more; see --limit");
                     return Ok(ExitCode::SUCCESS);
                 }
                 listed += 1;
-                if self.json { output.json(&Value::Object(object(&letter)))? } else { output.line(&line(&letter))? }
+                output.item(|| line(&letter), || Value::Object(object(&letter)))?;
             }
         }
         output.flush()?;
         if foreign > 0 {
-            eprintln!(
-                "libkarafka: {foreign} messages of the topic are no dead letters of libkarafka, and are not listed"
-            );
+            complain(&format!("{foreign} messages of the topic are no dead letters of libkarafka, and are not listed"));
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
 impl Show {
-    fn run(&self) -> Result<ExitCode, Stop> {
+    fn run(&self, mut output: Output) -> Result<ExitCode, Stop> {
         let (partition, offset) = self.letter;
         let missing = |message: &str| {
             Error::new(ErrorKind::Config, "show a dead letter", message).with("letter", format!("{partition}@{offset}"))
@@ -182,8 +173,7 @@ impl Show {
         let message = message.ok_or_else(|| missing("there is no message at this offset"))?;
         let letter =
             DeadLetter::read(message).ok_or_else(|| missing("the message there is no dead letter of libkarafka"))?;
-        let mut output = Output::new();
-        if self.json {
+        if output.is_json() {
             output.json(&Value::Object(whole(&letter)))?;
         } else {
             print(&mut output, &letter)?;

@@ -4,7 +4,7 @@
 //! most of what follows it.
 
 use crate::Cluster;
-use crate::output::{Output, Stop};
+use crate::output::{Output, Stop, clean};
 use clap::Args;
 use karafka::{Admin, ConfigResource, Error, ErrorKind, ReadFrom, Reader, ReaderConfig, Selection};
 use serde_json::json;
@@ -23,9 +23,6 @@ pub(crate) struct Doctor {
     /// Look at the rights of this consumer group too
     #[arg(long)]
     group: Option<String>,
-    /// One line of JSON for each finding
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
     cluster: Cluster,
 }
@@ -39,7 +36,6 @@ enum Verdict {
 
 struct Findings {
     output: Output,
-    is_json: bool,
     is_wrong: bool,
 }
 
@@ -51,18 +47,17 @@ impl Findings {
             Verdict::Doubtful => "doubtful",
             Verdict::Wrong => "wrong",
         };
-        if self.is_json {
-            self.output.json(&json!({ "about": about, "verdict": word, "text": text }))?;
-        } else {
-            self.output.line(&format!("{word:<9} {about}: {text}"))?;
-        }
+        self.output.item(
+            || format!("{word:<9} {about}: {}", clean(text)),
+            || json!({ "about": about, "verdict": word, "text": text }),
+        )?;
         self.output.flush()
     }
 }
 
 impl Doctor {
-    pub(crate) fn run(&self) -> Result<ExitCode, Stop> {
-        let mut findings = Findings { output: Output::new(), is_json: self.json, is_wrong: false };
+    pub(crate) fn run(&self, output: Output) -> Result<ExitCode, Stop> {
+        let mut findings = Findings { output, is_wrong: false };
         findings.tell(
             "versions",
             Verdict::Good,

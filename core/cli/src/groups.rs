@@ -1,11 +1,11 @@
 //! `libkarafka groups` and `libkarafka lag`: consumer groups, where they are, and how far they are behind.
 
 use crate::Cluster;
-use crate::output::{Output, Stop, clean, finish};
+use crate::output::{Output, Stop, clean};
 use crate::time;
 use clap::{Args, Subcommand};
-use karafka::SeekTo;
-use serde_json::json;
+use karafka::{Admin, GroupDescription, GroupMember, GroupOffset, SeekTo};
+use serde_json::{Value, json};
 use std::process::ExitCode;
 
 /// List, describe, move, copy, rename and delete consumer groups
@@ -17,27 +17,18 @@ use std::process::ExitCode;
 pub(crate) struct Groups {
     #[command(subcommand)]
     action: Action,
+    #[command(flatten)]
+    cluster: Cluster,
 }
 
 #[derive(Subcommand)]
 enum Action {
     /// List all groups
-    List {
-        /// One line of JSON for each
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        cluster: Cluster,
-    },
+    List,
     /// Show the members of a group, and what it has committed
     Describe {
         /// The group's name
         group: String,
-        /// As one line of JSON
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        cluster: Cluster,
     },
     /// Move a group to an offset, a time, or an end of a topic
     Seek {
@@ -51,8 +42,6 @@ enum Action {
         /// A partition; all of them otherwise; may be given several times
         #[arg(long = "partition", value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(0..))]
         partitions: Vec<i32>,
-        #[command(flatten)]
-        cluster: Cluster,
     },
     /// Give a group what another one has committed
     Copy {
@@ -60,8 +49,6 @@ enum Action {
         from: String,
         /// The group that gets it
         to: String,
-        #[command(flatten)]
-        cluster: Cluster,
     },
     /// Copy a group to another name, and delete it
     Rename {
@@ -69,16 +56,12 @@ enum Action {
         from: String,
         /// Its new name
         to: String,
-        #[command(flatten)]
-        cluster: Cluster,
     },
     /// Delete groups and what they have committed
     Delete {
         /// Their names
         #[arg(required = true)]
         groups: Vec<String>,
-        #[command(flatten)]
-        cluster: Cluster,
     },
 }
 
@@ -98,64 +81,58 @@ fn target(text: &str) -> Result<SeekTo, String> {
 }
 
 impl Groups {
-    pub(crate) fn run(&self) -> Result<ExitCode, Stop> {
-        let mut output = Output::new();
+    pub(crate) fn run(&self, mut output: Output) -> Result<ExitCode, Stop> {
+        let admin = self.cluster.admin()?;
         match &self.action {
-            Action::List { json, cluster } => {
-                for group in cluster.admin()?.groups()? {
-                    if *json {
-                        output.json(&json!({
-                            "group": group.group, "state": group.state, "protocol": group.protocol,
-                        }))?;
-                    } else {
-                        let name = clean(&group.group);
-                        output.line(&format!("{name:<48}  {:<20}  {}", group.state, group.protocol))?;
-                    }
+            Action::List => {
+                for group in admin.groups()? {
+                    output.item(
+                        || format!("{:<48}  {:<20}  {}", clean(&group.group), group.state, group.protocol),
+                        || json!({ "group": group.group, "state": group.state, "protocol": group.protocol }),
+                    )?;
                 }
             }
-            Action::Describe { group, json, cluster } => describe(&mut output, group, *json, cluster)?,
-            Action::Seek { group, topic, to, partitions, cluster } => {
-                let outcomes = cluster.admin()?.seek_group(group, topic, partitions, *to)?;
-                return finish(output, outcomes, |partition, offset| format!("{topic}/{partition} at {offset}"));
+            Action::Describe { group } => describe(&mut output, group, &admin)?,
+            Action::Seek { group, topic, to, partitions } => {
+                return output.outcomes(
+                    admin.seek_group(group, topic, partitions, *to)?,
+                    |partition| json!({ "group": group, "topic": topic, "partition": partition }),
+                    |partition, offset| (format!("{topic}/{partition} at {offset}"), json!({ "offset": offset })),
+                );
             }
-            Action::Copy { from, to, cluster } => {
-                let outcomes = cluster.admin()?.copy_group(from, to)?;
-                return finish(output, outcomes, |(topic, partition), ()| format!("{topic}/{partition} copied"));
+            Action::Copy { from, to } => {
+                return output.outcomes(
+                    admin.copy_group(from, to)?,
+                    |(topic, partition)| json!({ "from": from, "group": to, "topic": topic, "partition": partition }),
+                    |(topic, partition), ()| (format!("{topic}/{partition} copied"), Value::Null),
+                );
             }
-            Action::Rename { from, to, cluster } => {
-                cluster.admin()?.rename_group(from, to)?;
-                output.line(&format!("{} is {} now", clean(from), clean(to)))?;
+            Action::Rename { from, to } => {
+                admin.rename_group(from, to)?;
+                output.item(
+                    || format!("{} is {} now", clean(from), clean(to)),
+                    || json!({ "from": from, "group": to, "done": true }),
+                )?;
             }
-            Action::Delete { groups, cluster } => {
+            Action::Delete { groups } => {
                 let groups: Vec<_> = groups.iter().map(String::as_str).collect();
-                let outcomes = cluster.admin()?.delete_groups(&groups)?;
-                return finish(output, outcomes, |group, ()| format!("deleted {}", clean(group)));
+                return output.outcomes(
+                    admin.delete_groups(&groups)?,
+                    |group| json!({ "group": group }),
+                    |group, ()| (format!("deleted {}", clean(group)), Value::Null),
+                );
             }
         }
-        output.flush()?;
-        Ok(ExitCode::SUCCESS)
+        output.end()
     }
 }
 
-fn describe(output: &mut Output, group: &str, is_json: bool, cluster: &Cluster) -> Result<(), Stop> {
-    let admin = cluster.admin()?;
+fn describe(output: &mut Output, group: &str, admin: &Admin) -> Result<(), Stop> {
     let offsets = admin.group_offsets(group)?;
     for (_, outcome) in admin.describe_groups(&[group])? {
         let found = outcome?;
-        if is_json {
-            let member = |member: &karafka::GroupMember| {
-                json!({
-                    "id": member.id, "client_id": member.client_id, "instance_id": member.instance_id,
-                    "host": member.host, "partitions": member.partitions,
-                })
-            };
-            let offset = |one: &karafka::GroupOffset| json!({ "topic": one.topic, "partition": one.partition, "offset": one.offset, "metadata": one.metadata });
-            output.json(&json!({
-                "group": found.group, "state": found.state, "protocol": found.protocol, "assignor": found.assignor,
-                "coordinator": found.coordinator,
-                "members": found.members.iter().map(member).collect::<Vec<_>>(),
-                "offsets": offsets.iter().map(offset).collect::<Vec<_>>(),
-            }))?;
+        if output.is_json() {
+            output.json(&object(&found, &offsets))?;
             continue;
         }
         output.line(&format!("group   {}, {}, {}", clean(&found.group), found.state, found.protocol))?;
@@ -170,6 +147,22 @@ fn describe(output: &mut Output, group: &str, is_json: bool, cluster: &Cluster) 
     Ok(())
 }
 
+fn object(found: &GroupDescription, offsets: &[GroupOffset]) -> Value {
+    let member = |member: &GroupMember| {
+        json!({
+            "id": member.id, "client_id": member.client_id, "instance_id": member.instance_id,
+            "host": member.host, "partitions": member.partitions,
+        })
+    };
+    let offset = |one: &GroupOffset| json!({ "topic": one.topic, "partition": one.partition, "offset": one.offset, "metadata": one.metadata });
+    json!({
+        "group": found.group, "state": found.state, "protocol": found.protocol, "assignor": found.assignor,
+        "coordinator": found.coordinator,
+        "members": found.members.iter().map(member).collect::<Vec<_>>(),
+        "offsets": offsets.iter().map(offset).collect::<Vec<_>>(),
+    })
+}
+
 /// Show how far a group is behind, in messages and in seconds
 ///
 /// The age is that of the first record that the group has not done, by this machine's clock.
@@ -177,34 +170,33 @@ fn describe(output: &mut Output, group: &str, is_json: bool, cluster: &Cluster) 
 pub(crate) struct Lag {
     /// The group's name
     group: String,
-    /// One line of JSON for each partition
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
     cluster: Cluster,
 }
 
 impl Lag {
-    pub(crate) fn run(&self) -> Result<ExitCode, Stop> {
-        let mut output = Output::new();
+    pub(crate) fn run(&self, mut output: Output) -> Result<ExitCode, Stop> {
         let lags = self.cluster.admin()?.lag(&self.group)?;
         for lag in &lags {
-            if self.json {
-                output.json(&json!({
-                    "topic": lag.topic, "partition": lag.partition, "offset": lag.offset, "end": lag.end,
-                    "messages": lag.messages, "seconds": lag.age.map(|age| age.as_secs_f64()),
-                }))?;
-                continue;
-            }
-            let age = lag.age.map_or_else(String::new, |age| format!(", the oldest {:.1} s old", age.as_secs_f64()));
-            output.line(&format!("{}/{}  {} behind at {}{age}", lag.topic, lag.partition, lag.messages, lag.offset))?;
+            output.item(
+                || {
+                    let age =
+                        lag.age.map(|age| format!(", the oldest {:.1} s old", age.as_secs_f64())).unwrap_or_default();
+                    format!("{}/{}  {} behind at {}{age}", lag.topic, lag.partition, lag.messages, lag.offset)
+                },
+                || {
+                    json!({
+                        "topic": lag.topic, "partition": lag.partition, "offset": lag.offset, "end": lag.end,
+                        "messages": lag.messages, "seconds": lag.age.map(|age| age.as_secs_f64()),
+                    })
+                },
+            )?;
         }
-        if !self.json {
+        if !output.is_json() {
             let total: u64 = lags.iter().map(|lag| lag.messages).sum();
             let oldest = lags.iter().filter_map(|lag| lag.age).max().unwrap_or_default();
             output.line(&format!("in all  {total} behind, at most {:.1} s", oldest.as_secs_f64()))?;
         }
-        output.flush()?;
-        Ok(ExitCode::SUCCESS)
+        output.end()
     }
 }

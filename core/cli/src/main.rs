@@ -1,7 +1,6 @@
 //! The `libkarafka` command: arguments in, calls of the `karafka` crate, text or JSON out.
 //!
-//! Runs on the main thread. Ends with 0, with 1 and one line on the standard error stream, with 2 for wrong arguments, or with 128
-//! and the number of the signal that ended it.
+//! Runs on the main thread. How it ends is listed in docs/command-line.md.
 
 mod acls;
 mod broker;
@@ -18,19 +17,34 @@ mod tail;
 mod time;
 mod topics;
 
-use crate::output::Stop;
+use crate::output::{Output, Stop, clean, complain};
 use clap::{Args, Parser, Subcommand};
+use karafka::ErrorKind;
 use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
 #[global_allocator]
 static ALLOCATOR: karafka::Allocator = karafka::Allocator;
 
+/// The code for wrong arguments, as sysexits.h has it.
+const USAGE: u8 = 64;
+/// The code for a setting, a name or a file that is wrong.
+const CONFIGURATION: u8 = 78;
+
+const CODES: &str = "\
+Ends with 0 when everything is done, 1 when something failed, 2 when `plan` found a difference, 3 when `status` found nothing that
+runs, 64 when the arguments are wrong, 78 when a setting, a name or a file is wrong, 130 or 143 when a signal stopped it.";
+
 /// Process Apache Kafka topics in parallel, in order per key, losing nothing.
 #[derive(Parser)]
 #[command(name = "libkarafka", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = CODES)]
 struct Arguments {
+    /// Print one line of JSON for each item
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -40,6 +54,7 @@ enum Command {
     Broker(broker::Broker),
     Completions(shell::Completions),
     Acls(acls::Acls),
+    Align(plan::Align),
     Apply(plan::Apply),
     Config(config::Config),
     Configs(configs::Configs),
@@ -59,13 +74,13 @@ enum Command {
 #[derive(Args)]
 struct Cluster {
     /// The brokers to ask first: host:port, several separated by commas
-    #[arg(long, value_name = "HOST:PORT", env = "KAFKA_BOOTSTRAP", default_value = "localhost:9092")]
+    #[arg(long, global = true, value_name = "HOST:PORT", env = "KAFKA_BOOTSTRAP", default_value = "localhost:9092")]
     brokers: String,
     /// A setting of librdkafka, such as `security.protocol=SASL_SSL`; may be given several times
-    #[arg(long = "kafka", value_name = "NAME=VALUE", value_parser = setting)]
+    #[arg(long = "kafka", global = true, value_name = "NAME=VALUE", value_parser = setting)]
     settings: Vec<(String, String)>,
     /// How long the cluster may take to answer: first contact and each request
-    #[arg(long, value_name = "TIME", value_parser = time::duration, default_value = "5s")]
+    #[arg(long, global = true, value_name = "TIME", value_parser = time::duration, default_value = "5s")]
     timeout: Duration,
 }
 
@@ -89,30 +104,55 @@ fn setting(text: &str) -> Result<(String, String), String> {
 
 fn main() -> ExitCode {
     let logs = tracing_subscriber::EnvFilter::from_env("LIBKARAFKA_LOG");
-    tracing_subscriber::fmt().with_env_filter(logs).with_writer(std::io::stderr).init();
-    let outcome = match Arguments::parse().command {
-        Command::Broker(broker) => broker.run().map(|()| ExitCode::SUCCESS).map_err(Stop::Failed),
-        Command::Acls(acls) => acls.run(),
-        Command::Apply(apply) => apply.run(),
-        Command::Completions(completions) => completions.run(),
-        Command::Config(config) => config.run(),
-        Command::Configs(configs) => configs.run(),
-        Command::Dlq(dlq) => dlq.run(),
-        Command::Doctor(doctor) => doctor.run(),
-        Command::Groups(groups) => groups.run(),
-        Command::Lag(lag) => lag.run(),
-        Command::Manual(manual) => manual.run(),
-        Command::Plan(plan) => plan.run(),
-        Command::Send(send) => send.run(),
-        Command::Tail(tail) => tail.run(),
-        Command::Topics(topics) => topics.run(),
+    let is_colourful =
+        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let lines = tracing_subscriber::fmt().with_env_filter(logs).with_writer(std::io::stderr);
+    lines.with_ansi(is_colourful).log_internal_errors(false).init();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(refused) => return explain(&refused),
+    };
+    let output = Output::new(arguments.json);
+    let outcome = match arguments.command {
+        Command::Broker(broker) => broker.run(output),
+        Command::Acls(acls) => acls.run(output),
+        Command::Align(align) => align.run(output),
+        Command::Apply(apply) => apply.run(output),
+        Command::Completions(completions) => completions.run(output),
+        Command::Config(config) => config.run(output),
+        Command::Configs(configs) => configs.run(output),
+        Command::Dlq(dlq) => dlq.run(output),
+        Command::Doctor(doctor) => doctor.run(output),
+        Command::Groups(groups) => groups.run(output),
+        Command::Lag(lag) => lag.run(output),
+        Command::Manual(manual) => manual.run(output),
+        Command::Plan(plan) => plan.run(output),
+        Command::Send(send) => send.run(output),
+        Command::Tail(tail) => tail.run(output),
+        Command::Topics(topics) => topics.run(output),
     };
     match outcome {
         Ok(code) => code,
         Err(Stop::Unread) => ExitCode::SUCCESS,
         Err(Stop::Failed(error)) => {
-            eprintln!("libkarafka: {error}");
-            ExitCode::FAILURE
+            complain(&error.to_string());
+            if error.kind() == ErrorKind::Config { ExitCode::from(CONFIGURATION) } else { ExitCode::FAILURE }
         }
     }
+}
+
+/// Prints what clap has to say: help on the standard output, and what is wrong with the arguments on the other one.
+fn explain(refused: &clap::Error) -> ExitCode {
+    if !refused.use_stderr() {
+        let _ = refused.print();
+        return ExitCode::SUCCESS;
+    }
+    // What clap quotes is what was typed: a terminal must not obey it.
+    if std::env::args_os().any(|argument| argument.to_string_lossy().contains(char::is_control)) {
+        let text: Vec<_> = refused.to_string().lines().map(clean).collect();
+        let _ = writeln!(std::io::stderr(), "{}", text.join("\n"));
+    } else {
+        let _ = refused.print();
+    }
+    ExitCode::from(USAGE)
 }

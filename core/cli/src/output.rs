@@ -1,6 +1,6 @@
 //! What goes to the standard output: text and JSON, whole lines, and nothing that a terminal would obey.
 //!
-//! Called on the main thread. A reader that has gone away (`| head`) ends the command quietly.
+//! Used on the main thread. A reader that has gone away (`| head`) ends the command quietly.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -33,16 +33,23 @@ impl From<io::Error> for Stop {
     }
 }
 
-/// The standard output.
-pub(crate) struct Output(BufWriter<StdoutLock<'static>>);
+/// The standard output: lines for people, or one line of JSON for each item.
+pub(crate) struct Output {
+    out: BufWriter<StdoutLock<'static>>,
+    is_json: bool,
+}
 
 impl Output {
-    pub(crate) fn new() -> Self {
-        Self(BufWriter::new(io::stdout().lock()))
+    pub(crate) fn new(is_json: bool) -> Self {
+        Self { out: BufWriter::new(io::stdout().lock()), is_json }
+    }
+
+    pub(crate) fn is_json(&self) -> bool {
+        self.is_json
     }
 
     pub(crate) fn line(&mut self, text: &str) -> Result<(), Stop> {
-        writeln!(self.0, "{text}")?;
+        writeln!(self.out, "{text}")?;
         Ok(())
     }
 
@@ -51,31 +58,65 @@ impl Output {
         self.line(&value.to_string())
     }
 
+    /// An item, as it is wanted.
+    pub(crate) fn item(&mut self, text: impl FnOnce() -> String, object: impl FnOnce() -> Value) -> Result<(), Stop> {
+        if self.is_json { self.json(&object()) } else { self.line(&text()) }
+    }
+
     /// Hands on what was written.
     pub(crate) fn flush(&mut self) -> Result<(), Stop> {
-        self.0.flush()?;
+        self.out.flush()?;
         Ok(())
+    }
+
+    /// Hands on what was written; everything is done.
+    pub(crate) fn end(mut self) -> Result<ExitCode, Stop> {
+        self.flush()?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Says what became of each item, whose `name` is a JSON object and whose `success` is a line for people and what JSON gets
+    /// beside the name. Errors go to the standard error stream, and in JSON to both. Fails when one failed.
+    pub(crate) fn outcomes<T, V>(
+        mut self,
+        outcomes: karafka::Outcomes<T, V>,
+        name: impl Fn(&T) -> Value,
+        success: impl Fn(&T, V) -> (String, Value),
+    ) -> Result<ExitCode, Stop> {
+        let mut code = ExitCode::SUCCESS;
+        for (item, outcome) in outcomes {
+            let mut object = name(&item);
+            object["done"] = outcome.is_ok().into();
+            let text = match outcome {
+                Ok(value) => {
+                    let (text, more) = success(&item, value);
+                    if let (Some(object), Value::Object(more)) = (object.as_object_mut(), more) {
+                        object.extend(more);
+                    }
+                    Some(text)
+                }
+                Err(error) => {
+                    object["error"] = error.to_string().into();
+                    complain(&error.to_string());
+                    code = ExitCode::FAILURE;
+                    None
+                }
+            };
+            match text {
+                _ if self.is_json => self.json(&object)?,
+                Some(text) => self.line(&text)?,
+                None => {}
+            }
+        }
+        self.flush()?;
+        Ok(code)
     }
 }
 
-/// Says what became of each item: what succeeded on the standard output, errors on the other one. Fails when one failed.
-pub(crate) fn finish<T, V>(
-    mut output: Output,
-    outcomes: karafka::Outcomes<T, V>,
-    say: impl Fn(&T, V) -> String,
-) -> Result<ExitCode, Stop> {
-    let mut code = ExitCode::SUCCESS;
-    for (item, outcome) in outcomes {
-        match outcome {
-            Ok(value) => output.line(&say(&item, value))?,
-            Err(error) => {
-                eprintln!("libkarafka: {error}");
-                code = ExitCode::FAILURE;
-            }
-        }
-    }
-    output.flush()?;
-    Ok(code)
+/// One line on the standard error stream. Nobody may be there to read it.
+pub(crate) fn complain(text: &str) {
+    let lines: Vec<_> = text.lines().map(clean).collect();
+    let _ = writeln!(io::stderr(), "libkarafka: {}", lines.join("\n"));
 }
 
 /// Bytes of a key or a value for people: text as it is, control characters and other bytes escaped.

@@ -1,12 +1,13 @@
-//! `libkarafka plan` and `libkarafka apply`: the topics of a file, and those of a cluster.
+//! `libkarafka plan`, `apply` and `align`: the topics of a file, and those of a cluster.
 
 use crate::Cluster;
 use crate::output::{Output, Stop};
 use clap::Args;
-use karafka::{DeclaredTopic, Error, ErrorKind, Step};
+use karafka::{DeclaredTopic, Error, ErrorKind, Outcomes, Step};
 use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -50,13 +51,30 @@ pub(crate) struct Apply {
     allow: bool,
 }
 
+/// Give topics that exist the settings of a file
+///
+/// The part of `apply` that makes, grows and deletes nothing: programs may start with it. Settings by which records can be lost are
+/// refused without --allow. Ends with 1 when a step was not done.
+#[derive(Args)]
+#[command(after_long_help = FILE)]
+pub(crate) struct Align {
+    #[command(flatten)]
+    source: Source,
+    /// Also change settings by which records can be lost
+    #[arg(long)]
+    allow: bool,
+}
+
+/// Where declared topics are, unless that is said.
+const PLACES: [&str; 2] = ["topics.toml", "config/topics.toml"];
+
+/// More than anybody declares.
+const MOST: u64 = 1 << 20;
+
 #[derive(Args)]
 struct Source {
-    /// The file
-    file: PathBuf,
-    /// One line of JSON for each step
-    #[arg(long)]
-    json: bool,
+    /// The file; topics.toml or config/topics.toml otherwise
+    file: Option<PathBuf>,
     #[command(flatten)]
     cluster: Cluster,
 }
@@ -103,11 +121,26 @@ impl Value {
 
 impl Source {
     fn topics(&self) -> karafka::Result<Vec<DeclaredTopic>> {
-        let refuse = |message: String| {
-            Error::new(ErrorKind::Config, "read declared topics", message).with("file", self.file.display())
+        const OPERATION: &str = "read declared topics";
+        let places = self.file.as_ref().map_or_else(|| PLACES.map(PathBuf::from).to_vec(), |file| vec![file.clone()]);
+        let Some(path) = places.iter().find(|path| path.exists()) else {
+            let tried: Vec<_> = places.iter().map(|path| path.display().to_string()).collect();
+            return Err(
+                Error::new(ErrorKind::Config, OPERATION, "there is no such file").with("tried", tried.join(", "))
+            );
         };
-        let text = std::fs::read_to_string(&self.file).map_err(|error| refuse(error.to_string()))?;
-        let file: File = toml::from_str(&text).map_err(|error| refuse(error.to_string().trim_end().to_owned()))?;
+        let refuse = |message: String| Error::new(ErrorKind::Config, OPERATION, message).with("file", path.display());
+        let mut text = String::new();
+        let file = std::fs::File::open(path).map_err(|error| refuse(error.to_string()))?;
+        file.take(MOST + 1).read_to_string(&mut text).map_err(|error| refuse(error.to_string()))?;
+        if text.len() as u64 > MOST {
+            return Err(refuse("the file is larger than 1 MiB".to_owned()));
+        }
+        let file: File = toml::from_str(&text).map_err(|error| {
+            // One line, and none of a line that may be as long as the file.
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            refuse(format!("line {}: {}", before.split('\n').count(), error.message()))
+        })?;
         let topic = |(name, topic): (String, Topic)| {
             let set = topic.configs.into_iter().map(|(name, value)| (name, Some(value.text())));
             let defaults = topic.defaults.into_iter().map(|name| (name, None));
@@ -136,19 +169,14 @@ fn object(step: &Step) -> serde_json::Value {
 }
 
 impl Plan {
-    pub(crate) fn run(&self) -> Result<ExitCode, Stop> {
+    pub(crate) fn run(&self, mut output: Output) -> Result<ExitCode, Stop> {
         let declared = self.source.topics()?;
         let steps = self.source.cluster.admin()?.plan(&declared)?;
-        let mut output = Output::new();
         for step in &steps {
-            if self.source.json {
-                output.json(&object(step))?;
-            } else {
-                let mark = if step.is_destructive() { " (records can be lost: --allow)" } else { "" };
-                output.line(&format!("{step}{mark}"))?;
-            }
+            let mark = if step.is_destructive() { " (records can be lost: --allow)" } else { "" };
+            output.item(|| format!("{step}{mark}"), || object(step))?;
         }
-        if steps.is_empty() && !self.source.json {
+        if steps.is_empty() && !output.is_json() {
             output.line("everything is as declared")?;
         }
         output.flush()?;
@@ -157,31 +185,24 @@ impl Plan {
 }
 
 impl Apply {
-    pub(crate) fn run(&self) -> Result<ExitCode, Stop> {
+    pub(crate) fn run(&self, output: Output) -> Result<ExitCode, Stop> {
         let declared = self.source.topics()?;
         let admin = self.source.cluster.admin()?;
         let steps = admin.plan(&declared)?;
-        let mut output = Output::new();
-        let mut code = ExitCode::SUCCESS;
-        for (step, outcome) in admin.apply(&steps, self.allow) {
-            match &outcome {
-                Ok(()) if !self.source.json => output.line(&format!("done: {step}"))?,
-                Ok(()) => {}
-                Err(error) => {
-                    eprintln!("libkarafka: {error}");
-                    code = ExitCode::FAILURE;
-                }
-            }
-            if self.source.json {
-                let mut object = object(&step);
-                object["done"] = outcome.is_ok().into();
-                output.json(&object)?;
-            }
-        }
-        if steps.is_empty() && !self.source.json {
-            output.line("everything is as declared")?;
-        }
-        output.flush()?;
-        Ok(code)
+        tell(output, admin.apply(&steps, self.allow))
     }
+}
+
+impl Align {
+    pub(crate) fn run(&self, output: Output) -> Result<ExitCode, Stop> {
+        let declared = self.source.topics()?;
+        tell(output, self.source.cluster.admin()?.align(&declared, self.allow)?)
+    }
+}
+
+fn tell(mut output: Output, outcomes: Outcomes<Step>) -> Result<ExitCode, Stop> {
+    if outcomes.is_empty() && !output.is_json() {
+        output.line("everything is as declared")?;
+    }
+    output.outcomes(outcomes, object, |step, ()| (format!("done: {step}"), serde_json::Value::Null))
 }

@@ -20,10 +20,10 @@ pub(crate) struct Completions {
 }
 
 impl Completions {
-    pub(crate) fn run(&self) -> Result<ExitCode, Stop> {
+    pub(crate) fn run(&self, output: Output) -> Result<ExitCode, Stop> {
         let mut text = Vec::new();
         clap_complete::generate(self.shell, &mut Arguments::command(), "libkarafka", &mut text);
-        print(&text)
+        print(output, &text)
     }
 }
 
@@ -36,7 +36,7 @@ pub(crate) struct Manual {
 }
 
 impl Manual {
-    pub(crate) fn run(&self) -> Result<ExitCode, Stop> {
+    pub(crate) fn run(&self, output: Output) -> Result<ExitCode, Stop> {
         if let Some(directory) = &self.directory {
             clap_mangen::generate_to(Arguments::command(), directory).map_err(|error| {
                 let refused = Error::new(ErrorKind::Config, "write the manual", error.to_string()).caused_by(error);
@@ -46,13 +46,11 @@ impl Manual {
         }
         let mut text = Vec::new();
         Man::new(Arguments::command()).render(&mut text)?;
-        print(&text)
+        print(output, &text)
     }
 }
 
-fn print(text: &[u8]) -> Result<ExitCode, Stop> {
-    let mut output = Output::new();
+fn print(mut output: Output, text: &[u8]) -> Result<ExitCode, Stop> {
     output.line(String::from_utf8_lossy(text).trim_end())?;
-    output.flush()?;
-    Ok(ExitCode::SUCCESS)
+    output.end()
 }

@@ -37,15 +37,12 @@ pub(crate) struct Tail {
     /// Go on with what comes, until Ctrl-C
     #[arg(long, short)]
     follow: bool,
-    /// One line of JSON for each
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
     cluster: Cluster,
 }
 
 impl Tail {
-    pub(crate) fn run(&self) -> Result<ExitCode, Stop> {
+    pub(crate) fn run(&self, mut output: Output) -> Result<ExitCode, Stop> {
         let from = match (self.offset, self.since, self.all) {
             (Some(offset), ..) => ReadFrom::Offset(offset),
             (_, Some(time), _) => ReadFrom::Time(time),
@@ -61,7 +58,6 @@ impl Tail {
         };
         let selection = Selection::of_partitions(&self.topic, self.partitions.clone(), from);
         let mut reader = Reader::open(config, &[selection])?;
-        let mut output = Output::new();
         loop {
             let batch = match reader.next(self.cluster.timeout) {
                 Ok(Some(batch)) => batch,
@@ -71,12 +67,11 @@ impl Tail {
                 Err(error) => return Err(error.into()),
             };
             for message in batch.iter() {
-                if self.json { output.json(&Value::Object(object(message)))? } else { output.line(&line(message))? }
+                output.item(|| line(message), || Value::Object(object(message)))?;
             }
             output.flush()?;
         }
-        output.flush()?;
-        Ok(ExitCode::SUCCESS)
+        output.end()
     }
 }
 
@@ -124,9 +119,6 @@ pub(crate) struct Send {
     /// No value: deletes the key in a compacted topic
     #[arg(long, conflicts_with = "value", requires = "key")]
     tombstone: bool,
-    /// Print where each record lies as one line of JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
     cluster: Cluster,
 }
@@ -135,7 +127,7 @@ pub(crate) struct Send {
 const MOST: usize = 1000;
 
 impl Send {
-    pub(crate) fn run(&self) -> Result<ExitCode, Stop> {
+    pub(crate) fn run(&self, mut output: Output) -> Result<ExitCode, Stop> {
         // Says in time, and in words, that nobody is there, or that there is no such topic.
         self.cluster.admin()?.topic(&self.topic)?;
         let producer = Producer::new(ProducerConfig {
@@ -143,7 +135,6 @@ impl Send {
             kafka: self.cluster.kafka(),
             ..ProducerConfig::default()
         })?;
-        let mut output = Output::new();
         if self.tombstone || self.value.is_some() {
             let value = self.value.as_ref().map(|value| value.clone().into_bytes());
             self.send(&producer, &mut output, &[value])?;
@@ -158,8 +149,7 @@ impl Send {
             }
         }
         producer.close()?;
-        output.flush()?;
-        Ok(ExitCode::SUCCESS)
+        output.end()
     }
 
     fn send(&self, producer: &Producer, output: &mut Output, values: &[Option<Vec<u8>>]) -> Result<(), Stop> {
@@ -179,11 +169,10 @@ impl Send {
         }
         for delivery in deliveries {
             let report = delivery.wait(self.cluster.timeout + Duration::from_secs(60))?;
-            if self.json {
-                output.json(&json!({ "topic": self.topic, "partition": report.partition, "offset": report.offset }))?;
-            } else {
-                output.line(&format!("{}/{}@{}", self.topic, report.partition, report.offset))?;
-            }
+            output.item(
+                || format!("{}/{}@{}", self.topic, report.partition, report.offset),
+                || json!({ "topic": self.topic, "partition": report.partition, "offset": report.offset }),
+            )?;
         }
         output.flush()
     }

@@ -1,9 +1,9 @@
 //! `libkarafka topics`: the topics of a cluster.
 
 use crate::Cluster;
-use crate::output::{Output, Stop, finish};
+use crate::output::{Output, Stop};
 use clap::{Args, Subcommand};
-use karafka::{NewTopic, TopicDescription};
+use karafka::{Admin, NewTopic, TopicDescription};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -13,27 +13,18 @@ use std::process::ExitCode;
 pub(crate) struct Topics {
     #[command(subcommand)]
     action: Action,
+    #[command(flatten)]
+    cluster: Cluster,
 }
 
 #[derive(Subcommand)]
 enum Action {
     /// List the topics that you may see
-    List {
-        /// One line of JSON for each
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        cluster: Cluster,
-    },
+    List,
     /// Show the partitions of a topic: where they begin and end, who leads and keeps them
     Describe {
         /// The topic's name
         name: String,
-        /// One line of JSON for each partition
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        cluster: Cluster,
     },
     /// Create a topic
     Create {
@@ -48,16 +39,12 @@ enum Action {
         /// A setting of the topic, such as `cleanup.policy=compact`; may be given several times
         #[arg(long = "config", value_name = "NAME=VALUE", value_parser = crate::setting)]
         configs: Vec<(String, String)>,
-        #[command(flatten)]
-        cluster: Cluster,
     },
     /// Delete topics and every record in them
     Delete {
         /// Their names
         #[arg(required = true)]
         names: Vec<String>,
-        #[command(flatten)]
-        cluster: Cluster,
     },
     /// Give a topic more partitions; the order of a key's records is not kept across this
     Grow {
@@ -66,8 +53,6 @@ enum Action {
         /// How many it has then
         #[arg(value_parser = clap::value_parser!(i32).range(1..))]
         partitions: i32,
-        #[command(flatten)]
-        cluster: Cluster,
     },
     /// Delete the oldest records of a topic
     Truncate {
@@ -79,79 +64,87 @@ enum Action {
         /// Delete what lies below this offset; everything otherwise
         #[arg(long, value_name = "OFFSET", requires = "partition", value_parser = clap::value_parser!(i64).range(0..))]
         before: Option<i64>,
-        #[command(flatten)]
-        cluster: Cluster,
     },
 }
 
 impl Topics {
-    pub(crate) fn run(&self) -> Result<ExitCode, Stop> {
-        let mut output = Output::new();
+    pub(crate) fn run(&self, mut output: Output) -> Result<ExitCode, Stop> {
+        let admin = self.cluster.admin()?;
         match &self.action {
-            Action::List { json, cluster } => {
-                for topic in cluster.admin()?.topics()? {
+            Action::List => {
+                for topic in admin.topics()? {
                     let (name, count) = (&topic.name, topic.partitions.len());
-                    if *json {
-                        output.json(&json!({ "topic": name, "partitions": count, "replicas": replicas(&topic) }))?;
-                    } else {
-                        output.line(&format!("{name:<48}  {count:>4} partitions, {} replicas", replicas(&topic)))?;
-                    }
+                    output.item(
+                        || format!("{name:<48}  {count:>4} partitions, {} replicas", replicas(&topic)),
+                        || json!({ "topic": name, "partitions": count, "replicas": replicas(&topic) }),
+                    )?;
                 }
             }
-            Action::Describe { name, json, cluster } => describe(&mut output, name, *json, cluster)?,
-            Action::Create { name, partitions, replicas, configs, cluster } => {
+            Action::Describe { name } => describe(&mut output, name, &admin)?,
+            Action::Create { name, partitions, replicas, configs } => {
                 let (name, configs) = (name.clone(), configs.clone());
                 let topic = NewTopic { name, partitions: Some(*partitions), replicas: *replicas, configs };
-                let outcomes = cluster.admin()?.create_topics(&[topic])?;
-                return finish(output, outcomes, |name, ()| format!("created {name} with {partitions} partitions"));
+                return output.outcomes(admin.create_topics(&[topic])?, named, |name, ()| {
+                    (format!("created {name} with {partitions} partitions"), json!({ "partitions": partitions }))
+                });
             }
-            Action::Delete { names, cluster } => {
+            Action::Delete { names } => {
                 let names: Vec<_> = names.iter().map(String::as_str).collect();
-                let outcomes = cluster.admin()?.delete_topics(&names)?;
-                return finish(output, outcomes, |name, ()| format!("deleted {name}"));
+                let success = |name: &String, ()| (format!("deleted {name}"), Value::Null);
+                return output.outcomes(admin.delete_topics(&names)?, named, success);
             }
-            Action::Grow { name, partitions, cluster } => {
-                cluster.admin()?.add_partitions(name, *partitions)?;
-                output.line(&format!("{name} has {partitions} partitions"))?;
+            Action::Grow { name, partitions } => {
+                admin.add_partitions(name, *partitions)?;
+                output.item(
+                    || format!("{name} has {partitions} partitions"),
+                    || json!({ "topic": name, "partitions": partitions, "done": true }),
+                )?;
             }
-            Action::Truncate { name, partition, before, cluster } => {
-                let admin = cluster.admin()?;
+            Action::Truncate { name, partition, before } => {
                 let partitions = match partition {
                     Some(partition) => vec![(*partition, *before)],
                     None => admin.topic(name)?.partitions.iter().map(|one| (one.partition, None)).collect(),
                 };
-                let outcomes = admin.truncate(name, &partitions)?;
-                return finish(output, outcomes, |partition, first| format!("{name}/{partition} begins at {first}"));
+                return output.outcomes(
+                    admin.truncate(name, &partitions)?,
+                    |partition| json!({ "topic": name, "partition": partition }),
+                    |partition, first| (format!("{name}/{partition} begins at {first}"), json!({ "first": first })),
+                );
             }
         }
-        output.flush()?;
-        Ok(ExitCode::SUCCESS)
+        output.end()
     }
+}
+
+fn named(name: &String) -> Value {
+    json!({ "topic": name })
 }
 
 fn replicas(topic: &TopicDescription) -> usize {
     topic.partitions.iter().map(|one| one.replicas.len()).min().unwrap_or(0)
 }
 
-fn describe(output: &mut Output, name: &str, is_json: bool, cluster: &Cluster) -> Result<(), Stop> {
-    let admin = cluster.admin()?;
+fn describe(output: &mut Output, name: &str, admin: &Admin) -> Result<(), Stop> {
     let topic = admin.topic(name)?;
     let marks = admin.watermarks(name)?;
     for one in &topic.partitions {
         let mark = marks.iter().find(|mark| mark.partition == one.partition);
         let (first, end) = mark.map_or((0, 0), |mark| (mark.first, mark.end));
-        if is_json {
-            output.json(&json!({
-                "topic": topic.name, "partition": one.partition, "first": first, "end": end,
-                "leader": one.leader.map_or(Value::Null, Value::from), "replicas": one.replicas, "in_sync": one.in_sync,
-            }))?;
-        } else {
-            let leader = one.leader.map_or_else(|| "nobody".to_owned(), |leader| leader.to_string());
-            output.line(&format!(
-                "{}/{}  offsets {first} to {end}, led by {leader}, kept by {:?}, in sync {:?}",
-                topic.name, one.partition, one.replicas, one.in_sync
-            ))?;
-        }
+        output.item(
+            || {
+                let leader = one.leader.map_or_else(|| "nobody".to_owned(), |leader| leader.to_string());
+                format!(
+                    "{}/{}  offsets {first} to {end}, led by {leader}, kept by {:?}, in sync {:?}",
+                    topic.name, one.partition, one.replicas, one.in_sync
+                )
+            },
+            || {
+                json!({
+                    "topic": topic.name, "partition": one.partition, "first": first, "end": end,
+                    "leader": one.leader.map_or(Value::Null, Value::from), "replicas": one.replicas, "in_sync": one.in_sync,
+                })
+            },
+        )?;
     }
     Ok(())
 }

@@ -52,11 +52,100 @@ fn a_broker_that_does_not_answer_is_named_with_the_reason() {
 
 #[test]
 fn wrong_arguments_are_refused_before_anything_starts() {
-    for arguments in
-        [&["broker", "--topic", "flights"][..], &["broker", "--topic", "flights:0"], &["topics", "create", "a", "0"]]
-    {
+    for arguments in [
+        &["broker", "--topic", "flights"][..],
+        &["broker", "--topic", "flights:0"],
+        &["topics", "create", "a", "0"],
+        &["topics", "describe", "a", "--timeout", "-1s"],
+        &["topics", "describe", "a", "--kafka", "novalue"],
+        &["tail", "a", "--offset", "9223372036854775808"],
+        &["no-such-command"],
+        &["topics", "list", "--no-such-flag"],
+        &["topics"],
+        &[],
+    ] {
         let output = Command::new(LIBKARAFKA).args(arguments).output().unwrap();
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        assert!(String::from_utf8(output.stderr).unwrap().contains("error:"), "{arguments:?}");
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}");
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments:?}");
     }
+    let help = Command::new(LIBKARAFKA).arg("--help").output().unwrap();
+    assert!(
+        help.status.success() && String::from_utf8(help.stdout).unwrap().contains("64 when the arguments are wrong")
+    );
+}
+
+#[test]
+fn a_setting_that_is_wrong_has_a_code_of_its_own() {
+    for arguments in [
+        &["topics", "list", "--kafka", "no.such.setting=1"][..],
+        &["topics", "list", "--kafka", "socket.timeout.ms=ten"],
+        &["topics", "list", "--kafka", "plugin.library.paths=/tmp/evil"],
+        &["topics", "list", "--brokers", ""],
+        &["acls", "delete", "--brokers", "embedded://"],
+        &["config", "explain", "no_such_option"],
+        &["plan", "/no/such/file.toml"],
+        &["plan", "/"],
+    ] {
+        let output = Command::new(LIBKARAFKA).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(78), "{arguments:?} {output:?}");
+    }
+    let nowhere = Command::new(LIBKARAFKA).arg("plan").current_dir(env!("CARGO_TARGET_TMPDIR")).output().unwrap();
+    assert_eq!(nowhere.status.code(), Some(78));
+    let said = String::from_utf8(nowhere.stderr).unwrap();
+    assert!(said.contains("tried: topics.toml, config/topics.toml"), "{said}");
+}
+
+#[test]
+fn a_terminal_obeys_nothing_that_was_typed() {
+    for arguments in [&["to\u{1b}[2Jpics"][..], &["topics", "describe", "a\u{1b}[2J", "--brokers", "embedded://"]] {
+        let output = Command::new(LIBKARAFKA).args(arguments).output().unwrap();
+        assert!(!output.status.success() && !output.stderr.is_empty());
+        assert!(!output.stderr.contains(&0x1b), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// Runs a command of the shell with the command as `$0`.
+fn shell(script: &str) -> Output {
+    Command::new("bash").args(["-c", script, LIBKARAFKA]).env("LIBKARAFKA_LOG", "debug").output().unwrap()
+}
+
+#[test]
+fn without_a_terminal_nothing_is_coloured() {
+    let output = shell("$0 topics list --brokers 127.0.0.1:1 --timeout 1s; $0 tpoics; $0 --help");
+    assert!(!output.stdout.contains(&0x1b) && !output.stderr.contains(&0x1b), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("DEBUG"), "the log was asked for: {output:?}");
+}
+
+#[test]
+fn streams_may_be_closed() {
+    let code = |script: &str| {
+        let output = shell(script);
+        (
+            String::from_utf8(output.stdout).unwrap().trim().to_owned(),
+            String::from_utf8_lossy(&output.stderr).contains("panicked"),
+        )
+    };
+    let all = "--brokers embedded://";
+    for (script, wanted) in [
+        (format!("($0 topics list {all} <&- >&-; echo $? >&3) 3>&1 | cat"), "0"),
+        (format!("(LIBKARAFKA_LOG= $0 config explain; echo $? >&3) 3>&1 >/dev/full"), "1"),
+        ("(set +o pipefail; ($0 config explain; echo $? >&3) | true) 3>&1".to_owned(), "0"),
+        ("(($0 nonsense; echo $? >&3) 2>&1 | true) 3>&1".to_owned(), "64"),
+        (format!("(($0 topics describe nothing {all}; echo $? >&3) 2>&1 | true) 3>&1"), "1"),
+        ("$0 broker --until-eof <&- >/dev/null; echo $?".to_owned(), "0"),
+    ] {
+        let (last, has_panicked) = code(&script);
+        assert!(!has_panicked, "{script}");
+        assert_eq!(last.lines().last(), Some(wanted), "{script}");
+    }
+}
+
+#[test]
+fn ten_thousand_topics_are_listed_in_two_seconds() {
+    let address = support::crowd::open(10_000);
+    let began = Instant::now();
+    let output = Command::new(LIBKARAFKA).args(["topics", "list", "--brokers", &address]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(output.stdout.iter().filter(|byte| **byte == b'\n').count(), 10_000);
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }

@@ -54,5 +54,5 @@ fn options_are_explained() {
     let one = findings(&one);
     assert_eq!((one.len(), &one[0]["scope"]), (1, &"topic".into()), "{one:?}");
     assert!(findings(&explain(&["--json"])).len() > 40);
-    assert_eq!(explain(&["no_such_option"]).status.code(), Some(1));
+    assert_eq!(explain(&["no_such_option"]).status.code(), Some(78));
 }

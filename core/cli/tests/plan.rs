@@ -27,13 +27,30 @@ fn a_plan_says_by_its_code_whether_there_is_a_difference() {
         plan("other", "[topics.orders]\nabsent = true\n[topics.new]\nconfigs = { \"retention.ms\" = 5 }\n");
     assert_eq!(code, Some(2), "{out}");
     assert!(out.contains("create new, retention.ms=5") && out.contains("\"destructive\":true"), "{out}");
-    for (text, reason) in
-        [("[topics.a]\npartition = 1", "partition"), ("[topics.\"a/b\"]", "a/b"), ("nonsense", "expected")]
-    {
+    let deep = format!("topics = {}{}", "[".repeat(10_000), "]".repeat(10_000));
+    let large = format!("# {}", "x".repeat(1 << 20));
+    for (text, reason) in [
+        ("[topics.a]\npartition = 1", "partition"),
+        ("[topics.\"a/b\"]", "a/b"),
+        ("nonsense", "expected"),
+        ("[topics.a]\n[topics.a]", "duplicate key"),
+        ("[topics.a]\npartitions = \"10\"", "invalid type"),
+        ("[topics.a]\npartitions = 2147483648", "i32"),
+        ("[topics.a]\npartitions = 1e400", "float"),
+        (deep.as_str(), "recursion"),
+        (large.as_str(), "larger than 1 MiB"),
+    ] {
         let (code, _, err) = plan("wrong", text);
-        assert_eq!(code, Some(1), "{text}");
-        assert!(err.contains(reason), "{err}");
+        assert_eq!(code, Some(78), "{text}");
+        assert!(err.contains(reason), "{text:.40}: {err}");
     }
+    let (code, _, err) = plan("bom", "\u{feff}[topics.orders]\n");
+    assert_eq!(code, Some(0), "a mark of the byte order is none of the text: {err}");
+    let path = file("latin", "");
+    std::fs::write(&path, b"# caf\xe9\n").unwrap();
+    let output = broker.ask(&["plan", path.to_str().unwrap()]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("valid UTF-8"), "{output:?}");
+    std::fs::remove_file(path).unwrap();
 }
 
 #[test]
@@ -44,4 +61,15 @@ fn what_is_destructive_is_refused_without_being_allowed() {
     std::fs::remove_file(path).unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().contains("records can be lost by this, and it is not allowed"));
+}
+
+#[test]
+fn an_alignment_makes_nothing() {
+    let broker = Broker::start(&["orders:2"]);
+    let path = file("alignment", "[topics.new]\npartitions = 1\n[topics.orders]\npartitions = 3\n");
+    let output = broker.ask(&["align", path.to_str().unwrap()]);
+    std::fs::remove_file(path).unwrap();
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(0), &b"everything is as declared\n"[..]));
+    let listed = broker.ask(&["topics", "list"]);
+    assert!(!String::from_utf8(listed.stdout).unwrap().contains("new"));
 }

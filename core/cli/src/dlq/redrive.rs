@@ -40,15 +40,12 @@ pub(super) struct Redrive {
     /// Only count: send nothing, commit nothing
     #[arg(long)]
     dry_run: bool,
-    /// Print the result as one line of JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
     cluster: Cluster,
 }
 
 impl Redrive {
-    pub(super) fn run(&self) -> Result<ExitCode, Stop> {
+    pub(super) fn run(&self, output: Output) -> Result<ExitCode, Stop> {
         let mut redrive = karafka::Redrive::open(RedriveConfig {
             bootstrap_servers: self.cluster.brokers.clone(),
             kafka: self.cluster.kafka(),
@@ -87,14 +84,19 @@ impl Redrive {
         };
         bar.finish_and_clear();
         let signal = came.load(Ordering::SeqCst);
-        self.tell(redrive.progress(), signal != 0, outcome.is_ok() && signal == 0)?;
+        self.tell(output, redrive.progress(), signal != 0, outcome.is_ok() && signal == 0)?;
         outcome?;
         Ok(if signal == 0 { ExitCode::SUCCESS } else { ExitCode::from(128 + signal) })
     }
 
-    fn tell(&self, progress: &RedriveProgress, is_interrupted: bool, is_complete: bool) -> Result<(), Stop> {
-        let mut output = Output::new();
-        if self.json {
+    fn tell(
+        &self,
+        mut output: Output,
+        progress: &RedriveProgress,
+        is_interrupted: bool,
+        is_complete: bool,
+    ) -> Result<(), Stop> {
+        if output.is_json() {
             output.json(&json!({
                 "topic": self.topic,
                 "dry_run": self.dry_run,

@@ -1,6 +1,8 @@
 //! What tests of the command share: a broker in a process of its own.
 #![allow(dead_code)]
 
+pub mod crowd;
+
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};

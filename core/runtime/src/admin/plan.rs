@@ -194,6 +194,17 @@ impl Admin {
         };
         steps.iter().map(|step| (step.clone(), one(step))).collect()
     }
+
+    /// Gives topics that exist the settings that are declared for them: the part of [`Self::plan`] that makes, grows and deletes
+    /// nothing, done as by [`Self::apply`].
+    ///
+    /// # Errors
+    /// As [`Self::plan`]; each step has an outcome as in [`Self::apply`].
+    pub fn align(&self, declared: &[DeclaredTopic], is_destruction_allowed: bool) -> Result<Outcomes<Step>> {
+        let mut steps = self.plan(declared)?;
+        steps.retain(|step| matches!(step, Step::Set { .. }));
+        Ok(self.apply(&steps, is_destruction_allowed))
+    }
 }
 
 /// What is to be done about one topic.
