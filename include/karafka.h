@@ -132,6 +132,32 @@
 #define KARAFKA_RUN_WITH_SIGNALS 1
 
 /**
+ * Begins with the oldest record that is there. For `karafka_selection_t`.
+ */
+#define KARAFKA_READ_EARLIEST 0
+
+/**
+ * Begins at the end: only what comes from now on. For `karafka_selection_t`.
+ */
+#define KARAFKA_READ_LATEST 1
+
+/**
+ * Begins with the record of an offset, or the first after it; a negative one counts from the end. For `karafka_selection_t`.
+ */
+#define KARAFKA_READ_OFFSET 2
+
+/**
+ * Begins with the first record that is not older than a time, in milliseconds since 1970-01-01 UTC; at the end where there is
+ * none. For `karafka_selection_t`.
+ */
+#define KARAFKA_READ_TIME 3
+
+/**
+ * Begins so many offsets before the end of each partition. For `karafka_selection_t`.
+ */
+#define KARAFKA_READ_LAST 4
+
+/**
  * What went wrong. The numbers never change and are never used again. The same words name Ruby's and Python's errors.
  */
 enum karafka_error_code_t
@@ -357,10 +383,10 @@ typedef uint32_t karafka_verdict_t;
 typedef struct karafka_app_t karafka_app_t;
 
 /**
- * The messages of one call of a handler: of one partition, each virtual partition's in order.
+ * The messages of one call of a handler, or of one read: of one partition, each virtual partition's in order.
  *
- * Belongs to the job: with the job's end it is gone, and with it everything that was read from it, unless
- * `karafka_batch_ref` kept it. May be read on any thread.
+ * What a reader gave belongs to whoever got it, and is given back by `karafka_batch_unref`. Else it belongs to the job: with the
+ * job's end it is gone, and with it everything that was read from it, unless `karafka_batch_ref` kept it. May be read on any thread.
  */
 typedef struct karafka_batch_t karafka_batch_t;
 
@@ -438,6 +464,13 @@ typedef struct karafka_events_t karafka_events_t;
  * Owned by whoever made it, freed by `karafka_producer_free`. May be used on any thread, by several at once.
  */
 typedef struct karafka_producer_t karafka_producer_t;
+
+/**
+ * Reads topics without a group.
+ *
+ * Owned by whoever made it, freed by `karafka_reader_free`. Read by one thread at a time.
+ */
+typedef struct karafka_reader_t karafka_reader_t;
 
 /**
  * A topic of an app. Belongs to the app and is freed with it.
@@ -907,6 +940,70 @@ typedef bool (*karafka_producer_middleware_t)(const struct karafka_record_t *rec
 typedef void (*karafka_recorded_callback_t)(const struct karafka_record_t *record,
                                             const struct karafka_delivery_report_t *report,
                                             void *user_data);
+
+/**
+ * What of a topic is read. The struct's layout never changes.
+ */
+typedef struct karafka_selection_t {
+    /**
+     * The topic's name: UTF-8, not ended by NUL.
+     */
+    const char *topic;
+    /**
+     * The name's length in bytes.
+     */
+    size_t topic_length;
+    /**
+     * The partitions' numbers; NULL for all of them.
+     */
+    const int32_t *partitions;
+    /**
+     * How many numbers there are; 0 for all partitions.
+     */
+    size_t partition_count;
+    /**
+     * The offset, time or count that `from` speaks of; else 0.
+     */
+    int64_t number;
+    /**
+     * Where reading begins: one of `KARAFKA_READ_EARLIEST` and those beside it.
+     */
+    uint32_t from;
+    /**
+     * Always 0.
+     */
+    uint32_t reserved;
+} karafka_selection_t;
+
+/**
+ * How far one partition is read. The struct's layout never changes.
+ */
+typedef struct karafka_place_t {
+    /**
+     * The topic's name: ends with NUL, and lives as long as the reader.
+     */
+    const char *topic;
+    /**
+     * Where reading began.
+     */
+    int64_t start;
+    /**
+     * The offset of the next record at the earliest.
+     */
+    int64_t next;
+    /**
+     * Where the log ended when the reader was opened.
+     */
+    int64_t end;
+    /**
+     * The partition's number.
+     */
+    int32_t partition;
+    /**
+     * 1 when everything that was asked for is read, else 0.
+     */
+    uint32_t is_done;
+} karafka_place_t;
 
 #ifdef __cplusplus
 extern "C" {
@@ -2113,6 +2210,78 @@ struct karafka_error_t *karafka_transaction_abort(struct karafka_transaction_t *
  * that happens meanwhile. In a forked child it frees nothing.
  */
 void karafka_transaction_free(struct karafka_transaction_t *transaction);
+
+/**
+ * Makes a reader: finds out where everything begins and ends, and begins to fetch. Blocks, at most the option `timeout`.
+ *
+ * @param config The reader's options; NULL for defaults. Read, not kept.
+ * @param selections An array of `count` selections: what is read.
+ * @param reader Gets the reader, to be freed by `karafka_reader_free`.
+ * Errors: `CONFIG` for a bad option or selection, a partition that does not exist or an offset beyond the end of its log; `BROKER`
+ * when a topic does not exist; `AUTH` without the right to read it; `TIMEOUT` when no broker answered; `UNSUPPORTED` for a time on
+ * an embedded broker; `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_reader_new(const struct karafka_config_t *config,
+                                           const struct karafka_selection_t *selections,
+                                           size_t count,
+                                           struct karafka_reader_t **reader);
+
+/**
+ * Waits for the next records: of one partition, in order. Blocks.
+ *
+ * @param timeout_ms Milliseconds; 0 to only look. -1 waits as the options say: at most `timeout` without a record, or, with `until`
+ *   "forever", as long as it takes.
+ * @param batch Gets the batch, to be given back by `karafka_batch_unref`; NULL when everything was read. It may be kept longer
+ *   than the reader, and holds memory until then.
+ * Errors: the reader can be asked again after each of them. `TIMEOUT` (retriable) when nothing came in time; `BROKER` when records were
+ * deleted before they were read (reading goes on with the oldest that is left) or a broker refuses; `AUTH` when the right was taken
+ * away; `STOPPED` (retriable) after `karafka_reader_interrupt`, and when another thread reads; `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_reader_next(struct karafka_reader_t *reader,
+                                            int64_t timeout_ms,
+                                            struct karafka_batch_t **batch);
+
+/**
+ * Lets the running `karafka_reader_next`, or the next one, return at once with `STOPPED`. On any thread; not in a signal handler.
+ */
+void karafka_reader_interrupt(struct karafka_reader_t *reader);
+
+/**
+ * Reads no more of a partition; what was fetched of it already is dropped.
+ *
+ * @param topic UTF-8, not ended by NUL.
+ * @param was_read Gets whether it was being read. May be NULL.
+ * Errors: `STOPPED` when another thread reads; `INTERNAL`, `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_reader_stop_partition(struct karafka_reader_t *reader,
+                                                      const char *topic,
+                                                      size_t topic_length,
+                                                      int32_t partition,
+                                                      bool *was_read);
+
+/**
+ * How many partitions were selected.
+ *
+ * Returns: 0 for a value that is no reader.
+ */
+size_t karafka_reader_place_count(const struct karafka_reader_t *reader);
+
+/**
+ * Where a partition is: what is read, and what is left.
+ *
+ * @param index From 0, below `karafka_reader_place_count`.
+ * @param place Gets the place, as of now.
+ * Errors: `STOPPED` when another thread reads; `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_reader_place(const struct karafka_reader_t *reader,
+                                             size_t index,
+                                             struct karafka_place_t *place);
+
+/**
+ * Ends a reader. Takes NULL. Waits a moment for its connection to end. A `karafka_reader_next` that waits on another thread ends
+ * with `STOPPED`.
+ */
+void karafka_reader_free(struct karafka_reader_t *reader);
 
 /**
  * The broker behind an address that begins with "embedded://"; it is started if it is not there. Apps and producers whose

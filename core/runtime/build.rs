@@ -3,7 +3,7 @@
 //!
 //! `KARAFKA_ALLOCATOR=libc` or `mimalloc` chooses for any profile.
 //!
-//! And lists the pages of docs/options and docs/producer, whose Rust examples are doctests.
+//! And lists the pages of docs/options, docs/producer and docs/admin, whose Rust examples are doctests.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ fn main() -> io::Result<()> {
 fn list_examples() -> io::Result<()> {
     let docs = PathBuf::from(env::var("CARGO_MANIFEST_DIR").unwrap_or_default()).join("../../docs");
     let mut paths = Vec::new();
-    for folder in ["options", "producer"] {
+    for folder in ["options", "producer", "admin"] {
         let pages = docs.join(folder);
         println!("cargo:rerun-if-changed={}", pages.display());
         paths.extend(fs::read_dir(&pages).into_iter().flatten().flatten().map(|entry| entry.path()));

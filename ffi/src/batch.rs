@@ -17,10 +17,10 @@ use std::ffi::{CString, c_char};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// The messages of one call of a handler: of one partition, each virtual partition's in order.
+/// The messages of one call of a handler, or of one read: of one partition, each virtual partition's in order.
 ///
-/// Belongs to the job: with the job's end it is gone, and with it everything that was read from it, unless
-/// `karafka_batch_ref` kept it. May be read on any thread.
+/// What a reader gave belongs to whoever got it, and is given back by `karafka_batch_unref`. Else it belongs to the job: with the
+/// job's end it is gone, and with it everything that was read from it, unless `karafka_batch_ref` kept it. May be read on any thread.
 pub struct karafka_batch_t(());
 
 /// What a handler may know and do beside its messages.
@@ -48,7 +48,8 @@ const REFERENCE: u32 = 2;
 /// One call of a handler.
 pub(crate) struct CallObject {
     pub(crate) batch: Batch,
-    pub(crate) route: Arc<Route>,
+    /// The handler that it was for; none of what a reader gave.
+    pub(crate) route: Option<Arc<Route>>,
     messages: OnceLock<Box<[karafka_message_t]>>,
     headers: Mutex<BTreeMap<usize, Box<[karafka_header_t]>>>,
     topic: OnceLock<CString>,
@@ -71,19 +72,29 @@ unsafe impl Sync for CallObject {}
 
 impl CallObject {
     pub(crate) fn new(job: Job, route: &Arc<Route>) -> Self {
+        Self::of(job.batch().clone(), Some((job, Arc::clone(route))), JOB)
+    }
+
+    /// A batch that was read without an app: nothing but C's first reference holds it.
+    pub(crate) fn read(batch: Batch) -> Self {
+        Self::of(batch, None, REFERENCE)
+    }
+
+    fn of(batch: Batch, call: Option<(Job, Arc<Route>)>, holds: u32) -> Self {
+        let (job, route) = call.unzip();
         Self {
-            batch: job.batch().clone(),
-            route: Arc::clone(route),
+            batch,
+            route,
             messages: OnceLock::new(),
             headers: Mutex::new(BTreeMap::new()),
             topic: OnceLock::new(),
             group: OnceLock::new(),
             metadata: Mutex::new(CString::default()),
-            job: Mutex::new(Some(job)),
+            job: Mutex::new(job),
             failure: Mutex::new(None),
             verdict: Mutex::new(Verdict::Unsaid),
             deferred: AtomicBool::new(false),
-            holds: AtomicU32::new(JOB),
+            holds: AtomicU32::new(holds),
         }
     }
 

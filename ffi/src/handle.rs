@@ -44,10 +44,11 @@ pub(crate) enum Tag {
     Draft = 0xCE,
     TransactionalProducer = 0xD4,
     Transaction = 0xD5,
+    Reader = 0xD6,
 }
 
 impl Tag {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Error,
         Self::Config,
         Self::App,
@@ -63,6 +64,7 @@ impl Tag {
         Self::Draft,
         Self::TransactionalProducer,
         Self::Transaction,
+        Self::Reader,
     ];
 
     const fn noun(self) -> &'static str {
@@ -82,6 +84,7 @@ impl Tag {
             Self::Draft => "a draft",
             Self::TransactionalProducer => "a transactional producer",
             Self::Transaction => "a transaction",
+            Self::Reader => "a reader",
         }
     }
 }

@@ -328,7 +328,7 @@ fn end_by(batch: *mut karafka_batch_t, call: Pinned<CallObject>, result: u32) {
 /// whether nobody had ended it.
 pub(crate) fn fail_call(batch: *mut karafka_batch_t, call: Pinned<CallObject>, failure: Failure) -> bool {
     let failure = failure.says(call.verdict.lock().clone());
-    let answer = call.route.strategy.get().and_then(|strategy| {
+    let answer = call.route.as_ref().and_then(|route| route.strategy.get()).and_then(|strategy| {
         let earlier = call.job.lock().as_ref().and_then(|job| earlier(job, &failure))?;
         let context = handle::alias::<karafka_batch_t, karafka_context_t>(batch).ok()?;
         Some(strategy.ask(batch, context, call.messages().first(), &earlier, &failure))

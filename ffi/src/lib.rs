@@ -26,6 +26,7 @@ mod producer;
 mod producer_buffer;
 mod producer_hooks;
 mod producer_variant;
+mod reader;
 mod record;
 mod registry;
 mod scheduler;

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// The header's order is that of these files.
-const FILES: [&str; 20] = [
+const FILES: [&str; 21] = [
     "version",
     "error",
     "config",
@@ -28,6 +28,7 @@ const FILES: [&str; 20] = [
     "producer_buffer",
     "producer_variant",
     "transaction",
+    "reader",
 ];
 const LAST: &str = "embedded";
 

@@ -57,6 +57,21 @@ int main(void) {
     FIELD(karafka_record_t, label, 104);
     FIELD(karafka_record_t, label_length, 112);
 
+    SIZE(karafka_selection_t, 48);
+    FIELD(karafka_selection_t, topic, 0);
+    FIELD(karafka_selection_t, topic_length, 8);
+    FIELD(karafka_selection_t, partitions, 16);
+    FIELD(karafka_selection_t, partition_count, 24);
+    FIELD(karafka_selection_t, number, 32);
+    FIELD(karafka_selection_t, from, 40);
+    SIZE(karafka_place_t, 40);
+    FIELD(karafka_place_t, topic, 0);
+    FIELD(karafka_place_t, start, 8);
+    FIELD(karafka_place_t, next, 16);
+    FIELD(karafka_place_t, end, 24);
+    FIELD(karafka_place_t, partition, 32);
+    FIELD(karafka_place_t, is_done, 36);
+
     SIZE(karafka_delivery_report_t, 24);
     FIELD(karafka_delivery_report_t, offset, 0);
     FIELD(karafka_delivery_report_t, timestamp_ms, 8);

@@ -50,6 +50,7 @@ from .errors import (
     UnsupportedError,
 )
 from .event import Event
+from .reader import Place, Reader
 from .transaction import AbortTransaction, TransactionalProducer
 
 __all__ = [
@@ -74,8 +75,10 @@ __all__ = [
     "LIBRDKAFKA_VERSION",
     "Message",
     "NotOwnedError",
+    "Place",
     "Producer",
     "QueueFullError",
+    "Reader",
     "Running",
     "StoppedError",
     "TimeoutError",

@@ -28,6 +28,7 @@ __all__ = [
     "Producer",
     "Questions",
     "Transaction",
+    "_Reader",
     "_TransactionalProducer",
     "close",
     "interrupt_left_behind",
@@ -307,6 +308,14 @@ class Producer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
     ) -> None: ...
+
+@final
+class _Reader:
+    def __new__(cls, selections: list[tuple[str, list[int], str, int]], options: dict[str, Any]) -> Self: ...
+    def next(self, timeout: float | None) -> Batch | None: ...
+    def places(self) -> list[tuple[str, int, int, int, int, bool]]: ...
+    def stop_partition(self, topic: str, partition: int) -> bool: ...
+    def close(self) -> None: ...
 
 @final
 class _TransactionalProducer:

@@ -20,6 +20,7 @@ mod job;
 mod kept;
 mod message;
 mod producer;
+mod reader;
 mod record;
 mod scheduler;
 mod settings;
@@ -57,6 +58,8 @@ mod _native {
     use super::message::Message;
     #[pymodule_export]
     use super::producer::Producer;
+    #[pymodule_export]
+    use super::reader::Reader;
     #[pymodule_export]
     use super::scheduler::Waiting;
     #[pymodule_export]

@@ -17,6 +17,7 @@ mod handle;
 mod message;
 mod messages;
 mod producer;
+mod reader;
 mod scheduler;
 mod transaction;
 mod wait;
@@ -42,5 +43,6 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
     messages::define(ruby, module, native)?;
     producer::define(ruby, module, native)?;
     transaction::define(ruby, native)?;
+    reader::define(ruby, native)?;
     embedded::define(ruby, module)
 }

@@ -10,7 +10,7 @@ use crate::handle::Handle;
 use crate::message::{self, Cells, strings};
 use crate::wait::{interruptible, seconds};
 use crate::waste::Waste;
-use karafka::{Batch, Context, Header, Job, Message, SeekTo};
+use karafka::{Batch, Context, ErrorKind, Header, Job, Message, SeekTo};
 use magnus::gc::Marker;
 use magnus::typed_data::{DataTypeFunctions, Obj, TypedData};
 use magnus::{Error, Module, RArray, RHash, RModule, RString, Ruby, Value, method, prelude::*};
@@ -18,7 +18,8 @@ use std::sync::Arc;
 
 struct Call {
     batch: Batch,
-    context: Context,
+    /// None where a reader gave the messages: then there is no ownership to speak of.
+    context: Option<Context>,
     waste: Arc<Waste>,
 }
 
@@ -61,12 +62,31 @@ impl Messages {
     /// `bytes` is what [`bytes_of`] says.
     pub fn new(ruby: &Ruby, job: &Job, waste: &Arc<Waste>, bytes: isize) -> Self {
         ruby.gc_adjust_memory_usage(bytes);
-        let call = Call { batch: job.batch().clone(), context: job.context().clone(), waste: Arc::clone(waste) };
+        Self::of(job.batch().clone(), Some(job.context().clone()), waste, bytes)
+    }
+
+    /// What a reader gave.
+    pub fn read(ruby: &Ruby, batch: Batch, waste: &Arc<Waste>, bytes: isize) -> Self {
+        ruby.gc_adjust_memory_usage(bytes);
+        Self::of(batch, None, waste, bytes)
+    }
+
+    fn of(batch: Batch, context: Option<Context>, waste: &Arc<Waste>, bytes: isize) -> Self {
+        let call = Call { batch, context, waste: Arc::clone(waste) };
         Self { call: Handle::new(call), cells: Cells::default(), bytes }
     }
 
     fn call(&self, ruby: &Ruby) -> Result<&Call, Error> {
         self.call.peek("read messages").or_raise(ruby)
+    }
+
+    fn context(&self, ruby: &Ruby) -> Result<&Context, Error> {
+        owner(self.call.peek("read messages")).or_raise(ruby)
+    }
+
+    /// The context, for what only makes sense in the process that owns the partition.
+    fn owned(&self, ruby: &Ruby, operation: &'static str) -> Result<&Context, Error> {
+        owner(self.call.get(operation)).or_raise(ruby)
     }
 
     fn message(&self, ruby: &Ruby, index: usize) -> Result<Message<'_>, Error> {
@@ -89,11 +109,11 @@ impl Messages {
     }
 
     fn group(ruby: &Ruby, this: &Self) -> Result<RString, Error> {
-        Ok(ruby.str_new(this.call(ruby)?.context.group()))
+        Ok(ruby.str_new(this.context(ruby)?.group()))
     }
 
     fn attempt(ruby: &Ruby, this: &Self) -> Result<u32, Error> {
-        Ok(this.call(ruby)?.context.attempt())
+        Ok(this.call(ruby)?.batch.attempt())
     }
 
     /// The virtual partition of all messages; nothing when there are several.
@@ -158,34 +178,34 @@ impl Messages {
     }
 
     fn is_revoked(ruby: &Ruby, this: &Self) -> Result<bool, Error> {
-        Ok(this.call(ruby)?.context.is_revoked())
+        Ok(this.context(ruby)?.is_revoked())
     }
 
     fn is_eofed(ruby: &Ruby, this: &Self) -> Result<bool, Error> {
-        Ok(this.call(ruby)?.context.is_eofed())
+        Ok(this.context(ruby)?.is_eofed())
     }
 
     fn is_used(ruby: &Ruby, this: &Self) -> Result<bool, Error> {
-        Ok(this.call(ruby)?.context.is_used())
+        Ok(this.context(ruby)?.is_used())
     }
 
     /// What no other ownership of a partition in this app has.
     fn ownership_number(ruby: &Ruby, this: &Self) -> Result<u64, Error> {
-        Ok(this.call(ruby)?.context.ownership())
+        Ok(this.context(ruby)?.ownership())
     }
 
     fn ownership(ruby: &Ruby, this: &Self) -> Result<Ownership, Error> {
-        Ok(Ownership(Handle::new(this.call(ruby)?.context.clone())))
+        Ok(Ownership(Handle::new(this.context(ruby)?.clone())))
     }
 
     fn is_stopping(ruby: &Ruby, this: &Self) -> Result<bool, Error> {
-        Ok(this.call(ruby)?.context.is_stopping())
+        Ok(this.context(ruby)?.is_stopping())
     }
 
     /// Marks a message; everything before it too when `prefix`. Returns whether the partition is still owned.
     fn mark(ruby: &Ruby, this: &Self, index: usize, prefix: bool) -> Result<bool, Error> {
         let message = this.message(ruby, index)?;
-        let context = &this.call.get("mark a message").or_raise(ruby)?.context;
+        let context = this.owned(ruby, "mark a message")?;
         Ok(if prefix { context.mark_as_consumed(&message) } else { context.acknowledge(&message) })
     }
 
@@ -193,31 +213,31 @@ impl Messages {
     fn mark_with(ruby: &Ruby, this: &Self, index: usize, text: RString) -> Result<bool, Error> {
         let message = this.message(ruby, index)?;
         let text = text.to_string()?;
-        Ok(this.call.get("mark a message").or_raise(ruby)?.context.mark_as_consumed_with(&message, &text))
+        Ok(this.owned(ruby, "mark a message")?.mark_as_consumed_with(&message, &text))
     }
 
     fn store_offset_metadata(ruby: &Ruby, this: &Self, text: RString) -> Result<bool, Error> {
         let text = text.to_string()?;
-        Ok(this.call.get("store offset metadata").or_raise(ruby)?.context.store_offset_metadata(&text))
+        Ok(this.owned(ruby, "store offset metadata")?.store_offset_metadata(&text))
     }
 
     /// The text beside the offset; nothing when the partition is not owned.
     fn offset_metadata(ruby: &Ruby, this: &Self) -> Result<Option<String>, Error> {
-        Ok(this.call(ruby)?.context.offset_metadata())
+        Ok(this.context(ruby)?.offset_metadata())
     }
 
     fn commit_offsets(ruby: &Ruby, this: &Self) -> Result<bool, Error> {
-        Ok(this.call.get("commit").or_raise(ruby)?.context.commit_offsets())
+        Ok(this.owned(ruby, "commit")?.commit_offsets())
     }
 
     /// For so many seconds; without a number until resumed.
     fn pause(ruby: &Ruby, this: &Self, time: Option<f64>) -> Result<bool, Error> {
         let time = time.map(seconds).transpose().or_raise(ruby)?;
-        Ok(this.call.get("pause").or_raise(ruby)?.context.pause(time))
+        Ok(this.owned(ruby, "pause")?.pause(time))
     }
 
     fn resume(ruby: &Ruby, this: &Self) -> Result<bool, Error> {
-        Ok(this.call.get("resume").or_raise(ruby)?.context.resume())
+        Ok(this.owned(ruby, "resume")?.resume())
     }
 
     /// To an offset, a time in milliseconds, or an end, named by a word.
@@ -229,7 +249,7 @@ impl Messages {
             "time" => SeekTo::Time(number),
             _ => SeekTo::Offset(number),
         };
-        let context = this.call.get("seek").or_raise(ruby)?.context.clone();
+        let context = this.owned(ruby, "seek")?.clone();
         interruptible(ruby, move || context.seek(to, timeout))?.or_raise(ruby)
     }
 
@@ -252,12 +272,19 @@ impl Messages {
     /// Commits what is marked and waits for the broker. Returns whether the partition is still owned.
     fn commit(ruby: &Ruby, this: &Self, timeout: f64) -> Result<bool, Error> {
         let timeout = seconds(timeout).or_raise(ruby)?;
-        let context = this.call.get("commit").or_raise(ruby)?.context.clone();
+        let context = this.owned(ruby, "commit")?.clone();
         if context.is_revoked() {
             return Ok(false);
         }
         interruptible(ruby, move || context.commit(timeout))?.or_raise(ruby)
     }
+}
+
+/// The context of a call.
+fn owner(call: karafka::Result<&Call>) -> karafka::Result<&Context> {
+    let reason = "the messages were read without a group: nothing is owned, marked or committed";
+    let none = || karafka::Error::new(ErrorKind::Unsupported, "use messages", reason);
+    call?.context.as_ref().ok_or_else(none)
 }
 
 impl Drop for Messages {

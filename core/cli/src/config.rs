@@ -55,6 +55,8 @@ fn scope(spec: &OptionSpec) -> &'static str {
         Scope::App => "app",
         Scope::Topic => "topic",
         Scope::Producer => "producer",
+        Scope::Reader => "reader",
+        Scope::Admin => "admin",
     }
 }
 

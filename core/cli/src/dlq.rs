@@ -114,7 +114,7 @@ impl Dlq {
     }
 }
 
-fn open(cluster: &Cluster, max_messages: usize, selection: Selection) -> karafka::Result<Reader> {
+fn open(cluster: &Cluster, max_messages: u32, selection: Selection) -> karafka::Result<Reader> {
     let config = ReaderConfig {
         bootstrap_servers: cluster.brokers.clone(),
         kafka: cluster.kafka(),

@@ -11,9 +11,10 @@ mod lag;
 mod plan;
 mod topics;
 
+use crate::config::AdminConfig;
 use crate::embedded::{self, EmbeddedBroker};
 use crate::native::{Client, code, describe, kind_of};
-use crate::reader::ReaderConfig;
+use crate::reader::client_settings;
 use crate::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -32,8 +33,7 @@ pub type Outcomes<T, V = ()> = Vec<(T, Result<V>)>;
 
 /// Asks one cluster. Drop it to disconnect.
 pub struct Admin {
-    bootstrap_servers: String,
-    kafka: BTreeMap<String, String>,
+    config: AdminConfig,
     timeout: Duration,
     target: Target,
     client: Client,
@@ -71,7 +71,7 @@ pub struct ClusterDescription {
 
 impl std::fmt::Debug for Admin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Admin").field("bootstrap_servers", &self.bootstrap_servers).finish_non_exhaustive()
+        f.debug_struct("Admin").field("bootstrap_servers", &self.config.bootstrap_servers).finish_non_exhaustive()
     }
 }
 
@@ -83,12 +83,17 @@ impl Admin {
     /// `Config` for a bad address or setting, `Auth` when the cluster does not let us in, `Broker` when nobody answers within the
     /// timeout.
     pub fn connect(bootstrap_servers: &str, kafka: BTreeMap<String, String>, timeout: Duration) -> Result<Self> {
-        let config = ReaderConfig {
-            bootstrap_servers: bootstrap_servers.to_owned(),
-            kafka: kafka.clone(),
-            ..ReaderConfig::default()
-        };
-        let client = Client::new(&config.client_settings()?, None)?;
+        let bootstrap_servers = bootstrap_servers.to_owned();
+        Self::new(AdminConfig { bootstrap_servers, timeout, kafka, ..AdminConfig::default() })
+    }
+
+    /// Connects to a cluster, and waits for its first answer.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub fn new(config: AdminConfig) -> Result<Self> {
+        let client = Client::new(&client_settings(&config.reader_config())?, None)?;
+        let (bootstrap_servers, timeout) = (config.bootstrap_servers.as_str(), config.timeout);
         let target = if embedded::is_embedded(bootstrap_servers) {
             Target::Own(EmbeddedBroker::named(bootstrap_servers)?)
         } else if let Some(id) = client.cluster_id(timeout) {
@@ -99,7 +104,7 @@ impl Admin {
             let error = Error::new(kind, CONNECT, silence.message()).retriable();
             return Err(error.with("bootstrap_servers", bootstrap_servers));
         };
-        Ok(Self { bootstrap_servers: bootstrap_servers.to_owned(), kafka, timeout, target, client })
+        Ok(Self { config, timeout, target, client })
     }
 
     /// The cluster and its brokers.
@@ -118,7 +123,7 @@ impl Admin {
     }
 
     fn named(&self, error: Error) -> Error {
-        error.with("bootstrap_servers", &self.bootstrap_servers)
+        error.with("bootstrap_servers", &self.config.bootstrap_servers)
     }
 
     /// Refuses what an embedded broker cannot do.

@@ -76,7 +76,7 @@ mod sync;
 mod transaction;
 mod wake;
 
-/// The Rust examples of docs/options and docs/producer.
+/// The Rust examples of docs/options, docs/producer and docs/admin.
 #[cfg(doctest)]
 mod examples {
     include!(concat!(env!("OUT_DIR"), "/examples.rs"));
@@ -92,8 +92,8 @@ pub use allocator::Allocator;
 pub use app::{App, SeatKind, SeatRunner, Work};
 pub use batch::{Batch, BatchMetadata, Group};
 pub use config::{
-    AppConfig, GroupProtocol, InitialOffset, LogFormat, LogLevel, OffsetMetadataStrategy, ProducerConfig, Scheduling,
-    Settings, TopicConfig, UniqueBy, Value, VirtualPartitions,
+    AdminConfig, AppConfig, GroupProtocol, InitialOffset, LogFormat, LogLevel, OffsetMetadataStrategy, ProducerConfig,
+    Scheduling, Settings, TopicConfig, UniqueBy, Value, VirtualPartitions,
 };
 pub use context::Context;
 pub use dead_letter::{DeadLetter, LetterFilter};
@@ -116,7 +116,7 @@ pub use producer::{
     Delivery, DeliveryReport, Middleware, OnDelivery, OwnedRecord, Partitioner, Producer, ProducerHooks, Record,
     Recorded,
 };
-pub use reader::{Place, ReadFrom, ReadUntil, Reader, ReaderConfig, ReaderInterrupter, Selection};
+pub use reader::{Place, ReadFrom, ReadUntil, Reader, ReaderConfig, ReaderInterrupter, Selection, Waited};
 pub use redrive::{Redrive, RedriveConfig, RedriveProgress, RedriveStopper};
 pub use scheduler::{Asked, Candidate, Question, Questions, Scheduler};
 pub use seat::{Interrupter, Next, Seat};

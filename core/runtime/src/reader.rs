@@ -8,96 +8,44 @@ mod place;
 mod sorting;
 
 use crate::batch::Batch;
-use crate::config::{AppConfig, validate_topic_name};
+use crate::config::validate_topic_name;
 use crate::embedded;
 use crate::native::{Client, Fetcher, NativeMessage, code};
 use crate::shared::same_process;
 use crate::wake::{Ready, Waker};
 use crate::{Error, ErrorKind, Result};
 use crossbeam::sync::Parker;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub use crate::config::{ReadUntil, ReaderConfig};
 pub use place::{Place, ReadFrom, Selection};
 
 const OPERATION: &str = "read topics";
 
-/// How many records are fetched ahead, for all partitions together, where bytes allow it.
-const AHEAD_MESSAGES: u32 = 10_000;
-/// librdkafka's limit.
-const MOST_KILOBYTES: u64 = 2_097_151;
-
 /// How long closing waits for librdkafka's threads.
 const DESTROY: Duration = Duration::from_secs(1);
 
-/// When a reader has read everything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ReadUntil {
-    /// When every partition was read as far as it went when the reader was opened.
-    #[default]
-    End,
-    /// Never: it waits for what comes.
-    Forever,
+/// The settings of a reader's client, with the brokers' addresses.
+pub(crate) fn client_settings(config: &ReaderConfig) -> Result<Vec<(String, String)>> {
+    config.validate()?;
+    let mut settings = config.client_settings();
+    settings.insert("bootstrap.servers".to_owned(), embedded::resolve(&config.bootstrap_servers)?);
+    Ok(settings.into_iter().collect())
 }
 
-/// What a reader is made with.
-#[derive(Debug, Clone)]
-pub struct ReaderConfig {
-    /// The brokers to ask first: `host:port`, several separated by commas; or `embedded://`.
-    pub bootstrap_servers: String,
-    /// librdkafka's own settings, such as those for security, or `isolation.level`. Checked as those of an app.
-    pub kafka: BTreeMap<String, String>,
-    /// When everything is read.
-    pub until: ReadUntil,
-    /// How many records a batch has at most. 1000 by default.
-    pub max_messages: usize,
-    /// How many bytes are fetched ahead at most, for all partitions together; one fetch may go beyond it. 16 MiB by default.
-    pub memory_budget_bytes: u64,
-    /// How long opening may take, and every question in between. Ten seconds by default.
-    pub timeout: Duration,
-}
-
-impl Default for ReaderConfig {
-    fn default() -> Self {
-        Self {
-            bootstrap_servers: String::new(),
-            kafka: BTreeMap::new(),
-            until: ReadUntil::End,
-            max_messages: 1000,
-            memory_budget_bytes: 16 << 20,
-            timeout: Duration::from_secs(10),
-        }
-    }
-}
-
-impl ReaderConfig {
-    /// The client's settings: those of a consumer, without a group.
-    pub(crate) fn client_settings(&self) -> Result<Vec<(String, String)>> {
-        let app = AppConfig {
-            bootstrap_servers: self.bootstrap_servers.clone(),
-            group: "reader".to_owned(),
-            kafka: self.kafka.clone(),
-            ..AppConfig::default()
-        };
-        app.validate()?;
-        let mut settings = app.client_settings("");
-        settings.retain(|name, _| !name.starts_with("group.") && !name.starts_with("partition.assignment"));
-        let kilobytes = (self.memory_budget_bytes / 1024).clamp(1, MOST_KILOBYTES);
-        // Ends are told by librdkafka, lost places decided here.
-        let own = [
-            ("bootstrap.servers", embedded::resolve(&self.bootstrap_servers)?),
-            ("enable.partition.eof", "true".to_owned()),
-            ("auto.offset.reset", "error".to_owned()),
-            ("log.queue", "true".to_owned()),
-            ("queued.max.messages.kbytes", kilobytes.to_string()),
-            ("queued.min.messages", AHEAD_MESSAGES.to_string()),
-        ];
-        settings.extend(own.map(|(name, value)| (name.to_owned(), value)));
-        Ok(settings.into_iter().collect())
-    }
+/// What a wait for records came to.
+#[derive(Debug)]
+pub enum Waited {
+    /// The next records of one partition.
+    Batch(Batch),
+    /// Everything was read.
+    Ended,
+    /// Nothing came in time; [`Reader::silence`] tells whether that is an error.
+    Nothing,
 }
 
 /// Ends the wait of a reader from another thread.
@@ -177,16 +125,13 @@ impl Reader {
         if selections.is_empty() {
             return Err(Error::new(ErrorKind::Config, OPERATION, "no topic is given"));
         }
-        if config.max_messages == 0 {
-            return Err(Error::new(ErrorKind::Config, OPERATION, "max_messages must be at least 1"));
-        }
         for selection in selections {
             validate_topic_name(&selection.topic)?;
         }
         let parker = Parker::new();
         let waker = Arc::new(Waker::new(parker.unparker().clone()));
         let mut fetcher = Fetcher::new(
-            &config.client_settings()?,
+            &client_settings(&config)?,
             Ready::new(0, Arc::clone(&waker)),
             Ready::new(1, Arc::clone(&waker)),
         )?;
@@ -215,14 +160,26 @@ impl Reader {
     /// were deleted before they were read (reading goes on with the oldest that is left) or a broker refuses; `Auth` when
     /// the right was taken away; `Stopped` when an interrupter said so; `Forked` in a child process.
     pub fn next(&mut self, timeout: Duration) -> Result<Option<Batch>> {
+        match self.wait(timeout)? {
+            Waited::Batch(batch) => Ok(Some(batch)),
+            Waited::Ended => Ok(None),
+            Waited::Nothing => Err(self.no_record(timeout)),
+        }
+    }
+
+    /// As [`Self::next`], for those who wait in slices: that nothing came in `timeout` is no error here.
+    ///
+    /// # Errors
+    /// As [`Self::next`], but for `Timeout`.
+    pub fn wait(&mut self, timeout: Duration) -> Result<Waited> {
         same_process(self.process, OPERATION)?;
         let deadline = Instant::now().checked_add(timeout);
         loop {
             if let Some(batch) = self.ready.pop_front() {
-                return batch.map(Some);
+                return batch.map(Waited::Batch);
             }
             if self.places.iter().all(|place| place.is_done) {
-                return Ok(None);
+                return Ok(Waited::Ended);
             }
             if self.is_interrupted.swap(false, Ordering::SeqCst) {
                 return Err(Error::new(ErrorKind::Stopped, OPERATION, "interrupted by another thread").retriable());
@@ -232,11 +189,27 @@ impl Reader {
                 continue;
             }
             match deadline {
-                Some(deadline) if Instant::now() >= deadline => return Err(self.silence(timeout)),
+                Some(deadline) if Instant::now() >= deadline => return Ok(Waited::Nothing),
                 Some(deadline) => self.parker.park_deadline(deadline),
                 None => self.parker.park(),
             }
         }
+    }
+
+    /// What it means that nothing came for so long: no error where the reader waits forever for what comes, unless the cluster
+    /// refuses it.
+    ///
+    /// # Errors
+    /// `Timeout`, with librdkafka's reason where it has one; `Auth` when the cluster refuses the reader.
+    pub fn silence(&self, waited: Duration) -> Result<()> {
+        let error = self.no_record(waited);
+        let is_awaited = self.config.until == ReadUntil::Forever && error.kind() != ErrorKind::Auth;
+        if is_awaited { Ok(()) } else { Err(error) }
+    }
+
+    /// What the reader was made with.
+    pub fn config(&self) -> &ReaderConfig {
+        &self.config
     }
 
     /// Where each partition is: what is read, and what is left.
@@ -282,7 +255,7 @@ impl Reader {
     fn fetch(&mut self) -> Result<bool> {
         let Some(fetcher) = self.fetcher.as_mut() else { return Ok(false) };
         let mut messages: Vec<NativeMessage> = Vec::new();
-        fetcher.read(&mut messages, self.config.max_messages);
+        fetcher.read(&mut messages, self.config.max_messages as usize);
         if messages.is_empty() {
             fetcher.client().listen();
             return Ok(false);
@@ -335,7 +308,7 @@ impl Reader {
         }
     }
 
-    fn silence(&self, timeout: Duration) -> Error {
+    fn no_record(&self, timeout: Duration) -> Error {
         let reason = self.fetcher.as_ref().and_then(|fetcher| fetcher.client().complaint());
         let Some((number, reason)) = reason.filter(|(number, _)| *number != code::NO_ERROR) else {
             let message = format!("no record came within {timeout:?}");

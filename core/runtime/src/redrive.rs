@@ -373,7 +373,7 @@ fn open_reader(config: &RedriveConfig, starts: BTreeMap<i32, i64>) -> Result<Rea
         bootstrap_servers: config.bootstrap_servers.clone(),
         kafka: config.kafka.clone(),
         until: ReadUntil::End,
-        max_messages: step,
+        max_messages: u32::try_from(step).unwrap_or(u32::MAX),
         timeout: config.timeout,
         ..ReaderConfig::default()
     };

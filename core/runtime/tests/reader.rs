@@ -3,7 +3,7 @@
 
 use karafka::{
     EmbeddedBroker, ErrorKind, Header, Producer, ProducerConfig, ReadFrom, ReadUntil, Reader, ReaderConfig, Record,
-    Selection,
+    Selection, Waited,
 };
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -192,6 +192,19 @@ fn what_cannot_be_read_is_said_at_once() {
     let kafka = BTreeMap::from([("group.id".to_owned(), "mine".to_owned())]);
     let error = Reader::open(ReaderConfig { kafka, ..config(ReadUntil::End) }, &[of(0, ReadFrom::Latest)]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+}
+
+#[test]
+fn silence_is_no_error_where_it_waits_forever() {
+    let topic = topic(1);
+    for (until, is_error) in [(ReadUntil::Forever, false), (ReadUntil::End, true)] {
+        let reader = Reader::open(config(until), &[Selection::new(&topic, ReadFrom::Latest)]).unwrap();
+        let told = reader.silence(Duration::from_secs(3));
+        assert_eq!(told.map_err(|error| error.kind()).err(), is_error.then_some(ErrorKind::Timeout), "{until}");
+    }
+    let mut reader = Reader::open(config(ReadUntil::Forever), &[Selection::new(&topic, ReadFrom::Offset(-5))]).unwrap();
+    assert!(matches!(reader.wait(Duration::ZERO).unwrap(), Waited::Nothing));
+    assert_eq!(reader.next(Duration::ZERO).unwrap_err().kind(), ErrorKind::Timeout);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-/* Handlers: order, retries, marking, partitioners, and what batches hold. */
+/* Handlers: order, retries, marking, partitioners, and what batches hold; and reading without any. */
 #include "support.h"
 
 enum { KEYS = 20 };
@@ -415,6 +415,106 @@ static void a_kept_batch_outlives_its_app(void) {
     CHECK(karafka_batch_topic(kept.batch) == NULL);
 }
 
+static karafka_selection_t selection_of(const char *topic, uint32_t from, int64_t number) {
+    karafka_selection_t selection = {topic, strlen(topic), NULL, 0, number, from, 0};
+    return selection;
+}
+
+static karafka_reader_t *open_reader(const karafka_selection_t *selection, const char *until) {
+    karafka_config_t *config = CONFIG("bootstrap_servers", BROKER, "until", until);
+    karafka_reader_t *reader;
+    OK(karafka_reader_new(config, selection, 1, &reader));
+    karafka_config_free(config);
+    return reader;
+}
+
+static karafka_batch_t *next_of(karafka_reader_t *reader) {
+    karafka_batch_t *batch;
+    OK(karafka_reader_next(reader, -1, &batch));
+    return batch;
+}
+
+static void topics_are_read_without_a_group(void) {
+    const char *topic = "c-read";
+    const struct {
+        uint32_t from;
+        int64_t number;
+        int first;
+    } cases[] = {{KARAFKA_READ_EARLIEST, 0, 0}, {KARAFKA_READ_LATEST, 0, 9}, {KARAFKA_READ_OFFSET, 7, 7},
+                 {KARAFKA_READ_OFFSET, -3, 6},  {KARAFKA_READ_LAST, 2, 7}};
+    size_t i;
+    karafka_config_t *config = CONFIG("bootstrap_servers", BROKER);
+    karafka_selection_t selection = selection_of(topic, 5, 0);
+    karafka_reader_t *reader;
+
+    create_topic(topic, 1);
+    produce_numbers(topic, 9, 1);
+    for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int next = cases[i].first;
+        karafka_batch_t *batch;
+        karafka_place_t place;
+        selection = selection_of(topic, cases[i].from, cases[i].number);
+        reader = open_reader(&selection, "end");
+        while ((batch = next_of(reader)) != NULL) {
+            const karafka_message_t *messages;
+            size_t count, at;
+            OK(karafka_batch_messages(batch, &messages, &count));
+            for (at = 0; at < count; at++) IS(number_in(messages[at].payload, messages[at].payload_length), next++);
+            TEXT_IS(karafka_batch_topic(batch), topic);
+            karafka_batch_unref(batch);
+        }
+        IS(next, 9);
+        IS(karafka_reader_place_count(reader), 1);
+        OK(karafka_reader_place(reader, 0, &place));
+        TEXT_IS(place.topic, topic);
+        IS(place.start, cases[i].first);
+        IS(place.next, 9);
+        IS(place.is_done, 1);
+        FAILS(karafka_reader_place(reader, 1, &place), KARAFKA_ERROR_ARGUMENT);
+        karafka_reader_free(reader);
+    }
+    selection = selection_of(topic, 5, 0);
+    FAILS(karafka_reader_new(config, &selection, 1, &reader), KARAFKA_ERROR_ARGUMENT);
+    selection = selection_of(topic, KARAFKA_READ_OFFSET, 10);
+    FAILS(karafka_reader_new(config, &selection, 1, &reader), KARAFKA_ERROR_CONFIG);
+    selection = selection_of(topic, KARAFKA_READ_TIME, 1);
+    FAILS(karafka_reader_new(config, &selection, 1, &reader), KARAFKA_ERROR_UNSUPPORTED);
+    FAILS(karafka_reader_new(config, NULL, 0, &reader), KARAFKA_ERROR_CONFIG);
+    karafka_config_free(config);
+}
+
+static void *read_forever(void *reader) {
+    karafka_batch_t *batch;
+    FAILS(karafka_reader_next(reader, -1, &batch), KARAFKA_ERROR_STOPPED);
+    return NULL;
+}
+
+static void a_reader_that_waits_is_interrupted(void) {
+    const char *topic = "c-wait";
+    karafka_selection_t selection = selection_of(topic, KARAFKA_READ_EARLIEST, 0);
+    karafka_reader_t *reader;
+    karafka_batch_t *batch, *kept;
+    pthread_t thread;
+    bool was_read;
+
+    create_topic(topic, 1);
+    reader = open_reader(&selection, "forever");
+    FAILS(karafka_reader_next(reader, 0, &batch), KARAFKA_ERROR_TIMEOUT);
+    CHECK(pthread_create(&thread, NULL, read_forever, reader) == 0);
+    karafka_reader_interrupt(reader);
+    pthread_join(thread, NULL);
+    produce_numbers(topic, 1, 1);
+    OK(karafka_reader_next(reader, -1, &kept));
+    OK(karafka_reader_stop_partition(reader, KARAFKA_STRING(topic), 0, &was_read));
+    CHECK(was_read);
+    OK(karafka_reader_next(reader, -1, &batch));
+    CHECK(batch == NULL);
+    karafka_reader_free(reader);
+    IS(karafka_batch_length(kept), 1);
+    karafka_batch_unref(kept);
+    CHECK(karafka_batch_topic(kept) == NULL);
+}
+
 int main(void) {
     RUN(keys_come_in_order_and_in_parallel);
     RUN(what_is_done_is_committed_at_stop);
@@ -424,5 +524,7 @@ int main(void) {
     RUN(marks_can_be_committed_at_once);
     RUN(a_kept_batch_outlives_its_app);
     RUN(every_kind_of_record_comes_back_as_it_was);
+    RUN(topics_are_read_without_a_group);
+    RUN(a_reader_that_waits_is_interrupted);
     return 0;
 }

@@ -66,14 +66,7 @@ impl Admin {
         if selections.is_empty() {
             return;
         }
-        let config = ReaderConfig {
-            bootstrap_servers: self.bootstrap_servers.clone(),
-            kafka: self.kafka.clone(),
-            until: ReadUntil::End,
-            max_messages: 1,
-            timeout: self.timeout,
-            ..ReaderConfig::default()
-        };
+        let config = ReaderConfig { until: ReadUntil::End, max_messages: 1, ..self.config.reader_config() };
         let deadline = Instant::now() + self.timeout;
         let Ok(mut reader) = Reader::open(config, &selections) else { return };
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

@@ -171,6 +171,17 @@ words! {
 }
 
 words! {
+    /// When a reader has read everything.
+    ReadUntil {
+        /// When every partition was read as far as it went when the reader was opened.
+        #[default]
+        End = "end",
+        /// Never: it waits for what comes.
+        Forever = "forever",
+    }
+}
+
+words! {
     /// Whether and how log lines are written to the standard error stream.
     LogFormat {
         /// Not at all: a program that collects `tracing` gets them.

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::choice::{
-    GroupProtocol, InitialOffset, LogFormat, LogLevel, OffsetMetadataStrategy, Scheduling, UniqueBy, VirtualPartitions,
-    Words,
+    GroupProtocol, InitialOffset, LogFormat, LogLevel, OffsetMetadataStrategy, ReadUntil, Scheduling, UniqueBy,
+    VirtualPartitions, Words,
 };
 use super::kafka;
 use super::option::{Kind, OptionSpec};
@@ -218,7 +218,16 @@ macro_rules! field_of_words {
     )+};
 }
 
-field_of_words!(GroupProtocol, InitialOffset, LogFormat, LogLevel, OffsetMetadataStrategy, Scheduling, UniqueBy);
+field_of_words!(
+    GroupProtocol,
+    InitialOffset,
+    LogFormat,
+    LogLevel,
+    OffsetMetadataStrategy,
+    ReadUntil,
+    Scheduling,
+    UniqueBy
+);
 
 impl Field for BTreeMap<String, String> {
     fn read(value: &Value, spec: &OptionSpec) -> Result<Self, Vec<Problem>> {

@@ -156,6 +156,8 @@ fn managed(name: &str, scope: Scope) -> Option<&'static OptionSpec> {
         Scope::App => &[Scope::App, Scope::Topic],
         Scope::Topic => &[Scope::Topic, Scope::App],
         Scope::Producer => &[Scope::Producer],
+        Scope::Reader => &[Scope::Reader, Scope::Topic, Scope::App],
+        Scope::Admin => &[Scope::Admin, Scope::Topic, Scope::App],
     };
     let stands = |spec: &&OptionSpec| spec.kafka.iter().any(|kafka| canonical(kafka) == canonical(name));
     scopes.iter().find_map(|scope| options(*scope).iter().find(stands))

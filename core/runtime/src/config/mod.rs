@@ -1,7 +1,7 @@
 //! What an app, a topic and a producer can be told: one table of options, and everything made from it.
 //!
 //! Owns the names, types, units, ranges, defaults and descriptions of all options (`table`), their validation, the
-//! typed structs [`AppConfig`], [`TopicConfig`] and [`ProducerConfig`], the rules for raw librdkafka settings, and the
+//! typed structs [`AppConfig`], [`TopicConfig`], [`ProducerConfig`], [`ReaderConfig`] and [`AdminConfig`], the rules for raw librdkafka settings, and the
 //! text of `docs/configuration.md` ([`reference()`]). A new option is one entry of the table; setters of C, keywords of
 //! Ruby and Python, checks and documentation follow.
 //!
@@ -41,6 +41,7 @@ mod option;
 mod problem;
 mod producer;
 mod quantity;
+mod reader;
 mod reference;
 mod table;
 mod topic;
@@ -50,7 +51,8 @@ mod value;
 mod tests;
 
 pub use choice::{
-    GroupProtocol, InitialOffset, LogFormat, LogLevel, OffsetMetadataStrategy, Scheduling, UniqueBy, VirtualPartitions,
+    GroupProtocol, InitialOffset, LogFormat, LogLevel, OffsetMetadataStrategy, ReadUntil, Scheduling, UniqueBy,
+    VirtualPartitions,
 };
 pub use defaults::{consumer_defaults, producer_defaults};
 pub use kafka::redacted;
@@ -58,5 +60,5 @@ pub use kafka_names::is_secret;
 pub use names::{validate_group_name, validate_topic_name, validate_topic_or_pattern};
 pub use option::{Kind, OptionSpec, Scope};
 pub use reference::reference;
-pub use table::{AppConfig, ProducerConfig, TopicConfig, options};
+pub use table::{AdminConfig, AppConfig, ProducerConfig, ReaderConfig, TopicConfig, options};
 pub use value::{Settings, Value};

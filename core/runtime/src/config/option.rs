@@ -15,11 +15,15 @@ pub enum Scope {
     Topic,
     /// A producer.
     Producer,
+    /// A reader of topics without a group.
+    Reader,
+    /// What asks a cluster about itself, and changes it.
+    Admin,
 }
 
 impl Scope {
     /// All scopes, in the order of the reference page.
-    pub const ALL: [Self; 3] = [Self::App, Self::Topic, Self::Producer];
+    pub const ALL: [Self; 5] = [Self::App, Self::Topic, Self::Producer, Self::Reader, Self::Admin];
 
     /// With its article, for messages.
     pub(super) fn noun(self) -> &'static str {
@@ -27,6 +31,8 @@ impl Scope {
             Self::App => "an app",
             Self::Topic => "a topic",
             Self::Producer => "a producer",
+            Self::Reader => "a reader",
+            Self::Admin => "an admin",
         }
     }
 
@@ -36,6 +42,8 @@ impl Scope {
             Self::App => "an app option",
             Self::Topic => "a topic option",
             Self::Producer => "a producer option",
+            Self::Reader => "a reader option",
+            Self::Admin => "an admin option",
         }
     }
 
@@ -45,6 +53,8 @@ impl Scope {
             Self::App => "configure an app",
             Self::Topic => "configure a topic",
             Self::Producer => "configure a producer",
+            Self::Reader => "configure a reader",
+            Self::Admin => "configure an admin",
         }
     }
 }

@@ -60,6 +60,8 @@ fn title(scope: Scope) -> &'static str {
         Scope::App => "App",
         Scope::Topic => "Topic",
         Scope::Producer => "Producer",
+        Scope::Reader => "Reader",
+        Scope::Admin => "Admin",
     }
 }
 
@@ -68,6 +70,8 @@ fn introduction(scope: Scope) -> &'static str {
         Scope::App => "For the whole process.\n",
         Scope::Topic => "For one topic of an app. Every option is independent of the others.\n",
         Scope::Producer => "For one producer.\n",
+        Scope::Reader => "For one reader of topics without a group.\n",
+        Scope::Admin => "For what asks a cluster about itself, and changes it.\n",
     }
 }
 

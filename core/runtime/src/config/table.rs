@@ -3,7 +3,7 @@
 //! An entry gives a field of the typed struct, its description (shown by rustdoc and by the reference page), its type,
 //! its default, what it takes, the librdkafka settings that it stands for, and other frameworks' names for it. The
 //! macro makes the structs, [`options`], defaults, readers by name, checks and a `Debug` without secrets. Checks
-//! between options are in `app`, `topic` and `producer`.
+//! between options are in `app`, `topic`, `producer` and `reader`.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -13,8 +13,8 @@ use std::time::Duration;
 use crate::error::Result;
 
 use super::choice::{
-    GroupProtocol, InitialOffset, LogFormat, LogLevel, OffsetMetadataStrategy, Scheduling, UniqueBy, VirtualPartitions,
-    Words,
+    GroupProtocol, InitialOffset, LogFormat, LogLevel, OffsetMetadataStrategy, ReadUntil, Scheduling, UniqueBy,
+    VirtualPartitions, Words,
 };
 use super::field::Field;
 use super::group;
@@ -188,6 +188,8 @@ pub fn options(scope: Scope) -> &'static [OptionSpec] {
         Scope::App => AppConfig::specs(),
         Scope::Topic => TopicConfig::specs(),
         Scope::Producer => ProducerConfig::specs(),
+        Scope::Reader => ReaderConfig::specs(),
+        Scope::Admin => AdminConfig::specs(),
     }
 }
 
@@ -576,5 +578,57 @@ options! {
 
     /// librdkafka's own settings, under their own names, for this producer. They are checked by librdkafka before
     /// anything starts. See [settings of librdkafka](#settings-of-librdkafka).
+    kafka: BTreeMap<String, String> = BTreeMap::new(), Kind::Kafka, also "librdkafka" "rdkafka" "kafka_settings";
+}
+
+options! {
+    /// What a reader of topics without a group is told.
+    ReaderConfig in Scope::Reader;
+
+    /// The brokers to ask first, as for the app.
+    bootstrap_servers: String = "localhost:9092".to_owned(), text(names::BOOTSTRAP, names::bootstrap),
+        for "bootstrap.servers" "metadata.broker.list", also "brokers" "servers" "seed_brokers" "kafka_servers";
+
+    /// The name under which brokers log, meter and limit this reader.
+    client_id: String = "libkarafka".to_owned(), text(names::CLIENT_ID, names::client_id),
+        for "client.id";
+
+    /// When everything is read. `end`: when every partition was read as far as it went when the reader was opened. `forever`:
+    /// never; it waits for what comes.
+    until: ReadUntil = ReadUntil::End, choice(ReadUntil::WORDS), also "read_until";
+
+    /// How many records a batch has at most.
+    max_messages: u32 = 1000, count(1, 1_000_000), also "batch_size";
+
+    /// How many bytes are fetched ahead at most, for all partitions together; one fetch may go beyond it.
+    memory_budget_bytes: u64 = 16 << 20, Kind::Bytes { min: 1024, max: 2_147_482_624 },
+        for "queued.max.messages.kbytes" "queued.min.messages", also "memory_budget" "max_memory";
+
+    /// How long opening may take, and how long nothing may come before an error says so. With `until` `forever`, silence is no
+    /// error unless the cluster refuses the reader.
+    timeout: Duration = Duration::from_secs(10), time(1, DAY);
+
+    /// librdkafka's own settings, under their own names, for this reader, such as those for security, or `isolation.level`. See
+    /// [settings of librdkafka](#settings-of-librdkafka).
+    kafka: BTreeMap<String, String> = BTreeMap::new(), Kind::Kafka, also "librdkafka" "rdkafka" "kafka_settings";
+}
+
+options! {
+    /// What an admin is told.
+    AdminConfig in Scope::Admin;
+
+    /// The brokers to ask first, as for the app.
+    bootstrap_servers: String = "localhost:9092".to_owned(), text(names::BOOTSTRAP, names::bootstrap),
+        for "bootstrap.servers" "metadata.broker.list", also "brokers" "servers" "seed_brokers" "kafka_servers";
+
+    /// The name under which brokers log, meter and limit this admin.
+    client_id: String = "libkarafka".to_owned(), text(names::CLIENT_ID, names::client_id),
+        for "client.id";
+
+    /// How long connecting may take, and every call.
+    timeout: Duration = Duration::from_secs(30), time(1, DAY);
+
+    /// librdkafka's own settings, under their own names, such as those for security. See [settings of
+    /// librdkafka](#settings-of-librdkafka).
     kafka: BTreeMap<String, String> = BTreeMap::new(), Kind::Kafka, also "librdkafka" "rdkafka" "kafka_settings";
 }

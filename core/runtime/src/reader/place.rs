@@ -21,12 +21,33 @@ pub enum ReadFrom {
     Earliest,
     /// At the end: only what comes from now on.
     Latest,
-    /// With the record of this offset, or the first after it.
+    /// With the record of this offset, or the first after it. A negative one counts from the end: -5 is `Last(5)`.
     Offset(i64),
     /// With the first record that is not older than this: milliseconds since 1970-01-01 UTC. At the end where there is none.
     Time(i64),
     /// So many offsets before the end of each partition. Where compaction or transactions left gaps, that is fewer records.
     Last(u64),
+}
+
+impl ReadFrom {
+    /// By its word, and the number that belongs to it: `earliest`, `latest`, `offset`, `time`, `last`.
+    ///
+    /// # Errors
+    /// `Config` for another word, and for a number of records below 0.
+    pub fn named(word: &str, number: i64) -> Result<Self> {
+        let refuse = |message: String| Err(Error::new(ErrorKind::Config, OPERATION, message));
+        match word {
+            "earliest" => Ok(Self::Earliest),
+            "latest" => Ok(Self::Latest),
+            "offset" => Ok(Self::Offset(number)),
+            "time" => Ok(Self::Time(number)),
+            "last" => match u64::try_from(number) {
+                Ok(count) => Ok(Self::Last(count)),
+                Err(_) => refuse(format!("the last {number} records are none")),
+            },
+            _ => refuse(format!("{word:?} is no place to read from: take earliest, latest, offset, time or last")),
+        }
+    }
 }
 
 /// What of a topic is read.
@@ -150,7 +171,7 @@ fn start_of(from: ReadFrom, first: i64, end: i64) -> Result<i64> {
     match from {
         ReadFrom::Earliest => Ok(first),
         ReadFrom::Latest | ReadFrom::Time(_) => Ok(end),
-        ReadFrom::Offset(offset) if offset < 0 => refuse(format!("{offset} is no offset")),
+        ReadFrom::Offset(offset) if offset < 0 => Ok(end.saturating_add(offset).max(first)),
         ReadFrom::Offset(offset) if offset > end => {
             refuse(format!("offset {offset} lies beyond the end of the log, which is {end}"))
         }
@@ -193,13 +214,15 @@ mod tests {
             (ReadFrom::Offset(0), 10),
             (ReadFrom::Offset(20), 20),
             (ReadFrom::Offset(50), 50),
+            (ReadFrom::Offset(-1), 49),
+            (ReadFrom::Offset(i64::MIN), 10),
             (ReadFrom::Last(0), 50),
             (ReadFrom::Last(5), 45),
             (ReadFrom::Last(u64::MAX), 10),
         ] {
             assert_eq!(start_of(from, 10, 50).ok(), Some(start), "{from:?}");
         }
-        for from in [ReadFrom::Offset(51), ReadFrom::Offset(-1), ReadFrom::Offset(i64::MIN)] {
+        for from in [ReadFrom::Offset(51), ReadFrom::Offset(i64::MAX)] {
             assert_eq!(start_of(from, 10, 50).err().map(|error| error.kind()), Some(ErrorKind::Config), "{from:?}");
         }
     }

@@ -946,4 +946,67 @@ pub(super) const CALLS: &[(&str, Call)] = &[
         // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
         unsafe { karafka_transaction_free(transaction) };
     }),
+    ("karafka_reader_new", |world| {
+        if !world.may_make_client() {
+            return;
+        }
+        let config = world.handle();
+        let topic = world.text();
+        let partition = 0_i32;
+        let selection = Selection {
+            topic: topic.0,
+            topic_length: topic.1,
+            partitions: if world.input.byte() % 2 == 0 { std::ptr::null() } else { &raw const partition },
+            partition_count: usize::from(world.input.byte() % 2),
+            number: world.input.integer(),
+            from: u32::from(world.input.byte() % 6),
+            reserved: 0,
+        };
+        let mut made = std::ptr::null_mut();
+        let place = world.place(&mut made);
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_reader_new(config, &raw const selection, 1, place) };
+        world.error(error);
+        world.keep(made, karafka_reader_free);
+    }),
+    ("karafka_reader_next", |world| {
+        let reader = world.handle();
+        let mut made = std::ptr::null_mut();
+        let place = world.place(&mut made);
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_reader_next(reader, 0, place) };
+        world.error(error);
+        world.keep(made, karafka_batch_unref);
+    }),
+    ("karafka_reader_interrupt", |world| {
+        let reader = world.handle();
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        unsafe { karafka_reader_interrupt(reader) };
+    }),
+    ("karafka_reader_stop_partition", |world| {
+        let reader = world.handle();
+        let topic = world.text();
+        let mut was_read = false;
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_reader_stop_partition(reader, topic.0, topic.1, 0, &raw mut was_read) };
+        world.error(error);
+    }),
+    ("karafka_reader_place_count", |world| {
+        let reader = world.handle();
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let _ = unsafe { karafka_reader_place_count(reader) };
+    }),
+    ("karafka_reader_place", |world| {
+        let reader = world.handle();
+        let mut found = Place { topic: std::ptr::null(), numbers: [0; 4] };
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_reader_place(reader, usize::from(world.input.byte() % 4), &raw mut found) };
+        world.error(error);
+        read(found.topic);
+    }),
+    ("karafka_reader_free", |world| {
+        let reader = world.handle();
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        unsafe { karafka_reader_free(reader) };
+    }),
 ];

@@ -53,6 +53,25 @@ pub(super) struct Record {
 }
 
 #[repr(C)]
+#[derive(Clone, Copy)]
+pub(super) struct Selection {
+    pub(super) topic: *const u8,
+    pub(super) topic_length: usize,
+    pub(super) partitions: *const i32,
+    pub(super) partition_count: usize,
+    pub(super) number: i64,
+    pub(super) from: u32,
+    pub(super) reserved: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) topic: Text,
+    pub(super) numbers: [i64; 4],
+}
+
+#[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub(super) struct BatchMetadata {
     pub(super) numbers: [i64; 9],
@@ -353,4 +372,22 @@ unsafe extern "C" {
     pub(super) fn karafka_transaction_commit(transaction: Handle) -> Handle;
     pub(super) fn karafka_transaction_abort(transaction: Handle) -> Handle;
     pub(super) fn karafka_transaction_free(transaction: Handle);
+    pub(super) fn karafka_reader_new(
+        config: Handle,
+        selections: *const Selection,
+        count: usize,
+        reader: *mut Handle,
+    ) -> Handle;
+    pub(super) fn karafka_reader_next(reader: Handle, timeout_ms: i64, batch: *mut Handle) -> Handle;
+    pub(super) fn karafka_reader_interrupt(reader: Handle);
+    pub(super) fn karafka_reader_stop_partition(
+        reader: Handle,
+        topic: *const u8,
+        topic_length: usize,
+        partition: i32,
+        was_read: *mut bool,
+    ) -> Handle;
+    pub(super) fn karafka_reader_place_count(reader: Handle) -> usize;
+    pub(super) fn karafka_reader_place(reader: Handle, index: usize, place: *mut Place) -> Handle;
+    pub(super) fn karafka_reader_free(reader: Handle);
 }

@@ -26,6 +26,8 @@ fn configure(scope: Scope, given: &[(&str, Value)]) -> crate::error::Result<Stri
         Scope::App => AppConfig::from_settings(&given).map(|config| format!("{config:?}")),
         Scope::Topic => TopicConfig::from_settings(&given).map(|config| format!("{config:?}")),
         Scope::Producer => ProducerConfig::from_settings(&given).map(|config| format!("{config:?}")),
+        Scope::Reader => ReaderConfig::from_settings(&given).map(|config| format!("{config:?}")),
+        Scope::Admin => AdminConfig::from_settings(&given).map(|config| format!("{config:?}")),
     }
 }
 
