@@ -10,8 +10,10 @@ mod dlq;
 mod doctor;
 mod groups;
 mod output;
+mod pid_file;
 mod plan;
 mod progress;
+mod service;
 mod shell;
 mod tail;
 mod time;
@@ -65,7 +67,11 @@ enum Command {
     #[command(name = "man")]
     Manual(shell::Manual),
     Plan(plan::Plan),
+    Restart(service::Restart),
     Send(tail::Send),
+    Start(service::Start),
+    Status(service::Status),
+    Stop(service::Halt),
     Tail(tail::Tail),
     Topics(topics::Topics),
 }
@@ -127,7 +133,11 @@ fn main() -> ExitCode {
         Command::Lag(lag) => lag.run(output),
         Command::Manual(manual) => manual.run(output),
         Command::Plan(plan) => plan.run(output),
+        Command::Restart(restart) => restart.run(output),
         Command::Send(send) => send.run(output),
+        Command::Start(start) => start.run(output),
+        Command::Status(status) => status.run(output),
+        Command::Stop(halt) => halt.run(output),
         Command::Tail(tail) => tail.run(output),
         Command::Topics(topics) => topics.run(output),
     };

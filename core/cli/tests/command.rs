@@ -1,6 +1,8 @@
 //! The command as a program: what it prints, and how it ends.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "command/service.rs"]
+mod service;
 mod support;
 
 use std::process::{Command, Output};
@@ -128,7 +130,7 @@ fn streams_may_be_closed() {
     let all = "--brokers embedded://";
     for (script, wanted) in [
         (format!("($0 topics list {all} <&- >&-; echo $? >&3) 3>&1 | cat"), "0"),
-        (format!("(LIBKARAFKA_LOG= $0 config explain; echo $? >&3) 3>&1 >/dev/full"), "1"),
+        ("(LIBKARAFKA_LOG= $0 config explain; echo $? >&3) 3>&1 >/dev/full".to_owned(), "1"),
         ("(set +o pipefail; ($0 config explain; echo $? >&3) | true) 3>&1".to_owned(), "0"),
         ("(($0 nonsense; echo $? >&3) 2>&1 | true) 3>&1".to_owned(), "64"),
         (format!("(($0 topics describe nothing {all}; echo $? >&3) 2>&1 | true) 3>&1"), "1"),
@@ -146,6 +148,6 @@ fn ten_thousand_topics_are_listed_in_two_seconds() {
     let began = Instant::now();
     let output = Command::new(LIBKARAFKA).args(["topics", "list", "--brokers", &address]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    assert_eq!(output.stdout.iter().filter(|byte| **byte == b'\n').count(), 10_000);
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 10_000);
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }
