@@ -3,11 +3,17 @@
 //!
 //! `KARAFKA_ALLOCATOR=libc` or `mimalloc` chooses for any profile.
 //!
+//! Says so where librdkafka was built without the names of `.cargo/config.toml`, and goes on allocating by libc unseen: cargo
+//! does not build it again when these change.
+//!
 //! And lists the pages of docs/options, docs/producer and docs/admin, whose Rust examples are doctests.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
+
+/// What librdkafka calls in place of `malloc`; see `.cargo/config.toml`.
+const ALLOCATES: &[u8] = b"karafka_malloc";
 
 fn main() -> io::Result<()> {
     list_examples()?;
@@ -48,9 +54,23 @@ fn compile_allocator() {
     if has_mimalloc && let Ok(headers) = env::var("DEP_MIMALLOC_INCLUDE_DIR") {
         build.define("KARAFKA_MIMALLOC", None).include(headers);
         println!("cargo:rustc-cfg=karafka_mimalloc");
+        warn_of_other_allocator();
     }
     // All of it, whatever the linker has seen so far: librdkafka comes later on its command line.
     build.cargo_metadata(false).compile("karafka_allocator");
     println!("cargo:rustc-link-search=native={}", env::var("OUT_DIR").unwrap_or_default());
     println!("cargo:rustc-link-lib=static:+whole-archive=karafka_allocator");
+}
+
+/// The archive names every function that it calls.
+fn warn_of_other_allocator() {
+    let archive = Path::new(&env::var("DEP_RDKAFKA_ROOT").unwrap_or_default()).join("src/librdkafka.a");
+    println!("cargo:rerun-if-changed={}", archive.display());
+    let Ok(built) = fs::read(&archive) else { return };
+    if !built.windows(ALLOCATES.len()).any(|bytes| bytes == ALLOCATES) {
+        println!(
+            "cargo:warning=librdkafka was built without the CPPFLAGS of .cargo/config.toml and allocates by libc, which costs a \
+             third of the throughput; `cargo clean -p rdkafka-sys` (with the profile: `--release`) builds it anew"
+        );
+    }
 }
