@@ -3,6 +3,7 @@
 //! Made by the worker that took the job; cloned and read on any thread; frees its records where the last clone is dropped.
 
 use crate::message::{Kept, Message, MessageInner, Stored};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,13 +18,47 @@ pub struct Group {
     pub len: usize,
 }
 
+/// The groups of a batch. As a rule there is one, which takes no memory of its own.
+pub(crate) enum Groups {
+    One([Group; 1]),
+    Many(Vec<Group>),
+}
+
+impl Default for Groups {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
+}
+
+impl FromIterator<Group> for Groups {
+    fn from_iter<I: IntoIterator<Item = Group>>(groups: I) -> Self {
+        let mut groups = groups.into_iter();
+        let (Some(first), second) = (groups.next(), groups.next()) else { return Self::default() };
+        match second {
+            None => Self::One([first]),
+            Some(second) => Self::Many([first, second].into_iter().chain(groups).collect()),
+        }
+    }
+}
+
+impl Deref for Groups {
+    type Target = [Group];
+
+    fn deref(&self) -> &[Group] {
+        match self {
+            Self::One(group) => group,
+            Self::Many(groups) => groups,
+        }
+    }
+}
+
 pub(crate) struct BatchInner {
     /// Counts the batches whose records still use memory of librdkafka's client.
     pub(crate) held: Arc<()>,
     pub(crate) topic: Arc<str>,
     pub(crate) partition: i32,
     pub(crate) messages: Vec<MessageInner>,
-    pub(crate) groups: Vec<Group>,
+    pub(crate) groups: Groups,
     pub(crate) attempt: u32,
     /// Which attempt this is for each record; empty when it is the first for all of them.
     pub(crate) attempts: Vec<u32>,
@@ -145,7 +180,7 @@ impl Batch {
             topic: Arc::clone(&self.0.topic),
             partition: self.0.partition,
             messages: Vec::new(),
-            groups: Vec::new(),
+            groups: Groups::default(),
             attempt: self.0.attempt,
             attempts: Vec::new(),
             made: self.0.made,

@@ -3,6 +3,7 @@
 
 use super::direct::{Direct, Wanted};
 use super::member::Member;
+use super::numbers::{ByNumber, Numbers};
 use super::observer::Observer;
 use super::orphan::Orphan;
 use super::prefetch::{self, Prefetch};
@@ -23,7 +24,7 @@ use crate::wake::Ready;
 use crate::{Error, ErrorKind, Result};
 use crossbeam::sync::Parker;
 use karafka_engine::{Engine, EngineOptions, PoolId, Segment, Throttle, TopicOptions};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -96,15 +97,15 @@ pub(super) fn poller(
         is_joined: false,
         is_scaling: false,
         next_scale: None,
-        partitions: HashMap::new(),
-        departed: HashMap::new(),
-        sources: HashMap::new(),
+        partitions: ByNumber::default(),
+        departed: ByNumber::default(),
+        sources: ByNumber::default(),
         next_token: 0,
         readable: Vec::new(),
-        readable_set: HashSet::new(),
+        readable_set: Numbers::default(),
         commit_waiters: HashMap::new(),
         seeks: HashMap::new(),
-        failures: HashMap::new(),
+        failures: ByNumber::default(),
         letters: super::letters::Letters::default(),
         scheduler_failure: None,
         held: Arc::new(()),

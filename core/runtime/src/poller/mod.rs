@@ -20,6 +20,7 @@ mod lookout;
 mod member;
 mod multiplexing;
 mod notice;
+mod numbers;
 mod observer;
 mod orphan;
 mod position;
@@ -57,10 +58,11 @@ use crossbeam::sync::Parker;
 use departed::Departed;
 use karafka_engine::{Action, AssignmentId, CommitId, Engine, Extent, Outcome, PoolId, TopicId, TopicOptions};
 use member::Member;
+use numbers::{ByNumber, Numbers};
 use observer::Observer;
 use orphan::Orphan;
 use shutdown::Shutdown;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -130,20 +132,20 @@ pub(crate) struct Poller {
     /// Whether the connections of some group may change in number, and when to think of it next.
     is_scaling: bool,
     next_scale: Option<Instant>,
-    partitions: HashMap<AssignmentId, Partition>,
+    partitions: ByNumber<AssignmentId, Partition>,
     /// Partitions that are gone, for the jobs that tell so.
-    departed: HashMap<AssignmentId, Departed>,
+    departed: ByNumber<AssignmentId, Departed>,
     /// Whose queue each token stands for.
-    sources: HashMap<u64, Source>,
+    sources: ByNumber<u64, Source>,
     next_token: u64,
     /// Partitions that have, or may have, messages to read.
     readable: Vec<AssignmentId>,
-    readable_set: HashSet<AssignmentId>,
+    readable_set: Numbers<AssignmentId>,
     /// Callers that wait for a commit or a later one of an assignment.
     commit_waiters: HashMap<AssignmentId, Vec<(CommitId, Sender<bool>)>>,
     /// By member and ticket.
     seeks: HashMap<(usize, u64), position::Seeking>,
-    failures: HashMap<karafka_engine::JobId, Failure>,
+    failures: ByNumber<karafka_engine::JobId, Failure>,
     letters: letters::Letters,
     /// What the scheduler said, while the engine is told of it.
     scheduler_failure: Option<Failure>,
@@ -281,7 +283,9 @@ impl Poller {
                     }
                     self.engine.complete(self.at(now), job, outcome, messages);
                     self.act(now);
-                    self.failures.remove(&job);
+                    if !self.failures.is_empty() {
+                        self.failures.remove(&job);
+                    }
                     if let Some(failure) = ends {
                         self.end_by(now, &failure);
                     }
@@ -512,9 +516,15 @@ impl Poller {
             made: now,
             end: assignment.said.end.load(Ordering::Relaxed),
         }));
-        let failures = self.partitions.get(&job.assignment).map(|partition| &partition.failures);
-        let earlier = failures.and_then(|list| list.get(&batch.first_offset())).filter(|_| batch.len() == 1);
-        let earlier = earlier.map(|failures| failures.iter().cloned().collect()).unwrap_or_default();
+        let mut earlier = Vec::new();
+        // Kept only for strategies.
+        if route.options.strategy
+            && batch.len() == 1
+            && let Some(partition) = self.partitions.get(&job.assignment)
+            && let Some(failures) = partition.failures.get(&batch.first_offset())
+        {
+            earlier.extend(failures.iter().cloned());
+        }
         let context = Context {
             shared: Arc::clone(&self.shared),
             assignment: Arc::clone(assignment),

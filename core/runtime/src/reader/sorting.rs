@@ -3,7 +3,7 @@
 //! Called by whoever reads. Moves the places on; says which partitions have come to their end, and which have lost their place.
 
 use super::place::Place;
-use crate::batch::{Batch, BatchInner, Group};
+use crate::batch::{Batch, BatchInner, Group, Groups};
 use crate::message::{MessageInner, Stored};
 use crate::native::{NativeMessage, code, kind_of};
 use crate::{Error, Result};
@@ -82,7 +82,7 @@ fn flush(sorted: &mut Sorted, gathered: &mut Vec<MessageInner>, at: Option<usize
         return;
     }
     let messages = std::mem::take(gathered);
-    let groups = vec![Group { virtual_partition: 0, start: 0, len: messages.len() }];
+    let groups = Groups::One([Group { virtual_partition: 0, start: 0, len: messages.len() }]);
     sorted.batches.push(Ok(Batch(Arc::new(BatchInner {
         held: Arc::clone(held),
         topic: Arc::clone(&place.topic),
