@@ -21,6 +21,12 @@ use std::time::{Duration, Instant};
 /// How long a wait may last before signals are looked at.
 const SLICE: Duration = Duration::from_millis(100);
 
+/// Most messages of a job that is ended with the interpreter's lock in hand.
+const SHORT: usize = 16;
+
+/// How many jobs a thread runs in a row before it gives the lock up on its own.
+const IN_A_ROW: u32 = 32;
+
 /// How long the interpreter's end waits for threads that it has told to end.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -84,9 +90,19 @@ pub(crate) fn wait<T: Send>(
 pub(crate) fn serve(mut seat: Seat, handlers: &Handlers, slots: &Slots) {
     let attached = Python::try_attach(|py| {
         let _worker = Worker::enter(py);
-        let mut finished = None;
-        while let Some(job) = next(py, &mut seat, slots, finished.take()) {
-            finished = handler::run(py, job, handlers);
+        let (mut finished, mut in_a_row) = (None, 0);
+        loop {
+            let found = next_at_once(&mut seat, &mut finished, &mut in_a_row);
+            match found.unwrap_or_else(|| next(py, &mut seat, slots, &mut finished)) {
+                Found::Run(job) if in_loop(&job, slots) => {
+                    if slots.push(job) {
+                        slots.wake(py);
+                    }
+                }
+                Found::Run(job) => finished = handler::run(py, job, handlers),
+                Found::Wake => slots.wake(py),
+                Found::Closed => return,
+            }
         }
     });
     if attached.is_none() {
@@ -95,38 +111,51 @@ pub(crate) fn serve(mut seat: Seat, handlers: &Handlers, slots: &Slots) {
     }
 }
 
+/// What a worker thread does next.
+enum Found {
+    Run(karafka::Job),
+    /// The event loop has to hear of jobs.
+    Wake,
+    Closed,
+}
+
+/// What there is to do without giving the interpreter's lock up, after a short job: giving it up and taking it again costs more
+/// than freeing such a job's records, and far more where many threads wait for it.
+fn next_at_once(seat: &mut Seat, finished: &mut Option<karafka::Job>, in_a_row: &mut u32) -> Option<Found> {
+    let short = finished.take_if(|job| *in_a_row < IN_A_ROW && job.batch().len() <= SHORT);
+    let Some(job) = short else {
+        *in_a_row = 0;
+        return None;
+    };
+    *in_a_row += 1;
+    job.done();
+    match seat.try_next()? {
+        Next::Job(job) => Some(Found::Run(job)),
+        Next::Closed => Some(Found::Closed),
+        Next::Interrupted => None,
+    }
+}
+
 /// Reports that `finished` succeeded, and waits for the next job that this thread runs itself. Jobs of `async def` handlers
 /// go to the event loop meanwhile, which is woken once for all that gather until it looks.
-fn next(py: Python<'_>, seat: &mut Seat, slots: &Slots, mut finished: Option<karafka::Job>) -> Option<karafka::Job> {
-    enum Found {
-        Run(karafka::Job),
-        Wake,
-        Closed,
-    }
-    loop {
-        let found = py.detach(|| {
-            if let Some(job) = finished.take() {
-                job.done();
-            }
-            loop {
-                match seat.next() {
-                    Next::Job(job) if in_loop(&job, slots) => {
-                        if slots.push(job) {
-                            return Found::Wake;
-                        }
-                    }
-                    Next::Job(job) => return Found::Run(job),
-                    Next::Interrupted => {}
-                    Next::Closed => return Found::Closed,
-                }
-            }
-        });
-        match found {
-            Found::Run(job) => return Some(job),
-            Found::Wake => slots.wake(py),
-            Found::Closed => return None,
+fn next(py: Python<'_>, seat: &mut Seat, slots: &Slots, finished: &mut Option<karafka::Job>) -> Found {
+    py.detach(|| {
+        if let Some(job) = finished.take() {
+            job.done();
         }
-    }
+        loop {
+            match seat.next() {
+                Next::Job(job) if in_loop(&job, slots) => {
+                    if slots.push(job) {
+                        return Found::Wake;
+                    }
+                }
+                Next::Job(job) => return Found::Run(job),
+                Next::Interrupted => {}
+                Next::Closed => return Found::Closed,
+            }
+        }
+    })
 }
 
 /// Whether a call goes to the event loop. Partitioners and filters are plain functions, also of `async def` handlers.

@@ -5,15 +5,15 @@
 
 use karafka::{Error, ErrorKind, Result};
 
-/// A value, and the process it was made in.
+/// A value, and the process it was made in, by the forks before it.
 pub struct Handle<T> {
-    process: u32,
+    forks: u32,
     value: Option<T>,
 }
 
 impl<T> Handle<T> {
     pub fn new(value: T) -> Self {
-        Self { process: std::process::id(), value: Some(value) }
+        Self { forks: karafka::fork_epoch(), value: Some(value) }
     }
 
     /// The value, for what only makes sense in the process it was made in.
@@ -48,7 +48,7 @@ impl<T> Handle<T> {
 
     /// Whether this is a child of the process that made the value.
     pub fn is_foreign(&self) -> bool {
-        self.process != std::process::id()
+        self.forks != karafka::fork_epoch()
     }
 }
 

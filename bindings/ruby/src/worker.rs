@@ -1,6 +1,7 @@
 //! The loop of a Ruby thread that lends itself to the core.
 //!
-//! 1. Without the GVL, report that the last job succeeded, free what the collector found, and wait for the next job.
+//! 1. Without the GVL, report that the last job succeeded, free what the collector found, and wait for the next job. After a
+//!    short job that has another one behind it the GVL is kept for both.
 //! 2. With the GVL, call the Ruby side of the app (`handle` or `partition`), which calls user code.
 //! 3. Whatever comes out of it, a value, an exception of any class or a thread that is being killed, end the job: it is on
 //!    this stack, so it is never forgotten.
@@ -19,6 +20,12 @@ use magnus::typed_data::Obj;
 use magnus::value::Id;
 use magnus::{Error, Exception, RArray, RString, Ruby, Symbol, TryConvert, Value, prelude::*};
 use std::sync::Arc;
+
+/// Most messages of a job that is ended with the GVL in hand.
+const SHORT: usize = 16;
+
+/// How many jobs a thread runs in a row before it gives the GVL up on its own.
+const IN_A_ROW: u32 = 32;
 
 /// The methods of the Ruby side, looked up once a thread.
 struct Names {
@@ -45,23 +52,25 @@ pub fn work(ruby: &Ruby, app: &Handle<App>, waste: &Arc<Waste>, host: Value) -> 
         hook: ruby.intern("hook"),
         critical: ruby.intern("critical"),
     };
-    // Reporting frees the job's messages and wakes other threads: nothing to do with the GVL in hand.
+    // Reporting frees the job's messages and wakes other threads: nothing to do with the GVL in hand, unless the job was short.
     let mut finished: Option<Job> = None;
+    let mut in_a_row = 0;
     loop {
-        let waited = seat.next_job(|seat| {
-            let found = gvl::without_gvl(
-                || {
-                    report(&mut finished);
-                    waste.clear();
-                    let next = seat.next();
-                    let bytes = if let Next::Job(job) = &next { bytes_of(job.batch()) } else { 0 };
-                    (next, bytes)
-                },
-                &|| interrupter.interrupt(),
-            );
-            report(&mut finished);
-            found
-        });
+        let waited = match seat.next_job(|seat| next_at_once(seat, &mut finished, &mut in_a_row)) {
+            Some(None) => seat.next_job(|seat| {
+                let found = gvl::without_gvl(
+                    || {
+                        report(&mut finished);
+                        waste.clear();
+                        sized(seat.next())
+                    },
+                    &|| interrupter.interrupt(),
+                );
+                report(&mut finished);
+                found
+            }),
+            at_once => at_once,
+        };
         match waited {
             None => {
                 // A child of the process, whose parent has the job too, and completes it.
@@ -78,6 +87,25 @@ pub fn work(ruby: &Ruby, app: &Handle<App>, waste: &Arc<Waste>, host: Value) -> 
     }
 }
 
+/// What there is to do without giving the GVL up, after a short job: giving it up and taking it again costs more than freeing
+/// such a job's messages, and far more where many threads wait for it.
+fn next_at_once(seat: &mut karafka::Seat, finished: &mut Option<Job>, in_a_row: &mut u32) -> Option<(Next, isize)> {
+    let short = finished.take_if(|job| *in_a_row < IN_A_ROW && job.batch().len() <= SHORT);
+    let Some(job) = short else {
+        *in_a_row = 0;
+        return None;
+    };
+    *in_a_row += 1;
+    job.done();
+    seat.try_next().map(sized)
+}
+
+/// What is next, and how many bytes the messages have.
+fn sized(next: Next) -> (Next, isize) {
+    let bytes = if let Next::Job(job) = &next { bytes_of(job.batch()) } else { 0 };
+    (next, bytes)
+}
+
 fn report(finished: &mut Option<Job>) {
     if let Some(job) = finished.take() {
         job.done();
@@ -86,7 +114,7 @@ fn report(finished: &mut Option<Job>) {
 
 /// A seat that a forked child, which may have been born in a handler on this very thread, leaks.
 struct Seat {
-    process: u32,
+    forks: u32,
     inner: Option<karafka::Seat>,
     waste: Arc<Waste>,
 }
@@ -94,11 +122,11 @@ struct Seat {
 impl Seat {
     fn new(seat: karafka::Seat, waste: Arc<Waste>) -> Self {
         waste.enter();
-        Self { process: std::process::id(), inner: Some(seat), waste }
+        Self { forks: karafka::fork_epoch(), inner: Some(seat), waste }
     }
 
     fn is_foreign(&self) -> bool {
-        self.process != std::process::id()
+        self.forks != karafka::fork_epoch()
     }
 
     fn next_job<T>(&mut self, wait: impl FnOnce(&mut karafka::Seat) -> T) -> Option<T> {

@@ -44,16 +44,20 @@ impl Lease {
         self.nanoseconds(now) <= self.valid_until.load(Ordering::SeqCst)
     }
 
+    /// The time, if the lease is not over. Never waits.
+    pub(crate) fn look(&self) -> Option<Instant> {
+        let now = Instant::now();
+        self.is_valid(now).then_some(now)
+    }
+
     /// Waits while the lease is over. Called by a seat that holds a job it has not begun. Returns the time.
     pub(crate) fn wait(&self) -> Instant {
-        let now = Instant::now();
-        if self.is_valid(now) {
+        if let Some(now) = self.look() {
             return now;
         }
         let mut lock = self.lock.lock();
         loop {
-            let now = Instant::now();
-            if self.is_valid(now) {
+            if let Some(now) = self.look() {
                 return now;
             }
             self.renewed.wait(&mut lock);

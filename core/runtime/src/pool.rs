@@ -15,6 +15,10 @@ use crate::sync::{Arc, AtomicBool, Mutex, Ordering, Parker, Unparker};
 use crate::wake::Waker;
 use std::cell::Cell;
 use std::collections::VecDeque;
+use std::ops::DerefMut;
+
+/// How many jobs may be left for each that has ended when the poller is woken for more.
+const SHARED: usize = 4;
 
 /// What a seat gets.
 pub(crate) enum Taken<J> {
@@ -42,9 +46,22 @@ struct State<J> {
     closed: bool,
     /// How many seats may be on their way for a job at once.
     at_once: usize,
+    /// How many jobs have ended since one of them woke the poller.
+    unheard: usize,
 }
 
 impl<J> State<J> {
+    /// A job has ended: whether the poller should see to it that there are more. With none left it should at once; while some
+    /// are, their seats are busy all the same, and a wake-up costs more than many a job, so several ends share one.
+    fn runs_low(&mut self) -> bool {
+        self.unheard += 1;
+        let low = self.jobs.len() <= (self.capacity / 2).min(self.unheard * SHARED);
+        if low {
+            self.unheard = 0;
+        }
+        low
+    }
+
     /// The seat to wake, if a job could be taken for which no seat is on its way and not too many are already.
     fn heir(&mut self) -> Option<Arc<Sleeper>> {
         let wanted = self.jobs.len().min(self.capacity.saturating_sub(self.running));
@@ -98,6 +115,7 @@ impl<J> Pool<J> {
             leaving: 0,
             closed: false,
             at_once,
+            unheard: 0,
         };
         Arc::new(Self { state: Mutex::new(state), waker, attentive: AtomicBool::new(false) })
     }
@@ -133,7 +151,7 @@ impl<J> Pool<J> {
         let (sleeper, low) = {
             let mut state = self.state.lock();
             state.running = state.running.saturating_sub(1);
-            (state.heir(), state.jobs.len() <= state.capacity / 2)
+            (state.heir(), state.runs_low())
         };
         if let Some(sleeper) = sleeper {
             sleeper.unparker.unpark();
@@ -218,13 +236,7 @@ impl<J> Place<J> {
                     self.stop_waiting(&mut state);
                 }
                 if let Some(taken) = self.look(&mut state) {
-                    // This seat may have been woken for a job that it does not take, and jobs may be left beside one that
-                    // it takes: another seat looks.
-                    let heir = state.heir();
-                    drop(state);
-                    if let Some(heir) = heir {
-                        heir.unparker.unpark();
-                    }
+                    Self::pass_on(state);
                     return taken;
                 }
                 self.sleeper.waits.store(true, Ordering::SeqCst);
@@ -232,6 +244,24 @@ impl<J> Place<J> {
                 waited = true;
             }
             self.parker.park();
+        }
+    }
+
+    /// What there is for this seat now, if anything; never waits.
+    pub(crate) fn try_take(&mut self) -> Option<Taken<J>> {
+        let mut state = self.pool.state.lock();
+        let taken = self.look(&mut state)?;
+        Self::pass_on(state);
+        Some(taken)
+    }
+
+    /// This seat may have been woken for a job that it does not take, and jobs may be left beside one that it takes: another
+    /// seat looks.
+    fn pass_on(mut state: impl DerefMut<Target = State<J>>) {
+        let heir = state.heir();
+        drop(state);
+        if let Some(heir) = heir {
+            heir.unparker.unpark();
         }
     }
 

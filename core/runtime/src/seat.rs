@@ -41,30 +41,65 @@ impl Seat {
     // Not an iterator: a wait may be interrupted and taken up again.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Next {
-        self.desk.stand_up();
-        if let Some(told) = self.told.take() {
-            told.tell_end();
-        }
+        self.leave_last();
         loop {
             match self.place.take() {
-                Taken::Job(mut job) => {
-                    job.taken = true;
+                Taken::Job(job) => {
                     let now = job.context.shared.lease.wait();
-                    if job.context.is_revoked() && !job.kind.is_farewell() {
-                        job.put_back();
-                        continue;
+                    if let Some(job) = self.begin(job, now) {
+                        return Next::Job(job);
                     }
-                    self.desk.sit_down(job.context.job, now);
-                    if job.context.shared.publisher.wants_jobs() {
-                        self.told = Some(Told::begin(&job, self.desk.worker(), now));
-                    }
-                    job.begin(now);
-                    return Next::Job(job);
                 }
                 Taken::Interrupted => return Next::Interrupted,
                 Taken::Closed => return Next::Closed,
             }
         }
+    }
+
+    /// What [`Self::next`] would return without waiting, if there is anything. Never blocks for longer than a few instructions,
+    /// so it may be called with an interpreter's lock, which then need not be given up between two short calls.
+    pub fn try_next(&mut self) -> Option<Next> {
+        self.leave_last();
+        loop {
+            match self.place.try_take()? {
+                Taken::Job(mut job) => {
+                    let Some(now) = job.context.shared.lease.look() else {
+                        // Whether it may be begun is not known yet, and this is no place to wait.
+                        job.taken = true;
+                        job.put_back();
+                        return None;
+                    };
+                    if let Some(job) = self.begin(job, now) {
+                        return Some(Next::Job(job));
+                    }
+                }
+                Taken::Interrupted => return Some(Next::Interrupted),
+                Taken::Closed => return Some(Next::Closed),
+            }
+        }
+    }
+
+    /// The last job is over, for whoever was told of it.
+    fn leave_last(&mut self) {
+        self.desk.stand_up();
+        if let Some(told) = self.told.take() {
+            told.tell_end();
+        }
+    }
+
+    /// The job, begun; nothing when its partition went meanwhile.
+    fn begin(&mut self, mut job: Job, now: Instant) -> Option<Job> {
+        job.taken = true;
+        if job.context.is_revoked() && !job.kind.is_farewell() {
+            job.put_back();
+            return None;
+        }
+        self.desk.sit_down(job.context.job, now);
+        if job.context.shared.publisher.wants_jobs() {
+            self.told = Some(Told::begin(&job, self.desk.worker(), now));
+        }
+        job.begin(now);
+        Some(job)
     }
 
     /// A handle by which another thread makes [`Self::next`] return [`Next::Interrupted`].

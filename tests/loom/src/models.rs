@@ -147,6 +147,23 @@ fn closing_ends_every_waiting_seat() {
 }
 
 #[test]
+fn a_seat_that_takes_without_waiting_leaves_the_others_theirs() {
+    every_interleaving(|| {
+        let (pool, _parker) = pool(3);
+        let waiting = [work(&pool, 1), work(&pool, 1)];
+        let mut place = Pool::place(&pool);
+        // It keeps what it takes, and wakes nobody later.
+        let hasty = thread::spawn(move || matches!(place.try_take(), Some(Taken::Job(_))));
+        pool.push([1, 2].into_iter());
+        if hasty.join().unwrap() {
+            pool.push([3].into_iter());
+        }
+        let taken: usize = waiting.into_iter().map(|seat| seat.join().unwrap().len()).sum();
+        assert_eq!(taken, 2);
+    });
+}
+
+#[test]
 fn an_interrupt_ends_the_running_wait_or_the_next() {
     every_interleaving(|| {
         let (pool, _parker) = pool(1);
