@@ -12,6 +12,9 @@ use zeroize::Zeroizing;
 /// Most characters of an id.
 const LONGEST_ID: usize = 64;
 
+/// How the base64 text of a private key begins, which is as long as an id may be. Ids are shown and sent.
+const PRIVATE_START: &str = "MC4CAQAwBQYDK2V";
+
 /// The name of a key pair, by which records say who opens them.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId(String);
@@ -20,10 +23,11 @@ impl KeyId {
     /// Takes a name.
     ///
     /// # Errors
-    /// [`KeyError::Id`] unless it has 1 to 64 letters, digits, dots, underscores and hyphens, all of ASCII.
+    /// [`KeyError::Id`] unless it has 1 to 64 letters, digits, dots, underscores and hyphens, all of ASCII, or when it begins
+    /// as a private key does.
     pub fn new(id: &str) -> Result<Self, KeyError> {
         let fits = |letter: u8| letter.is_ascii_alphanumeric() || b"._-".contains(&letter);
-        if id.is_empty() || id.len() > LONGEST_ID || !id.bytes().all(fits) {
+        if id.is_empty() || id.len() > LONGEST_ID || !id.bytes().all(fits) || id.starts_with(PRIVATE_START) {
             return Err(KeyError::Id);
         }
         Ok(Self(id.to_owned()))

@@ -63,6 +63,5 @@ mod seal;
 pub use envelope::{ALGORITHM, Envelope, VERSION, header};
 pub use error::{KeyError, OpenError, SealError};
 pub use key::{KeyId, KeyPair, PrivateKey, PublicKey};
-pub use pem::looks_secret;
 pub use ring::KeyRing;
 pub use seal::{Recipient, Sealed};

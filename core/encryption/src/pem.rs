@@ -41,14 +41,6 @@ pub(crate) fn read_private(text: &str) -> Result<Bytes, KeyError> {
     }
 }
 
-/// Whether a text may hold a private key: such a text must not be repeated, wherever it was given.
-pub fn looks_secret(text: &str) -> bool {
-    text.contains(PRIVATE_LABEL)
-        || read_private(text).is_ok()
-        // Somebody's key without its end, or with more behind it: the first bytes are always these.
-        || text.trim_start().starts_with(STANDARD.encode(&PRIVATE[..15]).as_str())
-}
-
 fn key_behind(prefix: &[u8], der: &[u8]) -> Result<Bytes, KeyError> {
     let key = der.strip_prefix(prefix).and_then(|key| <[u8; 32]>::try_from(key).ok());
     key.map(Zeroizing::new).ok_or(if der.windows(X25519.len()).any(|part| part == X25519) {

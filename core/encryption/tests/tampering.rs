@@ -4,7 +4,6 @@
 
 use karafka_encryption::{
     Envelope, KeyError, KeyId, KeyPair, KeyRing, OpenError, PrivateKey, PublicKey, Recipient, Sealed, header,
-    looks_secret,
 };
 use proptest::prelude::*;
 use std::sync::LazyLock;
@@ -146,13 +145,12 @@ fn keys_say_what_is_wrong_with_them() {
 fn no_text_shows_a_secret() {
     let secret = PAIR.private.to_pem();
     let body = secret.lines().nth(1).unwrap();
-    assert!(looks_secret(&secret) && looks_secret(body) && looks_secret(&body[..30]) && looks_secret(&body[..60]));
-    assert!(!looks_secret(&PAIR.public.to_pem()) && !looks_secret("2026-11") && !looks_secret(""));
     let shown = format!("{:?} {:?} {:?} {:?} {:?}", PAIR.private, *PAIR, ring(), seal(b"apples"), PAIR.public);
     assert_eq!(shown, r#"PrivateKey KeyPair {"maim", "main"} Sealed(34 bytes for main) PublicKey"#);
     for error in [KeyError::Encoding, KeyError::Algorithm, KeyError::Password, KeyError::Private, KeyError::Weak] {
         assert!(!error.to_string().contains(&body[21..40]));
     }
+    assert_eq!(KeyId::new(&body[..15]), Err(KeyError::Id));
     for key_id in ["", "a b", "a\n", "ä", &"a".repeat(65)] {
         assert_eq!(KeyId::new(key_id), Err(KeyError::Id));
     }
@@ -210,9 +208,9 @@ proptest! {
 
     #[test]
     fn hostile_keys_do_not_panic(text in ".{0,200}", bytes in prop::collection::vec(any::<u8>(), 0..100)) {
-        let _ = (text.parse::<PublicKey>().is_ok(), text.parse::<PrivateKey>().is_ok(), looks_secret(&text));
+        let _ = (text.parse::<PublicKey>().is_ok(), text.parse::<PrivateKey>().is_ok());
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let pem = format!("-----BEGIN {text}-----\n{text}\n-----END {text}-----");
-        let _ = (pem.parse::<PublicKey>().is_ok(), pem.parse::<PrivateKey>().is_ok(), looks_secret(&pem));
+        let _ = (pem.parse::<PublicKey>().is_ok(), pem.parse::<PrivateKey>().is_ok());
     }
 }

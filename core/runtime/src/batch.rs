@@ -62,10 +62,28 @@ pub(crate) struct BatchInner {
     pub(crate) attempt: u32,
     /// Which attempt this is for each record; empty when it is the first for all of them.
     pub(crate) attempts: Vec<u32>,
+    /// Payloads of encrypted records, `None` for those that are not; empty where the topic has no keys.
+    pub(crate) opened: Vec<Option<Box<[u8]>>>,
     /// When the job was made.
     pub(crate) made: Instant,
     /// The end of the log at that time; negative if unknown.
     pub(crate) end: i64,
+}
+
+impl BatchInner {
+    /// Takes a record out, before anybody has seen the batch; attempts of single records are not told to callbacks.
+    pub(crate) fn take_out(&mut self, index: usize) -> MessageInner {
+        let shortened = |group: &Group| match index {
+            before if before < group.start => Group { start: group.start - 1, ..*group },
+            within if within < group.start + group.len => Group { len: group.len - 1, ..*group },
+            _ => *group,
+        };
+        self.groups = self.groups.iter().map(shortened).collect();
+        if index < self.attempts.len() {
+            self.attempts.remove(index);
+        }
+        self.messages.remove(index)
+    }
 }
 
 /// What is known of a batch beside its records.
@@ -183,6 +201,7 @@ impl Batch {
             groups: Groups::default(),
             attempt: self.0.attempt,
             attempts: Vec::new(),
+            opened: Vec::new(),
             made: self.0.made,
             end: self.0.end,
         }))

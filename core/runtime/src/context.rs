@@ -2,6 +2,7 @@
 //!
 //! Cloned and used on any thread, also after the call. Ownership is one atomic read; marks are messages to the poller.
 
+use crate::encryption::Opener;
 use crate::message::Message;
 use crate::position::Said;
 use crate::report::{Place, Report};
@@ -20,6 +21,8 @@ pub(crate) struct Assignment {
     pub(crate) partition: i32,
     pub(crate) group: Arc<str>,
     pub(crate) owned: AtomicBool,
+    /// What opens its records, where they are encrypted.
+    pub(crate) opener: Option<Arc<Opener>>,
     pub(crate) said: Said,
 }
 

@@ -5,6 +5,7 @@
 
 use crate::batch::Batch;
 use crate::context::Context;
+use crate::encryption::Aside;
 use crate::event::Event;
 use crate::handler::Handler;
 use crate::hook::Hook;
@@ -35,6 +36,8 @@ pub struct Job {
     pub(crate) begun: Option<Instant>,
     /// Whether the poller wants to hear when the job begins.
     pub(crate) tell_start: bool,
+    /// Records that a callback is not asked about, since they did not open.
+    pub(crate) aside: Option<Box<Aside>>,
 }
 
 impl Job {
@@ -172,7 +175,7 @@ impl Job {
         self.end(Outcome::Filtered(answers), failure);
     }
 
-    fn end(&mut self, outcome: Outcome, failure: Option<Failure>) {
+    pub(crate) fn end(&mut self, mut outcome: Outcome, mut failure: Option<Failure>) {
         self.completed = true;
         if let Some(begun) = self.begun {
             self.tell_end(begun, matches!(outcome, Outcome::Done));
@@ -184,7 +187,11 @@ impl Job {
             Vec::new()
         } else {
             let emptied = self.batch.emptied();
-            std::mem::replace(&mut self.batch, emptied).into_messages()
+            let mut messages = std::mem::replace(&mut self.batch, emptied).into_messages();
+            if let Some(aside) = self.aside.take() {
+                aside.come_back(&mut messages, self.kind, &mut outcome, &mut failure);
+            }
+            messages
         };
         self.context.report(Report::Ended { job: self.context.job, outcome, messages, failure });
         if self.taken {

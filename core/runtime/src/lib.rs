@@ -48,6 +48,7 @@ mod context;
 mod dead_letter;
 mod desk;
 mod embedded;
+mod encryption;
 mod error;
 mod event;
 mod failure;
@@ -92,8 +93,8 @@ pub use allocator::Allocator;
 pub use app::{App, SeatKind, SeatRunner, Work};
 pub use batch::{Batch, BatchMetadata, Group};
 pub use config::{
-    AdminConfig, AppConfig, GroupProtocol, InitialOffset, LogFormat, LogLevel, OffsetMetadataStrategy, ProducerConfig,
-    Scheduling, Settings, TopicConfig, UniqueBy, Value, VirtualPartitions,
+    AdminConfig, AppConfig, EncryptionKeys, GroupProtocol, InitialOffset, LogFormat, LogLevel, OffsetMetadataStrategy,
+    ProducerConfig, Scheduling, Settings, TopicConfig, UniqueBy, Value, VirtualPartitions,
 };
 pub use context::Context;
 pub use dead_letter::{DeadLetter, LetterFilter};
@@ -106,6 +107,7 @@ pub use event::{
 pub use handler::{Handler, filtered, handler_fn, partitioned_handler_fn, unique_handler_fn};
 pub use hook::{Hook, Hooked, hooked};
 pub use job::{Failure, FilterAnswer, Job, JobKind, Verdict};
+pub use karafka_encryption::header as encryption_header;
 pub use letter::header as dead_letter_header;
 pub use log::log_to_stderr;
 pub use message::{Header, Message, Timestamp, TimestampKind};

@@ -108,8 +108,12 @@ impl<'a> Message<'a> {
         self.index
     }
 
-    /// The payload; `None` for a tombstone, which is not the same as an empty payload.
+    /// The payload; `None` for a tombstone, which is not the same as an empty payload. Where the topic has `encryption_keys`, it is
+    /// what was sealed.
     pub fn payload(&self) -> Option<&'a [u8]> {
+        if let Some(Some(opened)) = self.batch.opened.get(self.index) {
+            return Some(opened);
+        }
         self.native().payload()
     }
 

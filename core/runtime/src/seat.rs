@@ -30,11 +30,13 @@ pub struct Seat {
     desk: Arc<Desk>,
     /// The job that somebody was told of, until the seat comes for the next one.
     told: Option<Told>,
+    /// A job whose payloads are to be opened where that holds nobody up.
+    sealed: Option<Job>,
 }
 
 impl Seat {
     pub(crate) fn new(pool: &Arc<Pool<Job>>, desks: &Desks) -> Self {
-        Self { place: Pool::place(pool), desk: desks.open(), told: None }
+        Self { place: Pool::place(pool), desk: desks.open(), told: None, sealed: None }
     }
 
     /// Waits for the next job. Blocks the thread without using the processor; call it without an interpreter's lock.
@@ -43,7 +45,8 @@ impl Seat {
     pub fn next(&mut self) -> Next {
         self.leave_last();
         loop {
-            match self.place.take() {
+            let taken = self.sealed.take().map_or_else(|| self.place.take(), Taken::Job);
+            match taken {
                 Taken::Job(job) => {
                     let now = job.context.shared.lease.wait();
                     if let Some(job) = self.begin(job, now) {
@@ -62,6 +65,11 @@ impl Seat {
         self.leave_last();
         loop {
             match self.place.try_take()? {
+                Taken::Job(mut job) if job.is_sealed() => {
+                    job.taken = true;
+                    self.sealed = Some(job);
+                    return None;
+                }
                 Taken::Job(mut job) => {
                     let Some(now) = job.context.shared.lease.look() else {
                         // Whether it may be begun is not known yet, and this is no place to wait.
@@ -99,7 +107,11 @@ impl Seat {
             self.told = Some(Told::begin(&job, self.desk.worker(), now));
         }
         job.begin(now);
-        Some(job)
+        let opened = job.opened();
+        if opened.is_none() {
+            self.leave_last();
+        }
+        opened
     }
 
     /// A handle by which another thread makes [`Self::next`] return [`Next::Interrupted`].

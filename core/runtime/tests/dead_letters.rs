@@ -1,6 +1,9 @@
 //! What becomes of messages that fail, against the embedded broker: attempts, dead letters, verdicts, strategies.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "dead_letters/encryption.rs"]
+mod encryption;
+
 use karafka::{
     App, AppConfig, Batch, Context, EmbeddedBroker, Event, Failure, Handler, Header, Job, NoEvent, Producer,
     ProducerConfig, Record, TopicConfig, Verdict, VirtualPartitions, handler_fn,

@@ -11,6 +11,7 @@ use super::choice::{
     VirtualPartitions, Words,
 };
 use super::kafka;
+use super::kafka_names::holds_private_key;
 use super::option::{Kind, OptionSpec};
 use super::problem::Problem;
 use super::quantity::{self, show_size, show_time};
@@ -168,6 +169,9 @@ fn without_credentials(text: &str) -> &str {
 }
 
 fn excerpt_of_all(text: &str) -> String {
+    if holds_private_key(text) {
+        return excerpt(text);
+    }
     without_credentials(text).escape_debug().collect()
 }
 

@@ -3,15 +3,27 @@
 //! `retry: {backoff: "1s", backoff_max: "30s"}` is `retry_backoff` and `retry_backoff_max`. Where the beginning is an option that
 //! is on or off, such as `periodic`, the map also switches it on. Called before options are read, by
 //! every language alike.
+//!
+//! Keys, of which there is a map, may also be given one by one, by names that end with a dot and the key's id: where a
+//! language has no maps, `encryption_keys.2026-11`.
 
+use super::keys::takes_keys;
 use super::option::{Kind, OptionSpec};
 use super::value::{Settings, Value};
 
 /// The settings with every group replaced by its options, in the same order. What is an option that takes values of its own,
 /// or begins none, stays as it is.
 pub(super) fn spread(specs: &[OptionSpec], settings: &[(String, Value)]) -> Settings {
-    let mut flat = Vec::with_capacity(settings.len());
+    let mut flat: Settings = Vec::with_capacity(settings.len());
     for (name, value) in settings {
+        if let Some((map, entry)) = entry_of_map(specs, name) {
+            let entry = (entry.to_owned(), value.clone());
+            match flat.iter_mut().find(|(known, _)| known == map) {
+                Some((_, Value::Map(entries))) => entries.push(entry),
+                _ => flat.push((map.to_owned(), Value::Map(vec![entry]))),
+            }
+            continue;
+        }
         if matches!(value, Value::Map(_)) && is_group(specs, name) && is_switch(specs, name) {
             flat.push((name.clone(), Value::Bool(true)));
         }
@@ -23,6 +35,12 @@ pub(super) fn spread(specs: &[OptionSpec], settings: &[(String, Value)]) -> Sett
         }
     }
     flat
+}
+
+/// The option and the name of its entry, where one entry of a map is given.
+fn entry_of_map<'name>(specs: &[OptionSpec], name: &'name str) -> Option<(&'name str, &'name str)> {
+    let (map, entry) = name.split_once('.')?;
+    specs.iter().any(|spec| spec.name == map && takes_keys(spec)).then_some((map, entry))
 }
 
 fn is_group(specs: &[OptionSpec], name: &str) -> bool {

@@ -90,3 +90,10 @@ pub fn is_secret(name: &str) -> bool {
         || SECRET_ENDINGS.iter().any(|ending| name.ends_with(ending))
         || SECRET_BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
 }
+
+/// Whether a text may hold a private key: such a text must not be repeated, whatever it was given for. Judged generously: by the
+/// words of PEM, or by how the base64 text of short keys begins (X25519, Ed25519), whole or cut.
+pub(super) fn holds_private_key(text: &str) -> bool {
+    let mut letters = text.bytes().filter(|byte| !byte.is_ascii_whitespace());
+    text.contains("PRIVATE KEY") || "MC4CAQAwBQYDK2V".bytes().all(|letter| letters.next() == Some(letter))
+}

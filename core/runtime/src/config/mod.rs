@@ -35,6 +35,7 @@ mod field;
 mod group;
 mod kafka;
 mod kafka_names;
+mod keys;
 mod names;
 pub(crate) mod numbers;
 mod option;
@@ -57,6 +58,8 @@ pub use choice::{
 pub use defaults::{consumer_defaults, producer_defaults};
 pub use kafka::redacted;
 pub use kafka_names::is_secret;
+pub use keys::EncryptionKeys;
+pub(crate) use keys::Source;
 pub use names::{validate_group_name, validate_topic_name, validate_topic_or_pattern};
 pub use option::{Kind, OptionSpec, Scope};
 pub use reference::reference;

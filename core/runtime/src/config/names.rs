@@ -56,6 +56,9 @@ pub(super) const ASSIGNMENT: &str =
 pub(super) const ASSIGN: &str = "\"off\", \"all\", or partitions such as \"0,3,8-11\"";
 pub(super) const SEGMENTS: &str = "\"all\", or segments such as \"0,2\" or \"0-3\"";
 
+pub(super) const TOPICS: &str = "names of topics, separated by commas";
+pub(super) const KEY_ID: &str = "\"only\", or an id of 1 to 64 ASCII letters, digits, \".\", \"_\" or \"-\"";
+
 fn met(condition: bool, rule: &'static str) -> Rule {
     if condition { Ok(()) } else { Err(rule) }
 }
@@ -132,4 +135,12 @@ pub(super) fn assign(partitions: &str) -> Rule {
 
 pub(super) fn segments(segments: &str) -> Rule {
     met(segments == "all" || super::numbers::parse(segments).is_some(), SEGMENTS)
+}
+
+pub(super) fn topics(topics: &str) -> Rule {
+    met(topics.split(',').all(|name| topic(name.trim()).is_ok()), TOPICS)
+}
+
+pub(super) fn key_id(id: &str) -> Rule {
+    met(karafka_encryption::KeyId::new(id).is_ok(), KEY_ID)
 }

@@ -109,6 +109,8 @@ pub enum Kind {
     VirtualPartitions,
     /// Raw librdkafka settings: names and values.
     Kafka,
+    /// Keys of encryption: ids, and keys or where they are.
+    Keys,
 }
 
 impl Kind {
@@ -123,7 +125,7 @@ impl Kind {
             Self::Text { .. } => "text",
             Self::Choice { .. } => "word",
             Self::VirtualPartitions => "word or integer",
-            Self::Kafka => "map",
+            Self::Kafka | Self::Keys => "map",
         }
     }
 
@@ -148,6 +150,7 @@ impl Kind {
             Self::Choice { words } => quoted(words),
             Self::VirtualPartitions => VirtualPartitions::RANGE.to_owned(),
             Self::Kafka => "names and values of librdkafka settings".to_owned(),
+            Self::Keys => "ids, and for each a PEM text, its base64, \"file:path\" or \"env:NAME\"".to_owned(),
         }
     }
 
@@ -169,7 +172,7 @@ impl Kind {
                 )
             }
             Self::Choice { .. } => format!("one of {range}"),
-            Self::Kafka => format!("a map: {range}"),
+            Self::Kafka | Self::Keys => format!("a map: {range}"),
         }
     }
 }

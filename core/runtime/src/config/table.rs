@@ -18,6 +18,7 @@ use super::choice::{
 };
 use super::field::Field;
 use super::group;
+use super::keys::EncryptionKeys;
 use super::names;
 use super::option::{Kind, OptionSpec, Scope};
 use super::problem::Problems;
@@ -493,6 +494,22 @@ options! {
     /// Whether consumers tick whose messages wait for another attempt.
     periodic_during_retry: bool = false, Kind::Boolean;
 
+    /// The private keys that open encrypted messages, by their ids: `{"2026-11": "file:/run/secrets/orders.pem"}`. With them,
+    /// handlers get payloads opened; what does not open fails as if its handler had. Without them, payloads are handed on as
+    /// they are. Where a language has no maps, each key is an option: `encryption_keys.2026-11`. See
+    /// [encryption](options/encryption.md).
+    encryption_keys: EncryptionKeys = EncryptionKeys::default(), Kind::Keys,
+        also "private_keys" "decryption_keys" "encryption_private_keys";
+
+    /// Whether every message with a payload has to be encrypted, where there are `encryption_keys`. Off, those that are not are
+    /// handed on as they are: for the time in which producers begin to encrypt. On, nobody who takes the headers away can
+    /// have a handler take what is encrypted for something else.
+    encryption_required: bool = true, Kind::Boolean;
+
+    /// Further topics whose messages are opened here, separated by commas: a message opens only where it was sealed for. For
+    /// topics that get copies of others' messages, such as dead letters.
+    encryption_topics: Option<String> = None, text(names::TOPICS, names::topics);
+
     /// Where a partition starts that its group has not committed yet, or whose committed messages are gone. `earliest`:
     /// with the oldest message. `latest`: with what arrives from then on; messages from before the first assignment are
     /// never handled.
@@ -564,6 +581,17 @@ options! {
     /// How long closing waits for the acknowledgements of what was produced. What is not acknowledged then fails with
     /// an error.
     close_timeout: Duration = Duration::from_secs(60), time(0, DAY), also "max_wait_timeout" "flush_timeout";
+
+    /// The public keys that payloads are encrypted for, by their ids: `{"2026-11": "file:orders.pub.pem"}`. With them, every
+    /// payload is sealed with a key of its own, after the middleware and the partitioner have seen it; keys, headers and
+    /// tombstones stay as they are. Where a language has no maps, each key is an option: `encryption_keys.2026-11`. See
+    /// [encryption](options/encryption.md).
+    encryption_keys: EncryptionKeys = EncryptionKeys::default(), Kind::Keys,
+        also "public_keys" "encryption_public_keys" "encryption_public_key";
+
+    /// The id of the key that is used. `only`: there is one.
+    encryption_active_key: String = "only".to_owned(), text(names::KEY_ID, names::key_id),
+        also "encryption_key_id" "active_key" "encryption_active";
 
     /// The name under which brokers know a transactional producer over its restarts: the next producer of the same name
     /// fences the one before it. No two that run at once may share it. Only for transactional producers, which need it. See

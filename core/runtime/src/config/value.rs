@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::kafka_names::is_secret;
+use super::kafka_names::{holds_private_key, is_secret};
 
 /// A value as it comes from a program or a file, before it is checked.
 #[derive(Clone, PartialEq)]
@@ -28,7 +28,12 @@ pub type Settings = Vec<(String, Value)>;
 const SHOWN: usize = 64;
 
 /// Repeats what was given, fit for one line of a message: control characters escaped, long text cut.
+///
+/// A private key is never repeated, whatever it was given for.
 pub(super) fn excerpt(text: &str) -> String {
+    if holds_private_key(text) {
+        return "[redacted]".to_owned();
+    }
     let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
     if text.chars().nth(SHOWN).is_some() {
         shown.push('…');
@@ -66,10 +71,13 @@ impl fmt::Debug for Value {
             Self::Bool(given) => f.debug_tuple("Bool").field(given).finish(),
             Self::Integer(given) => f.debug_tuple("Integer").field(given).finish(),
             Self::Float(given) => f.debug_tuple("Float").field(given).finish(),
+            Self::Text(given) if holds_private_key(given) => f.write_str("Text([redacted])"),
             Self::Text(given) => f.debug_tuple("Text").field(given).finish(),
             Self::Map(given) => {
                 let mut map = f.debug_map();
                 for (name, value) in given {
+                    // Whoever mixes names and values up may have given a key as a name.
+                    let name = &excerpt(name);
                     if is_secret(name) {
                         map.entry(name, &format_args!("[redacted]"));
                     } else {

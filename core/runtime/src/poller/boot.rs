@@ -13,6 +13,7 @@ use super::{Poller, Route, Source, View};
 use crate::app::TopicEntry;
 use crate::config::{self, AppConfig, InitialOffset, OffsetMetadataStrategy, TopicConfig};
 use crate::embedded;
+use crate::encryption::Opener;
 use crate::hook::{self, Hook};
 use crate::job::Job;
 use crate::lease::Renewal;
@@ -63,6 +64,7 @@ pub(super) fn poller(
     for (number, entry) in topics.iter().enumerate() {
         let pool = Poller::pool_of(entry.seats);
         let options = options(entry, pool_ids[pool]);
+        let opener = Opener::of(&entry.config).map_err(|error| error.with("topic", &entry.name))?.map(Arc::new);
         for (group, segment) in segments(entry.group(config), &entry.config) {
             let draft = Draft::of(&mut drafts, group, config, entry);
             draft.topics.push((number, routes.len()));
@@ -74,6 +76,7 @@ pub(super) fn poller(
                 work: entry.work.clone(),
                 pool,
                 dead_letter_topic: entry.config.dead_letter_queue_topic.as_deref().map(Arc::from),
+                opener: opener.clone(),
             });
         }
     }

@@ -42,6 +42,7 @@ use crate::app::{SeatKind, TopicEntry, Work};
 use crate::batch::{Batch, BatchInner, Group};
 use crate::config::AppConfig;
 use crate::context::{Assignment, Context};
+use crate::encryption::Opener;
 use crate::event::{Event, Phase};
 use crate::job::{Failure, Job, Verdict};
 use crate::lease::Renewal;
@@ -91,6 +92,8 @@ struct Route {
     pool: usize,
     /// Where messages go that were given up.
     dead_letter_topic: Option<Arc<str>>,
+    /// What opens its records.
+    opener: Option<Arc<Opener>>,
 }
 
 /// An assigned partition's queue and the handle that its jobs share.
@@ -513,6 +516,7 @@ impl Poller {
             messages: job.messages,
             attempt: job.attempt,
             attempts: job.attempts,
+            opened: Vec::new(),
             made: now,
             end: assignment.said.end.load(Ordering::Relaxed),
         }));
@@ -550,6 +554,7 @@ impl Poller {
             earlier,
             begun: None,
             tell_start: job.tell_start,
+            aside: None,
         })
     }
 
@@ -577,6 +582,7 @@ impl Poller {
             partition: offset.partition,
             group: Arc::clone(owner.group()),
             owned: AtomicBool::new(true),
+            opener: self.routes.get(target.route).and_then(|route| route.opener.clone()),
             said: Said::new(self.engine.offset_metadata(id).unwrap_or_default()),
         };
         self.sources.insert(token, Source::Partition(id));

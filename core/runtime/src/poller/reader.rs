@@ -125,6 +125,7 @@ impl Poller {
             partition: old.partition,
             group: Arc::clone(&old.group),
             owned: AtomicBool::new(true),
+            opener: old.opener.clone(),
             said: Said::new(""),
         });
         if let Some(token) = self.members[partition.member].reopened(&old.topic, old.partition, new) {

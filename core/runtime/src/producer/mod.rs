@@ -120,7 +120,7 @@ impl Producer {
     /// As [`Self::new`].
     pub fn recording(config: ProducerConfig, hooks: ProducerHooks, partitions: usize) -> Result<Self> {
         config.validate()?;
-        let outbox = Arc::new(Outbox::new(config, hooks, Arc::default()));
+        let outbox = Arc::new(Outbox::new(config, hooks, Arc::default())?);
         outbox.open(Target::Recorder(Arc::new(Recorder::new(partitions))));
         Ok(Self::of(outbox, false))
     }
@@ -149,7 +149,7 @@ impl Producer {
         let settings: Vec<_> = settings.into_iter().collect();
         let place = Place::take()?;
         let client = Arc::new(NativeProducer::new(&settings, place.ready())?);
-        let outbox = Arc::new(Outbox::new(config, hooks, publisher));
+        let outbox = Arc::new(Outbox::new(config, hooks, publisher)?);
         place.serve(Arc::clone(&client), Arc::clone(&outbox));
         outbox.open(Target::Kafka { topics: HashMap::new(), place, client });
         Ok(Self::of(outbox, is_variant))

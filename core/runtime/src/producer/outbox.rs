@@ -13,10 +13,12 @@ use super::room::Room;
 use super::service::Place;
 use super::{ProducerHooks, telling};
 use crate::config::{self, ProducerConfig};
+use crate::encryption;
 use crate::event::Publisher;
 use crate::native::{DeliveryOutcome, NativeProducer, NativeTopic, Outgoing, ProducerEvent, code, fork_epoch, kind_of};
 use crate::shared::forked;
 use crate::{Error, ErrorKind, Result};
+use karafka_encryption::Recipient;
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -50,6 +52,8 @@ pub(super) struct Outbox {
     closing: AtomicBool,
     counts: Counts,
     callbacks: Callbacks,
+    /// For whom payloads are encrypted.
+    recipient: Option<Recipient>,
 }
 
 enum Refused {
@@ -58,13 +62,14 @@ enum Refused {
 }
 
 impl Outbox {
-    pub(super) fn new(config: ProducerConfig, hooks: ProducerHooks, publisher: Arc<Publisher>) -> Self {
+    pub(super) fn new(config: ProducerConfig, hooks: ProducerHooks, publisher: Arc<Publisher>) -> Result<Self> {
         let settings = config.client_settings();
         let limit = settings.get("queue.buffering.max.messages").and_then(|limit| limit.parse().ok());
         // librdkafka's 0 is no limit.
         let limit = limit.map_or(100_000, |limit: usize| if limit == 0 { usize::MAX } else { limit });
-        Self {
+        Ok(Self {
             counts: Counts::new(&settings),
+            recipient: encryption::recipient(&config)?,
             config,
             hooks,
             room: Arc::new(Room::new(limit)),
@@ -74,7 +79,7 @@ impl Outbox {
             target: RwLock::new(None),
             closing: AtomicBool::new(false),
             callbacks: Callbacks::default(),
-        }
+        })
     }
 
     pub(super) fn open(&self, target: Target) {
@@ -177,6 +182,16 @@ impl Outbox {
         record.check(self.config.max_payload_bytes)?;
         let partition = self.partition_of(record, patience)?;
         let record = &Record { partition, ..*record };
+        match &self.recipient {
+            None => self.dispatch(record, callback, patience),
+            Some(recipient) => encryption::sealed(recipient, record, |record| {
+                record.check(self.config.max_payload_bytes)?;
+                self.dispatch(record, callback, patience)
+            }),
+        }
+    }
+
+    fn dispatch(&self, record: &Record<'_>, callback: Option<OnDelivery>, patience: Duration) -> Result<Delivery> {
         let mut hook = match callback {
             None => None,
             Some(callback) => {

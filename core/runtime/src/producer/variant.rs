@@ -41,7 +41,7 @@ impl Producer {
         let variant = match outbox.recorder("make a variant of a producer") {
             Ok(recorder) => {
                 config.validate()?;
-                let own = Outbox::new(config, outbox.hooks.clone(), Arc::clone(&outbox.publisher));
+                let own = Outbox::new(config, outbox.hooks.clone(), Arc::clone(&outbox.publisher))?;
                 own.open(Target::Recorder(recorder));
                 Self::of(Arc::new(own), true)
             }

@@ -91,6 +91,7 @@ fn flush(sorted: &mut Sorted, gathered: &mut Vec<MessageInner>, at: Option<usize
         groups,
         attempt: 1,
         attempts: Vec::new(),
+        opened: Vec::new(),
         made: Instant::now(),
         end: place.end.max(place.next),
     }))));

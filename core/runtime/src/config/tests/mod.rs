@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod kafka_settings;
+mod keys;
 mod random;
 mod refusals;
 
@@ -157,7 +158,7 @@ fn every_option_is_documented_and_its_default_can_be_given_back() {
             Kind::Boolean => Value::Bool(spec.default == "true"),
             Kind::Integer { .. } => Value::Integer(spec.default.parse().unwrap()),
             Kind::Decimal { .. } => Value::Float(spec.default.parse().unwrap()),
-            Kind::Kafka => Value::Map(Vec::new()),
+            Kind::Kafka | Kind::Keys => Value::Map(Vec::new()),
             _ => Value::from(spec.default.as_str()),
         };
         configure(spec.scope, &[(spec.name, value)]).unwrap();
