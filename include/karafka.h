@@ -376,6 +376,20 @@ typedef uint32_t karafka_verdict_t;
 #endif // __cplusplus
 
 /**
+ * Asks a cluster about itself, and changes what it keeps.
+ *
+ * Owned by whoever made it, freed by `karafka_admin_free`. May be used on any thread, by several at once.
+ */
+typedef struct karafka_admin_t karafka_admin_t;
+
+/**
+ * What an admin answered: lists, maps and values, read by paths.
+ *
+ * Owned by whoever got it, freed by `karafka_answer_free`. May be read on any thread.
+ */
+typedef struct karafka_answer_t karafka_answer_t;
+
+/**
  * An app: topics with handlers, and the threads that serve them.
  *
  * Owned by whoever made it, freed by `karafka_app_free`. May be used on any thread.
@@ -2282,6 +2296,70 @@ struct karafka_error_t *karafka_reader_place(const struct karafka_reader_t *read
  * with `STOPPED`.
  */
 void karafka_reader_free(struct karafka_reader_t *reader);
+
+/**
+ * Connects to a cluster, and waits for its first answer. Blocks, at most the option `timeout`.
+ *
+ * @param config The admin's options; NULL for defaults. Read, not kept.
+ * @param admin Gets the admin, to be freed by `karafka_admin_free`.
+ * Errors: `CONFIG` for a bad option; `AUTH` when the cluster does not let us in; `BROKER` when nobody answers in time; `ARGUMENT`,
+ * `FORKED`.
+ */
+struct karafka_error_t *karafka_admin_new(const struct karafka_config_t *config,
+                                          struct karafka_admin_t **admin);
+
+/**
+ * Asks the cluster something, or has it do something: all calls and their arguments are listed in docs/admin/topics.md. Blocks.
+ *
+ * What is done to several items is answered by a list with an entry for each: its `item`, and its `value`, or its `error` with `kind`,
+ * `text` and `code`. The other items are done all the same.
+ *
+ * @param request An object of JSON, not ended by NUL: `{"call": "topic", "name": "orders"}`.
+ * @param timeout_ms Milliseconds; -1 for the option `timeout`.
+ * @param answer Gets the answer, to be freed by `karafka_answer_free`.
+ * Errors: `CONFIG` for a request that is none; `BROKER`, `AUTH`; `TIMEOUT` (retriable) when nobody answers in time; `UNSUPPORTED` for
+ * what an embedded broker cannot do; `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_admin_ask(struct karafka_admin_t *admin,
+                                          const char *request,
+                                          size_t request_length,
+                                          int64_t timeout_ms,
+                                          struct karafka_answer_t **answer);
+
+/**
+ * Disconnects. Takes NULL. Calls that run on other threads end first.
+ */
+void karafka_admin_free(struct karafka_admin_t *admin);
+
+/**
+ * The whole answer, as JSON.
+ *
+ * Returns: UTF-8 text that ends with NUL and lives as long as the answer; NULL for a value that is no answer.
+ */
+const char *karafka_answer_text(const struct karafka_answer_t *answer);
+
+/**
+ * What is at a path, such as "/0/partitions/1/leader": numbers count the values of a list from 0, names are those of a map (RFC 6901).
+ * Texts are as they are, numbers and truths as JSON writes them, lists and maps are JSON.
+ *
+ * Returns: UTF-8 text that ends with NUL and lives as long as the answer; NULL where there is nothing, or null.
+ */
+const char *karafka_answer_field(const struct karafka_answer_t *answer,
+                                 const char *path,
+                                 size_t path_length);
+
+/**
+ * How many values the list or map at a path has.
+ *
+ * @param path As for `karafka_answer_field`; an empty one is the whole answer.
+ * Returns: 0 where there is neither a list nor a map.
+ */
+size_t karafka_answer_count(const struct karafka_answer_t *answer, const char *path, size_t path_length);
+
+/**
+ * Frees an answer and its texts. Takes NULL.
+ */
+void karafka_answer_free(struct karafka_answer_t *answer);
 
 /**
  * The broker behind an address that begins with "embedded://"; it is started if it is not there. Apps and producers whose

@@ -45,10 +45,12 @@ pub(crate) enum Tag {
     TransactionalProducer = 0xD4,
     Transaction = 0xD5,
     Reader = 0xD6,
+    Admin = 0xD7,
+    Answer = 0xD8,
 }
 
 impl Tag {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 18] = [
         Self::Error,
         Self::Config,
         Self::App,
@@ -65,6 +67,8 @@ impl Tag {
         Self::TransactionalProducer,
         Self::Transaction,
         Self::Reader,
+        Self::Admin,
+        Self::Answer,
     ];
 
     const fn noun(self) -> &'static str {
@@ -85,6 +89,8 @@ impl Tag {
             Self::TransactionalProducer => "a transactional producer",
             Self::Transaction => "a transaction",
             Self::Reader => "a reader",
+            Self::Admin => "an admin",
+            Self::Answer => "an answer",
         }
     }
 }

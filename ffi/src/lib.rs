@@ -8,6 +8,7 @@
 #![allow(non_camel_case_types, reason = "types carry the names that they have in C")]
 #![allow(clippy::doc_markdown, reason = "comments on exported items are Doxygen's, for C")]
 
+mod admin;
 mod app;
 mod batch;
 mod boundary;

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// The header's order is that of these files.
-const FILES: [&str; 21] = [
+const FILES: [&str; 22] = [
     "version",
     "error",
     "config",
@@ -29,6 +29,7 @@ const FILES: [&str; 21] = [
     "producer_variant",
     "transaction",
     "reader",
+    "admin",
 ];
 const LAST: &str = "embedded";
 

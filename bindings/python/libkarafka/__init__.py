@@ -31,6 +31,7 @@ from ._native import (
     Transaction,
 )
 from ._native import close as _close
+from .admin import Acl, Admin, DeclaredTopic, NewTopic, Outcome
 from .app import App, Running
 from .errors import (
     AuthError,
@@ -55,6 +56,8 @@ from .transaction import AbortTransaction, TransactionalProducer
 
 __all__ = [
     "AbortTransaction",
+    "Acl",
+    "Admin",
     "App",
     "AuthError",
     "Batch",
@@ -62,6 +65,7 @@ __all__ = [
     "BrokerError",
     "ConfigError",
     "Context",
+    "DeclaredTopic",
     "Delivery",
     "DeliveryReport",
     "DeserializeError",
@@ -74,7 +78,9 @@ __all__ = [
     "InternalError",
     "LIBRDKAFKA_VERSION",
     "Message",
+    "NewTopic",
     "NotOwnedError",
+    "Outcome",
     "Place",
     "Producer",
     "QueueFullError",

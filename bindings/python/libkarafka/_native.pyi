@@ -28,6 +28,7 @@ __all__ = [
     "Producer",
     "Questions",
     "Transaction",
+    "_Admin",
     "_Reader",
     "_TransactionalProducer",
     "close",
@@ -308,6 +309,11 @@ class Producer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
     ) -> None: ...
+
+@final
+class _Admin:
+    def __new__(cls, options: dict[str, Any]) -> Self: ...
+    def ask(self, request: str, timeout: float | None) -> str: ...
 
 @final
 class _Reader:

@@ -5,6 +5,7 @@
 //! worker threads come in through [`attach`]. What crosses the interpreter's lock, hands out memory or holds an object by
 //! its address is in [`attach`], [`buffer`] and [`kept`]; nothing else is unsafe.
 
+mod admin;
 mod app;
 mod attach;
 mod batch;
@@ -36,6 +37,8 @@ static ALLOCATOR: karafka::Allocator = karafka::Allocator;
 /// The native half of libkarafka; use the package `libkarafka`.
 #[pymodule]
 mod _native {
+    #[pymodule_export]
+    use super::admin::Admin;
     #[pymodule_export]
     use super::app::App;
     #[pymodule_export]

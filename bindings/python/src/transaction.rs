@@ -21,7 +21,7 @@ pub(crate) struct TransactionalProducer(karafka::TransactionalProducer);
 pub(crate) struct Transaction(Option<Arc<karafka::Transaction>>);
 
 /// Runs what waits for brokers on a thread of its own, so that Ctrl-C ends the wait; the thread finishes by itself.
-fn interruptible<T: Send + 'static>(
+pub(crate) fn interruptible<T: Send + 'static>(
     py: Python<'_>,
     work: impl FnOnce() -> karafka::Result<T> + Send + 'static,
 ) -> PyResult<T> {

@@ -7,6 +7,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "magnus converts arguments into values")]
 #![allow(missing_docs, reason = "the only public item is the function that magnus makes for Ruby to find")]
 
+mod admin;
 mod app;
 mod config;
 mod embedded;
@@ -44,5 +45,6 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
     producer::define(ruby, module, native)?;
     transaction::define(ruby, native)?;
     reader::define(ruby, native)?;
+    admin::define(ruby, native)?;
     embedded::define(ruby, module)
 }

@@ -5,10 +5,12 @@
 //! administration and would let such a request time out: it is recognised, and answered for at once.
 
 mod acls;
+mod answer;
 mod configs;
 mod groups;
 mod lag;
 mod plan;
+mod request;
 mod topics;
 
 use crate::config::AdminConfig;
@@ -16,10 +18,13 @@ use crate::embedded::{self, EmbeddedBroker};
 use crate::native::{Client, code, describe, kind_of};
 use crate::reader::client_settings;
 use crate::{Error, ErrorKind, Result};
+use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use acls::{Acl, AclFilter, AclOperation, AclPattern, AclPermission, AclResource};
+pub use answer::Answer;
 pub use configs::{ConfigEntry, ConfigResource};
 pub use groups::{GroupDescription, GroupListing, GroupMember, GroupOffset};
 pub use lag::PartitionLag;
@@ -31,14 +36,26 @@ const CONNECT: &str = "connect to a cluster";
 /// What became of each item.
 pub type Outcomes<T, V = ()> = Vec<(T, Result<V>)>;
 
-/// Asks one cluster. Drop it to disconnect.
+/// Asks one cluster. Clones share its connection, which ends with the last of them.
+#[derive(Clone)]
 pub struct Admin {
     config: AdminConfig,
     timeout: Duration,
     target: Target,
-    client: Client,
+    client: Arc<Client>,
+    process: u32,
 }
 
+impl Drop for Admin {
+    /// In a forked child the client is leaked: its threads do not exist there.
+    fn drop(&mut self) {
+        if self.process != std::process::id() {
+            std::mem::forget(Arc::clone(&self.client));
+        }
+    }
+}
+
+#[derive(Clone)]
 enum Target {
     /// A broker inside this process.
     Own(EmbeddedBroker),
@@ -48,7 +65,7 @@ enum Target {
 }
 
 /// A broker of a cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Broker {
     /// Its number.
     pub id: i32,
@@ -59,7 +76,7 @@ pub struct Broker {
 }
 
 /// A cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ClusterDescription {
     /// How it names itself.
     pub id: String,
@@ -104,7 +121,15 @@ impl Admin {
             let error = Error::new(kind, CONNECT, silence.message()).retriable();
             return Err(error.with("bootstrap_servers", bootstrap_servers));
         };
-        Ok(Self { config, timeout, target, client })
+        Ok(Self { config, timeout, target, client: Arc::new(client), process: std::process::id() })
+    }
+
+    /// The same admin, with another bound for its calls.
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
+        let mut same = self.clone();
+        same.timeout = timeout;
+        same
     }
 
     /// The cluster and its brokers.

@@ -84,7 +84,7 @@ mod examples {
 }
 
 pub use admin::{
-    Acl, AclFilter, AclOperation, AclPattern, AclPermission, AclResource, Admin, Broker, ClusterDescription,
+    Acl, AclFilter, AclOperation, AclPattern, AclPermission, AclResource, Admin, Answer, Broker, ClusterDescription,
     ConfigEntry, ConfigResource, DeclaredTopic, GroupDescription, GroupListing, GroupMember, GroupOffset, NewTopic,
     Outcomes, PartitionDescription, PartitionLag, Step, TopicDescription, Watermarks,
 };

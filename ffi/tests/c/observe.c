@@ -139,9 +139,51 @@ static void signals_have_an_app_quiet_and_the_second_to_stop_forces_it(void) {
     while (karafka_handle_count() > 0) usleep(1000);
 }
 
+static karafka_answer_t *ask(karafka_admin_t *admin, const char *request) {
+    karafka_answer_t *answer;
+    OK(karafka_admin_ask(admin, KARAFKA_STRING(request), -1, &answer));
+    return answer;
+}
+
+static void a_cluster_is_asked_and_answers_by_paths(void) {
+    karafka_config_t *config = CONFIG("bootstrap_servers", BROKER);
+    karafka_admin_t *admin;
+    karafka_answer_t *answer;
+
+    OK(karafka_admin_new(config, &admin));
+    karafka_config_free(config);
+    answer = ask(admin, "{\"call\": \"create_topics\", \"topics\": [{\"name\": \"c-made\", \"partitions\": 2}]}");
+    IS(karafka_answer_count(answer, NULL, 0), 1);
+    TEXT_IS(karafka_answer_field(answer, KARAFKA_STRING("/0/item")), "c-made");
+    CHECK(karafka_answer_field(answer, KARAFKA_STRING("/0/error")) == NULL);
+    karafka_answer_free(answer);
+
+    answer = ask(admin, "{\"call\": \"create_topics\", \"topics\": [{\"name\": \"c-made\"}, {\"name\": \"c-other\"}]}");
+    TEXT_IS(karafka_answer_field(answer, KARAFKA_STRING("/0/error/kind")), "Broker");
+    TEXT_IS(karafka_answer_field(answer, KARAFKA_STRING("/0/error/code")), "36");
+    CHECK(karafka_answer_field(answer, KARAFKA_STRING("/1/error")) == NULL);
+    karafka_answer_free(answer);
+
+    answer = ask(admin, "{\"call\": \"topic\", \"name\": \"c-made\"}");
+    IS(karafka_answer_count(answer, KARAFKA_STRING("/partitions")), 2);
+    TEXT_IS(karafka_answer_field(answer, KARAFKA_STRING("/partitions/1/partition")), "1");
+    CHECK(karafka_answer_field(answer, KARAFKA_STRING("/partitions/2")) == NULL);
+    CHECK(karafka_answer_field(answer, KARAFKA_STRING("partitions")) == NULL);
+    CHECK(strstr(karafka_answer_text(answer), "\"c-made\"") != NULL);
+    CHECK(karafka_answer_text(answer) == karafka_answer_text(answer));
+    karafka_answer_free(answer);
+    CHECK(karafka_answer_text(answer) == NULL);
+
+    FAILS(karafka_admin_ask(admin, KARAFKA_STRING("{\"call\": \"groups\"}"), 5000, &answer), KARAFKA_ERROR_UNSUPPORTED);
+    FAILS(karafka_admin_ask(admin, KARAFKA_STRING("{\"call\": \"nonsense\"}"), -1, &answer), KARAFKA_ERROR_CONFIG);
+    FAILS(karafka_admin_ask(admin, KARAFKA_STRING("{}"), -2, &answer), KARAFKA_ERROR_ARGUMENT);
+    karafka_admin_free(admin);
+}
+
 int main(void) {
     RUN(events_of_single_calls_come_to_who_names_them);
     RUN(statistics_go_on_while_a_handler_blocks);
     RUN(signals_have_an_app_quiet_and_the_second_to_stop_forces_it);
+    RUN(a_cluster_is_asked_and_answers_by_paths);
     return 0;
 }

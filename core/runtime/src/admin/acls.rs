@@ -6,6 +6,7 @@
 use super::{Admin, Outcomes, judged};
 use crate::native::{RawAcl, RawAclFilter};
 use crate::{Error, ErrorKind, Result};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A choice with a word and Kafka's number for each value.
 macro_rules! choice {
@@ -40,6 +41,21 @@ macro_rules! choice {
 
             fn from_number(number: i32) -> Option<Self> {
                 Self::ALL.iter().copied().find(|value| value.number() == number)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.word())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+                let word = String::deserialize(deserializer)?;
+                let words: Vec<_> = Self::ALL.iter().map(|value| value.word()).collect();
+                let wrong = || format!("{word:?} is not among {}", words.join(", "));
+                Self::from_word(&word).ok_or_else(|| serde::de::Error::custom(wrong()))
             }
         }
     };
@@ -118,7 +134,8 @@ choice! {
 }
 
 /// A rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Acl {
     /// What it is about.
     pub resource: AclResource,
@@ -137,7 +154,8 @@ pub struct Acl {
 }
 
 /// Which rules are meant; a name, principal or host that is not given matches all.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct AclFilter {
     /// What they are about.
     pub resource: AclResource,

@@ -3,6 +3,7 @@
 use super::{Admin, judged};
 use crate::Result;
 use crate::native::RawResource;
+use serde::Serialize;
 
 /// What has settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +24,7 @@ impl ConfigResource {
 }
 
 /// A setting.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ConfigEntry {
     /// Its name.
     pub name: String,

@@ -7,9 +7,10 @@ use super::{Admin, Outcomes, judged};
 use crate::config::validate_group_name;
 use crate::native::{PartitionOffset, with_members};
 use crate::{Error, ErrorKind, Result, SeekTo};
+use serde::Serialize;
 
 /// A group in a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GroupListing {
     /// Its name.
     pub group: String,
@@ -20,7 +21,7 @@ pub struct GroupListing {
 }
 
 /// A member of a group.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GroupMember {
     /// The group's name for it.
     pub id: String,
@@ -35,7 +36,7 @@ pub struct GroupMember {
 }
 
 /// A group.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GroupDescription {
     /// Its name.
     pub group: String,
@@ -52,7 +53,7 @@ pub struct GroupDescription {
 }
 
 /// What a group has committed for one partition.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GroupOffset {
     /// The topic's name.
     pub topic: String,

@@ -3,11 +3,12 @@
 use super::Admin;
 use crate::reader::{ReadFrom, ReadUntil, Reader, ReaderConfig, Selection};
 use crate::{ErrorKind, Result};
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 /// How far a group is behind in one partition.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PartitionLag {
     /// The topic's name.
     pub topic: String,
@@ -21,6 +22,7 @@ pub struct PartitionLag {
     pub messages: u64,
     /// How old the first record is that the group has not done, by this machine's clock; `None` where there is none, or where it
     /// could not be read in time.
+    #[serde(rename = "age_seconds", serialize_with = "super::request::seconds")]
     pub age: Option<Duration>,
 }
 

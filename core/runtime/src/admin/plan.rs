@@ -5,11 +5,13 @@
 use super::{Admin, ConfigResource, NewTopic, Outcomes};
 use crate::config::validate_topic_name;
 use crate::{Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// A topic as it is to be. What is not given may be as it likes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct DeclaredTopic {
     /// Its name.
     pub name: String,
@@ -35,7 +37,8 @@ struct Found {
 }
 
 /// One thing to be done.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
 pub enum Step {
     /// Make a topic.
     Create(NewTopic),

@@ -4,11 +4,12 @@ use super::{Admin, Outcomes, Target, judged};
 use crate::config::validate_topic_name;
 use crate::native::{PartitionOffset, RawNewTopic, RawTopicState, code};
 use crate::{Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// A partition of a topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PartitionDescription {
     /// Its number.
     pub partition: i32,
@@ -21,7 +22,7 @@ pub struct PartitionDescription {
 }
 
 /// A topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TopicDescription {
     /// Its name.
     pub name: String,
@@ -30,7 +31,8 @@ pub struct TopicDescription {
 }
 
 /// A topic to be made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NewTopic {
     /// Its name.
     pub name: String,
@@ -39,11 +41,12 @@ pub struct NewTopic {
     /// How many brokers keep each; `None` for the cluster's default.
     pub replicas: Option<i32>,
     /// Its settings, such as `cleanup.policy`.
+    #[serde(default, with = "super::request::pairs")]
     pub configs: Vec<(String, String)>,
 }
 
 /// Where a partition begins and ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Watermarks {
     /// The partition's number.
     pub partition: i32,

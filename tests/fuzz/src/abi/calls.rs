@@ -1009,4 +1009,54 @@ pub(super) const CALLS: &[(&str, Call)] = &[
         // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
         unsafe { karafka_reader_free(reader) };
     }),
+    ("karafka_admin_new", |world| {
+        if !world.may_make_client() {
+            return;
+        }
+        let config = world.handle();
+        let mut made = std::ptr::null_mut();
+        let place = world.place(&mut made);
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_admin_new(config, place) };
+        world.error(error);
+        world.keep(made, karafka_admin_free);
+    }),
+    ("karafka_admin_ask", |world| {
+        const TOPICS: &str = "{\"call\": \"topics\"}";
+        let admin = world.handle();
+        let request = if world.input.byte() % 2 == 0 { (TOPICS.as_ptr(), TOPICS.len()) } else { world.text() };
+        let mut made = std::ptr::null_mut();
+        let place = world.place(&mut made);
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_admin_ask(admin, request.0, request.1, 200, place) };
+        world.error(error);
+        world.keep(made, karafka_answer_free);
+    }),
+    ("karafka_admin_free", |world| {
+        let admin = world.handle();
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        unsafe { karafka_admin_free(admin) };
+    }),
+    ("karafka_answer_text", |world| {
+        let answer = world.handle();
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        read(unsafe { karafka_answer_text(answer) });
+    }),
+    ("karafka_answer_field", |world| {
+        let answer = world.handle();
+        let path = world.text();
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        read(unsafe { karafka_answer_field(answer, path.0, path.1) });
+    }),
+    ("karafka_answer_count", |world| {
+        let answer = world.handle();
+        let path = world.text();
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let _ = unsafe { karafka_answer_count(answer, path.0, path.1) };
+    }),
+    ("karafka_answer_free", |world| {
+        let answer = world.handle();
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        unsafe { karafka_answer_free(answer) };
+    }),
 ];

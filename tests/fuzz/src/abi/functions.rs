@@ -390,4 +390,17 @@ unsafe extern "C" {
     pub(super) fn karafka_reader_place_count(reader: Handle) -> usize;
     pub(super) fn karafka_reader_place(reader: Handle, index: usize, place: *mut Place) -> Handle;
     pub(super) fn karafka_reader_free(reader: Handle);
+    pub(super) fn karafka_admin_new(config: Handle, admin: *mut Handle) -> Handle;
+    pub(super) fn karafka_admin_ask(
+        admin: Handle,
+        request: *const u8,
+        request_length: usize,
+        timeout_ms: i64,
+        answer: *mut Handle,
+    ) -> Handle;
+    pub(super) fn karafka_admin_free(admin: Handle);
+    pub(super) fn karafka_answer_text(answer: Handle) -> Text;
+    pub(super) fn karafka_answer_field(answer: Handle, path: *const u8, path_length: usize) -> Text;
+    pub(super) fn karafka_answer_count(answer: Handle, path: *const u8, path_length: usize) -> usize;
+    pub(super) fn karafka_answer_free(answer: Handle);
 }
