@@ -25,6 +25,7 @@ use crate::wake::Ready;
 use crate::{Error, ErrorKind, Result};
 use crossbeam::sync::Parker;
 use karafka_engine::{Engine, EngineOptions, PoolId, Segment, Throttle, TopicOptions};
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -86,6 +87,7 @@ pub(super) fn poller(
         return Err(Error::new(ErrorKind::Internal, "start", "another start is on its way"));
     };
     let observer = Observer::new(config.statistics_interval, shared.publisher.wants_statistics());
+    let start = Instant::now();
     let mut poller = Poller {
         config: config.clone(),
         shared,
@@ -112,7 +114,8 @@ pub(super) fn poller(
         letters: super::letters::Letters::default(),
         scheduler_failure: None,
         held: Arc::new(()),
-        start: Instant::now(),
+        start,
+        round: Cell::new((start, karafka_engine::Instant::START)),
         shutdown: None,
         says_farewell: topics.iter().any(|entry| entry.hooks.contains(&Hook::Shutdown)),
         fetched: Vec::new(),

@@ -63,6 +63,7 @@ use numbers::{ByNumber, Numbers};
 use observer::Observer;
 use orphan::Orphan;
 use shutdown::Shutdown;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -155,6 +156,8 @@ pub(crate) struct Poller {
     /// One more reference for each batch that somebody still holds.
     held: Arc<()>,
     start: Instant,
+    /// The time of the running round, and what the engine calls it: asked for by every job.
+    round: Cell<(Instant, karafka_engine::Instant)>,
     shutdown: Option<Shutdown>,
     /// Whether some consumers want to hear of the shutdown.
     says_farewell: bool,
@@ -243,9 +246,14 @@ impl Poller {
     }
 
     fn at(&self, now: Instant) -> karafka_engine::Instant {
-        karafka_engine::Instant::from_nanos(
-            u64::try_from(now.saturating_duration_since(self.start).as_nanos()).unwrap_or(u64::MAX),
-        )
+        let (seen, at) = self.round.get();
+        if seen == now {
+            return at;
+        }
+        let since = now.saturating_duration_since(self.start).as_nanos();
+        let at = karafka_engine::Instant::from_nanos(u64::try_from(since).unwrap_or(u64::MAX));
+        self.round.set((now, at));
+        at
     }
 
     /// Tells the engine what the wall clock says: ages of messages are measured by it.
