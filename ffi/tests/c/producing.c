@@ -173,7 +173,72 @@ static void a_variant_has_its_own_options_and_events_tell_of_both(void) {
     karafka_producer_free(producer);
 }
 
+#define PUBLIC "MCowBQYDK2VuAyEA+ufA5eX5ckPSo9tlvFqt7KvRRVQEJO5aCARfVTyGh1c="
+#define PRIVATE "MC4CAQAwBQYDK2VuBCIEIOCjJuRutRJpnyn4Loe08m8YXhA/s4Ef06pYOdMcW9NU"
+
+struct opened {
+    struct board board;
+    int count;
+    char payloads[4][32];
+};
+
+static karafka_result_t note_opened(const karafka_batch_t *batch, karafka_context_t *context, void *user_data) {
+    struct opened *opened = user_data;
+    size_t i;
+    (void)context;
+    for (i = 0; i < karafka_batch_length(batch); i++) {
+        const karafka_message_t *message = karafka_batch_message(batch, i);
+        int length = message->payload == NULL ? 4 : (int)message->payload_length;
+        const char *text = message->payload == NULL ? "none" : (const char *)message->payload;
+        CHECK(length < 32);
+        TELL(&opened->board, snprintf(opened->payloads[opened->count++], 32, "%.*s", length, text));
+    }
+    return KARAFKA_DONE;
+}
+
+static void payloads_are_sealed_for_a_key_and_opened_for_handlers(void) {
+    karafka_config_t *sealing = CONFIG("bootstrap_servers", BROKER, "encryption_keys.main", PUBLIC);
+    karafka_config_t *opening = CONFIG("encryption_keys.main", PRIVATE, "encryption_keys.older", PRIVATE);
+    karafka_config_t *wrong = CONFIG("bootstrap_servers", BROKER, "encryption_keys.main", PRIVATE);
+    karafka_record_t records[3] = {record_of("c-sealed", "k", "one"), record_of("c-sealed", "k", NULL), record_of("c-sealed", "k", "")};
+    struct opened opened = {BOARD_INIT, 0, {{0}}};
+    karafka_producer_t *producer, *testing_producer;
+    karafka_app_t *app = new_app("c-sealed");
+    struct kept kept = {0};
+    karafka_error_t *error;
+    size_t count;
+
+    create_topic("c-sealed", 1);
+    records[2].payload = (const uint8_t *)"";
+    OK(karafka_producer_new(sealing, &producer));
+    OK(karafka_producer_produce_many_sync(producer, records, 3, NULL));
+    OK(karafka_app_topic(app, KARAFKA_STRING("c-sealed"), opening, note_opened, &opened, NULL, NULL));
+    OK(karafka_app_start(app));
+    WAIT(&opened.board, opened.count == 3);
+    TEXT_IS(opened.payloads[0], "one");
+    TEXT_IS(opened.payloads[1], "none");
+    TEXT_IS(opened.payloads[2], "");
+    OK(karafka_app_stop(app));
+    OK(karafka_app_join(app, DEADLINE_S * 1000, NULL));
+    /* A testing producer keeps what would be sent. */
+    OK(karafka_producer_new_with(sealing, 1, NULL, NULL, NULL, NULL, NULL, NULL, &testing_producer));
+    OK(karafka_producer_produce_sync(testing_producer, &records[0], NULL));
+    OK(karafka_producer_recorded(testing_producer, keep, &kept, &count));
+    CHECK(count == 1 && strcmp(kept.payloads[0], "one") != 0);
+    error = karafka_producer_new(wrong, &producer);
+    CHECK(error != NULL && strstr(karafka_error_message(error), "encryption_keys[\"main\"]: it is a private key") != NULL);
+    CHECK(strstr(karafka_error_message(error), "IOCjJuRutRJpnyn4Loe0") == NULL);
+    karafka_error_free(error);
+    karafka_producer_free(testing_producer);
+    karafka_producer_free(producer);
+    karafka_app_free(app);
+    karafka_config_free(wrong);
+    karafka_config_free(opening);
+    karafka_config_free(sealing);
+}
+
 int main(void) {
+    RUN(payloads_are_sealed_for_a_key_and_opened_for_handlers);
     RUN(a_testing_producer_keeps_what_it_is_given);
     RUN(the_buffer_is_flushed_in_order_and_keeps_what_failed);
     RUN(middleware_comes_before_the_partitioner);
