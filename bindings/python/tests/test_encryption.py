@@ -43,8 +43,8 @@ def test_handlers_get_what_was_sealed_and_what_does_not_open_goes_to_the_dead_le
     with _sealing(place) as producer, _sealing(place, FOREIGN) as foreign:
         producer.produce(place.topic, "one", headers=[("own", b"clear")])
         producer.produce(place.topic, None)
-        producer.produce(place.topic, b"")
-        foreign.produce(place.topic, "foreign")
+        producer.produce(place.topic, b"").wait(10)
+        foreign.produce(place.topic, "foreign").wait(10)
         producer.produce(place.topic, "two")
     options = {"encryption": {"keys": {"main": PRIVATE}}, "dead_letter_queue": {"topic": dead, "max_retries": 1}}
     opened = _read(place, place.topic, 4, "opens", **options)
