@@ -38,6 +38,9 @@ def main() -> int:
     for name, program in built.items():
         if program.missing:
             print(f"\nNOT BUILT: {name}: {program.missing}", file=sys.stderr)
+    if built.get("raw-same", programs.Program()).allocator == "libc":
+        print("\nWARNING: librdkafka of ours allocates by libc, so rows against raw at its defaults are too low; see *allocator* in "
+              "docs/performance.md\n", file=sys.stderr)
     needed = [name for name in ("fill", "settings", "measure") if built[name].missing]
     if needed:
         sys.exit(f"run.py: nothing can be measured without {', '.join(needed)}")
