@@ -1,6 +1,7 @@
 //! Beside the acceptance scenarios: an admin says what a cluster holds and changes it, tells what became of each item, and refuses in
 //! words what cannot be.
 
+use crate::languages::{self, LANGUAGES};
 use crate::support::{PATIENCE, stop};
 use karafka::{
     Acl, AclFilter, AclOperation, AclPattern, AclPermission, AclResource, Admin, App, AppConfig, Batch, ConfigResource,
@@ -155,6 +156,21 @@ fn access_rules_of_every_resource_and_pattern() {
     }
     let vague = Acl { operation: AclOperation::Any, ..acls[0].clone() };
     assert_eq!(admin.create_acls(&[vague]).unwrap_err().kind(), ErrorKind::Config);
+}
+
+#[test]
+fn a_cluster_without_an_authorizer_has_no_rules_and_says_so() {
+    let error = admin().acls(&AclFilter::default()).unwrap_err();
+    assert_eq!((error.kind(), error.kafka()), (ErrorKind::Unsupported, Some(54)), "{error}");
+}
+
+#[test]
+fn in_every_language() {
+    languages::build();
+    for language in LANGUAGES {
+        let mut program = languages::administer(language, broker::shared(), &topics::unique(language));
+        assert_eq!(program.wait(PATIENCE).code(), Some(0), "{language}: {}", program.last_words());
+    }
 }
 
 #[test]

@@ -86,6 +86,42 @@ pub fn program(language: &str, work: Work<'_>, options: &[String]) -> Program {
     Program::start(&mut command)
 }
 
+/// Starts the program that administers a cluster, in a language; its topics and groups begin with the prefix.
+pub fn administer(language: &str, brokers: &str, prefix: &str) -> Program {
+    let Built { root, stage, python } = built();
+    let source = root.join("tests/behaviour/languages/administer");
+    let mut command = match language {
+        "c" => compiled(&source.with_extension("c"), &[root.join("include")]),
+        "ruby" => {
+            let mut ruby = Command::new("ruby");
+            ruby.arg("-I").arg(stage.join("ruby")).arg("-I").arg(root.join("bindings/ruby/lib"));
+            ruby.arg(source.with_extension("rb"));
+            ruby
+        }
+        _ => {
+            let mut interpreter = Command::new(python);
+            interpreter.arg(source.with_extension("py"));
+            interpreter.env("PYTHONPATH", stage.join("python")).env("PYTHONDONTWRITEBYTECODE", "1");
+            interpreter
+        }
+    };
+    Program::start(command.args([brokers, prefix]))
+}
+
+/// A program of C, compiled.
+fn compiled(source: &Path, includes: &[PathBuf]) -> Command {
+    let stage = &built().stage;
+    let program = stage.join(source.file_stem().unwrap());
+    let mut compiler = Command::new("cc");
+    for include in includes {
+        compiler.arg("-I").arg(include);
+    }
+    compiler.args(["-std=gnu99", "-Wall", "-Wextra"]).arg(source).arg(stage.join("libkarafka.so.0"));
+    compiler.arg(format!("-Wl,-rpath,{}", stage.display())).args(["-lpthread", "-o"]).arg(&program);
+    assert!(compiler.status().unwrap().success(), "{} does not compile", source.display());
+    Command::new(program)
+}
+
 /// Starts the example of a page of docs/options in a language, against these brokers.
 pub fn example(language: &str, page: &str, brokers: &str) -> Program {
     let Built { root, stage, python } = built();
@@ -95,13 +131,9 @@ pub fn example(language: &str, page: &str, brokers: &str) -> Program {
         text.split_once(&format!("\n```{language}\n")).and_then(|(_, rest)| rest.split_once("\n```")).unwrap().0;
     let mut command = match language {
         "c" => {
-            let (source, program) = (stage.join(page).with_extension("c"), stage.join(page));
+            let source = stage.join(page).with_extension("c");
             std::fs::write(&source, block).unwrap();
-            let mut compiler = Command::new("cc");
-            compiler.arg("-Wall").arg("-I").arg(root.join("include")).arg("-I").arg(&pages).arg(source);
-            compiler.arg(stage.join("libkarafka.so.0")).arg(format!("-Wl,-rpath,{}", stage.display()));
-            assert!(compiler.args(["-lpthread", "-o"]).arg(&program).status().unwrap().success(), "{page} in C");
-            Command::new(program)
+            compiled(&source, &[root.join("include"), pages])
         }
         "ruby" => {
             let mut ruby = Command::new("ruby");

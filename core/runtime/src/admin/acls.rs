@@ -3,10 +3,13 @@
 //! Kafka has two kinds of resources more, delegation tokens and users; librdkafka 2.12.1 knows neither, so that rules about
 //! them can be neither made nor found here.
 
-use super::{Admin, Outcomes, judged};
+use super::{Admin, ConfigResource, Outcomes, judged};
 use crate::native::{RawAcl, RawAclFilter};
 use crate::{Error, ErrorKind, Result};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Kafka's number for it.
+const SECURITY_DISABLED: i32 = 54;
 
 /// A choice with a word and Kafka's number for each value.
 macro_rules! choice {
@@ -242,12 +245,29 @@ impl Admin {
     /// Rules that match.
     ///
     /// # Errors
-    /// `Auth` without the right to it. A cluster without an authorizer has no rules.
+    /// `Unsupported` for a cluster without an authorizer: it has no rules. Without the right to see rules, librdkafka 2.12.1 drops
+    /// the refusal, and there are none.
     pub fn acls(&self, filter: &AclFilter) -> Result<Vec<Acl>> {
         const OPERATION: &str = "describe access rules";
         self.must_be_real(OPERATION)?;
         let found = self.client.describe_acls(&filter.native(), self.timeout).map_err(|error| self.named(error))?;
+        if found.is_empty() {
+            self.must_have_authorizer(OPERATION)?;
+        }
         Ok(found.into_iter().filter_map(read).collect())
+    }
+
+    /// librdkafka drops what brokers say instead of rules: where there are none, one of them is asked whether it keeps any. What it
+    /// does not tell is left open.
+    fn must_have_authorizer(&self, operation: &'static str) -> Result<()> {
+        let Some(broker) = self.cluster()?.brokers.into_iter().next() else { return Ok(()) };
+        let Ok(settings) = self.configs(&ConfigResource::Broker(broker.id)) else { return Ok(()) };
+        let authorizer = settings.into_iter().find(|setting| setting.name == "authorizer.class.name");
+        if authorizer.and_then(|setting| setting.value).is_none_or(|name| !name.is_empty()) {
+            return Ok(());
+        }
+        let message = "the cluster keeps no access rules: it has no authorizer (authorizer.class.name is empty)";
+        Err(self.named(Error::new(ErrorKind::Unsupported, operation, message).kafka_code(SECURITY_DISABLED)))
     }
 
     /// Deletes the rules that match, and tells which they were.
