@@ -7,6 +7,7 @@ use crate::instant::Instant;
 use crate::job::{JobId, JobKind};
 use crate::letters::LetterId;
 use crate::metadata::{Problem, UserMetadataTooLong};
+use crate::transaction::TransactionId;
 
 /// Names a commit of one assignment; later commits have greater ids.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,6 +28,25 @@ pub enum Action<M> {
         metadata: String,
         /// The partition is given up once this is answered.
         last: bool,
+    },
+    /// Make the offset part of a transaction, whose end is told by `transaction_ended`, exactly once. No other commit of the
+    /// partition goes out before that.
+    Offsets {
+        /// Whose offset.
+        assignment: AssignmentId,
+        /// To be given back with the end.
+        transaction: TransactionId,
+        /// The offset of the next message to be read by whoever resumes here once the transaction is committed.
+        position: i64,
+        /// Text to commit beside the offset.
+        metadata: String,
+    },
+    /// Abort a transaction: what it marks does not count here any more. It has ended for the engine.
+    OffsetsRefused {
+        /// Whose offset.
+        assignment: AssignmentId,
+        /// Which.
+        transaction: TransactionId,
     },
     /// Give the partition up: nothing of it is awaited any more. The id is stale from here on.
     Release {

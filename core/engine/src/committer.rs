@@ -14,16 +14,20 @@ use crate::ledger::Ledger;
 use crate::metadata;
 use crate::record::Record;
 use crate::texts::Texts;
+use crate::transaction::Offsets;
 
 /// How soon a commit that somebody asked for is tried again after it failed, unless the interval is over before.
 const ASKED_RETRY: Duration = Duration::from_millis(250);
 
 /// What a commit said: the version of the ledger and of the user's metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
+pub(crate) struct Stamp {
     ledger: u64,
     user: u64,
 }
+
+/// Of a commit that says what the ledger does not: it covers nothing that somebody waits for.
+const NOBODYS: Stamp = Stamp { ledger: u64::MAX, user: u64::MAX };
 
 /// The commits of one assignment.
 #[derive(Debug)]
@@ -36,7 +40,8 @@ pub(crate) struct Commits {
     /// Somebody asked for a commit that has not succeeded yet.
     asked: bool,
     pub(crate) texts: Texts,
-    marks_dropped: bool,
+    pub(crate) marks_dropped: bool,
+    pub(crate) offsets: Offsets,
     /// After a failure while the partition is given up: when to try again.
     pub(crate) retry_at: Instant,
     #[cfg(feature = "planted")]
@@ -53,6 +58,7 @@ impl Commits {
             asked: false,
             texts,
             marks_dropped: false,
+            offsets: Offsets::default(),
             retry_at: Instant::START,
             #[cfg(feature = "planted")]
             planted: crate::planted::Commits::default(),
@@ -68,7 +74,32 @@ impl Commits {
         self.on_its_way.is_some()
     }
 
-    fn stamp(&self, ledger: &Ledger) -> Stamp {
+    /// A transaction is to commit: nothing else does until it has ended.
+    pub(crate) fn hold(&mut self) -> CommitId {
+        self.last_id += 1;
+        let id = CommitId(self.last_id);
+        #[cfg(feature = "planted")]
+        if self.planted.chosen == Some(crate::Planted::CommitBesideTransaction) {
+            return id;
+        }
+        self.on_its_way = Some((id, NOBODYS));
+        id
+    }
+
+    /// The transaction has ended; `confirmed` is what the group knows by it. Whether it was on its way.
+    pub(crate) fn let_go(&mut self, id: CommitId, confirmed: Option<Stamp>) -> bool {
+        #[cfg(feature = "planted")]
+        if self.planted.chosen == Some(crate::Planted::CommitBesideTransaction) {
+            return true;
+        }
+        if self.on_its_way.take_if(|(expected, _)| *expected == id).is_none() {
+            return false;
+        }
+        self.confirmed = confirmed.unwrap_or(self.confirmed);
+        true
+    }
+
+    pub(crate) fn stamp(&self, ledger: &Ledger) -> Stamp {
         Stamp { ledger: ledger.version(), user: self.texts.version() }
     }
 
@@ -96,27 +127,40 @@ impl<M> Assignment<M> {
     ) {
         let Some(position) = self.ledger.position() else { return };
         self.commits.texts.settle(&self.ledger);
-        let user = self.commits.texts.text();
-        let encoded = metadata::encode(position, self.ledger.done_runs(), user, limit).or_else(|problem| {
-            actions.push_back(Action::Notice(Notice::UserMetadataTooLong { assignment: id, problem }));
-            metadata::encode(position, self.ledger.done_runs(), None, limit)
-        });
-        // Without the user's part nothing is too long: the marks give way, and an empty text always fits.
-        let (text, marks_dropped) =
-            encoded.map_or((String::new(), false), |encoded| (encoded.text, encoded.marks_dropped));
-        if marks_dropped && !self.commits.marks_dropped {
-            let messages = self.ledger.done_beyond();
-            actions.push_back(Action::Notice(Notice::MarksDropped { assignment: id, messages }));
-        }
+        let Commits { texts, marks_dropped, .. } = &mut self.commits;
+        let text = text_beside(id, position, &self.ledger, texts.text(), limit, marks_dropped, actions);
         #[cfg(feature = "planted")]
         let (position, text) = self.falsify(position, text, limit);
-        self.commits.marks_dropped = marks_dropped;
         self.commits.urgent = false;
         self.commits.last_id += 1;
         let commit = CommitId(self.commits.last_id);
         self.commits.on_its_way = Some((commit, self.commits.stamp(&self.ledger)));
         actions.push_back(Action::Commit { assignment: id, id: commit, position, metadata: text, last });
     }
+}
+
+/// The text beside a commit of what a ledger says. Notices tell what does not fit.
+pub(crate) fn text_beside<M>(
+    id: AssignmentId,
+    position: i64,
+    ledger: &Ledger,
+    user: Option<&str>,
+    limit: usize,
+    marks_dropped: &mut bool,
+    actions: &mut VecDeque<Action<M>>,
+) -> String {
+    let encoded = metadata::encode(position, ledger.done_runs(), user, limit).or_else(|problem| {
+        actions.push_back(Action::Notice(Notice::UserMetadataTooLong { assignment: id, problem }));
+        metadata::encode(position, ledger.done_runs(), None, limit)
+    });
+    // Without the user's part nothing is too long: the marks give way, and an empty text always fits.
+    let (text, dropped) = encoded.map_or((String::new(), false), |encoded| (encoded.text, encoded.marks_dropped));
+    if dropped && !*marks_dropped {
+        let messages = ledger.done_beyond();
+        actions.push_back(Action::Notice(Notice::MarksDropped { assignment: id, messages }));
+    }
+    *marks_dropped = dropped;
+    text
 }
 
 impl<M: Record> Engine<M> {
@@ -139,12 +183,14 @@ impl<M: Record> Engine<M> {
         }
         if assignment.stage != Stage::Active {
             self.last_commit_answered(now, id, result);
+            self.send_offsets(id);
             return;
         }
         if assignment.commits.urgent && assignment.is_dirty() && result.is_ok() {
             assignment.send_commit(id, self.options.metadata_limit, false, &mut self.actions);
         }
         let asked = assignment.commits.asked && result == Err(CommitFailure::Retriable);
+        self.send_offsets(id);
         self.schedule_commit(id);
         if asked {
             let soon = self.clock + ASKED_RETRY;

@@ -341,7 +341,7 @@ pub(crate) fn requeued<M: Record>(
 }
 
 /// Marks sequences, at once as far as one follows the other.
-fn mark_all(ledger: &mut Ledger, sequences: &[u64]) {
+pub(crate) fn mark_all(ledger: &mut Ledger, sequences: &[u64]) {
     let mut run = 0..0;
     for &sequence in sequences {
         if sequence == run.end {

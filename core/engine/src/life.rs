@@ -49,6 +49,8 @@ impl<M: Record> Engine<M> {
         self.observe(now);
         self.actions.retain(|action| match action {
             Action::Commit { assignment, .. }
+            | Action::Offsets { assignment, .. }
+            | Action::OffsetsRefused { assignment, .. }
             | Action::Release { assignment }
             | Action::DeadLetter { assignment, .. } => *assignment != id,
             Action::Dropped(_) | Action::Notice(_) => true,
@@ -95,7 +97,11 @@ impl<M: Record> Engine<M> {
             let deadline = deadline.max(now + LAST_COMMIT_WAIT);
             assignment.stage = Stage::LastCommit { deadline };
             self.timers.set(deadline, Timer::Life(id));
+            self.send_offsets(id);
         }
+        let Some(assignment) = self.assignments.get_mut(id) else {
+            return;
+        };
         let Stage::LastCommit { deadline } = assignment.stage else {
             return;
         };

@@ -57,11 +57,15 @@ pub enum Planted {
     RevokedBesideHandler,
     /// Messages are handed out while their consumer ticks.
     TickBesideHandler,
+    /// What a transaction marks counts before it has ended, also when it is aborted.
+    MarkedBeforeTheEnd,
+    /// Other commits of a partition go out while a transaction commits.
+    CommitBesideTransaction,
 }
 
 impl Planted {
     /// Every one of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::CommitAtDelivery,
         Self::LateMarkAccepted,
         Self::RetryCounterKept,
@@ -82,6 +86,8 @@ impl Planted {
         Self::FutureIsCaughtUp,
         Self::RevokedBesideHandler,
         Self::TickBesideHandler,
+        Self::MarkedBeforeTheEnd,
+        Self::CommitBesideTransaction,
     ];
 }
 

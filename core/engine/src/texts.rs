@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::ledger::Ledger;
 use crate::options::OffsetMetadata;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Texts {
     strategy: OffsetMetadata,
     /// What the next commit carries.

@@ -43,6 +43,12 @@ impl Unmarked {
         self.by_partition.iter().find(|(_, sequences)| holds(sequences)).map(|(name, _)| *name)
     }
 
+    /// What is kept of the virtual partition `name` before `sequence`.
+    pub(crate) fn before(&self, name: u64, sequence: u64) -> impl Iterator<Item = u64> + '_ {
+        let kept = self.by_partition.get(&name).into_iter().flatten().copied();
+        kept.take_while(move |&kept| kept < sequence)
+    }
+
     /// Marks everything that is kept of the virtual partition `name` before `sequence`.
     pub(crate) fn mark_before(&mut self, ledger: &mut Ledger, name: u64, sequence: u64) {
         if self.kept == 0 {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use karafka_engine::{
     Action, AssignmentId, CommitFailure, CommitId, Engine, EngineOptions, Extent, Instant, Job, LetterId, Notice,
-    Outcome, PoolId, Record, Start, TopicId, TopicOptions,
+    Outcome, PoolId, Record, Start, TopicId, TopicOptions, TransactionId,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +55,15 @@ pub struct Commit {
     pub last: bool,
 }
 
+/// Offsets of a transaction as the engine gave them out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offsets {
+    pub assignment: AssignmentId,
+    pub transaction: TransactionId,
+    pub position: i64,
+    pub metadata: String,
+}
+
 /// A dead letter as the engine gave it out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Letter {
@@ -71,6 +80,8 @@ pub struct Driver {
     pub topic: TopicId,
     pub now: Instant,
     pub commits: Vec<Commit>,
+    pub offsets: Vec<Offsets>,
+    pub refused: Vec<TransactionId>,
     pub released: Vec<AssignmentId>,
     pub dropped: Vec<i64>,
     pub notices: Vec<Notice>,
@@ -97,6 +108,8 @@ impl Driver {
             topic,
             now: Instant::START,
             commits: Vec::new(),
+            offsets: Vec::new(),
+            refused: Vec::new(),
             released: Vec::new(),
             dropped: Vec::new(),
             notices: Vec::new(),
@@ -208,6 +221,10 @@ impl Driver {
                 }
                 Action::Dropped(messages) => self.dropped.extend(offsets(&messages)),
                 Action::Notice(notice) => self.notices.push(notice),
+                Action::Offsets { assignment, transaction, position, metadata } => {
+                    self.offsets.push(Offsets { assignment, transaction, position, metadata });
+                }
+                Action::OffsetsRefused { transaction, .. } => self.refused.push(transaction),
             }
         }
         self.engine.check().expect("counters agree");

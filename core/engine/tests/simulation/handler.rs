@@ -85,7 +85,7 @@ impl Handler {
     }
 
     /// Whether what is said under an ownership counts.
-    fn counts(&self, engine: &Engine<Message>, owner: Owner) -> bool {
+    pub fn counts(&self, engine: &Engine<Message>, owner: Owner) -> bool {
         let current = self.known.get(&owner.assignment).is_some_and(|known| known.era == owner.era);
         current && engine.is_owned(owner.assignment)
     }
@@ -102,6 +102,15 @@ impl Handler {
         let index = context.random.below(call.job.messages.len() as u64) as u32;
         let extent = if context.random.chance(50) { Extent::Message } else { Extent::Prefix };
         self.mark(engine, call, index, extent, context);
+    }
+
+    /// How a call fails whose transaction is not even to be committed, if it does.
+    pub fn fails_before(&mut self, call: &Call, context: &mut Context<'_>) -> Option<Outcome> {
+        let at = self.fails_at(call, context)?;
+        let failing = context.scenario.topics[call.place.topic].failing;
+        let verdict = failing.verdict(context.random, context.healed);
+        let culprit = context.random.chance(failing.named).then_some(at);
+        Some(Outcome::Failed { verdict, culprit })
     }
 
     /// The end of a call: what it marks on its last steps, and how it ends.
@@ -270,10 +279,10 @@ impl Handler {
     }
 }
 
-fn handled(context: &mut Context<'_>, owner: Owner, place: Place, offset: i64) {
+pub fn handled(context: &mut Context<'_>, owner: Owner, place: Place, offset: i64) {
     context.history.add(context.queue.now, Event::Handled { owner, place, offset });
 }
 
-fn done(context: &mut Context<'_>, owner: Owner, place: Place, offset: i64) {
+pub fn done(context: &mut Context<'_>, owner: Owner, place: Place, offset: i64) {
     context.history.add(context.queue.now, Event::Done { owner, place, offset });
 }

@@ -134,6 +134,9 @@ pub enum Event {
     Asked { owner: Owner, place: Place, id: CommitId, position: i64, done: Vec<Range<i64>>, text: Text },
     /// The broker applied it.
     Committed { owner: Owner, place: Place, id: CommitId },
+    /// The broker committed a transaction: what was produced of `outputs` is visible from here on, and with it that `done` is
+    /// done beyond `position`.
+    Transacted { owner: Owner, place: Place, position: i64, done: Vec<Range<i64>>, outputs: Vec<i64> },
     /// A commit had another answer than success.
     Refused { place: Place },
     /// A process has this many seats in a pool from here on.

@@ -7,6 +7,7 @@ mod letters;
 mod look;
 mod position;
 mod round;
+mod transactions;
 mod turns;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -56,6 +57,7 @@ pub struct Process {
     /// Of every ownership there ever was.
     places: BTreeMap<AssignmentId, Place>,
     letters: letters::Letters,
+    transactions: transactions::Transactions,
     last_ended: Option<(JobId, u64)>,
     /// It stops by itself and is to be started again.
     at_its_end: bool,
@@ -97,6 +99,7 @@ impl Process {
             held: BTreeMap::new(),
             places: BTreeMap::new(),
             letters: letters::Letters::default(),
+            transactions: transactions::Transactions::default(),
             last_ended: None,
             at_its_end: false,
             calls: BTreeMap::new(),
@@ -144,6 +147,9 @@ impl Process {
             }
             ProcessEvent::CommitAnswered { assignment, id, result } => {
                 self.engine.committed(now, assignment, id, result);
+            }
+            ProcessEvent::TransactionAnswered { call, committed } => {
+                self.transaction_answered(call, committed, context);
             }
             ProcessEvent::LetterAnswered { letter } => self.letter_answered(letter, context),
             ProcessEvent::Chosen { question, order } => self.engine.chosen(now, question, order.as_deref()),
@@ -374,6 +380,7 @@ impl Process {
         context.add(Event::Gone { owner: self.owner_of(&held), place, end });
         self.handler.end(held.id);
         self.put_back(context, |call| call.job.assignment == held.id);
+        self.refuse_waiting(held.id, context);
     }
 
     fn put_back(&mut self, context: &mut Context<'_>, fits: impl Fn(&Call) -> bool) {

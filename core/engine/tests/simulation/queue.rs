@@ -59,6 +59,11 @@ pub enum ProcessEvent {
         id: CommitId,
         result: Result<(), CommitFailure>,
     },
+    /// Whether the transaction of a call was committed, told once that is known.
+    TransactionAnswered {
+        call: u64,
+        committed: bool,
+    },
     /// A copy that was sent to the dead letters arrived, or did not.
     LetterAnswered {
         letter: u64,
@@ -96,6 +101,7 @@ pub enum GroupEvent {
         generation: u32,
     },
     Commit(CommitRequest),
+    Transaction(TransactionRequest),
 }
 
 /// A commit on its way to the group.
@@ -109,6 +115,20 @@ pub struct CommitRequest {
     pub id: CommitId,
     pub position: i64,
     pub metadata: String,
+}
+
+/// The end of a transaction on its way to the brokers: what was produced of these records, and what the group knows then.
+#[derive(Clone, Debug)]
+pub struct TransactionRequest {
+    pub process: u32,
+    pub call: u64,
+    pub place: Place,
+    pub generation: u32,
+    pub log_epoch: u32,
+    pub owner: Owner,
+    pub position: i64,
+    pub metadata: String,
+    pub outputs: Vec<i64>,
 }
 
 struct Planned {

@@ -134,6 +134,8 @@ pub struct Topic {
     pub intake: Intake,
     /// Percent of the fetches up to the end of a partition after which the engine is told of it.
     pub ends_told: u64,
+    /// Its handlers mark in transactions, with what they produce.
+    pub transactional: bool,
 }
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -172,6 +174,15 @@ impl Scenario {
         };
         scheduling::vary(seed, &mut scenario);
         Intake::spread(seed, &mut scenario.topics, &mut scenario.faults);
+        let transactional = &mut Random::new(seed ^ 0x7a45);
+        for topic in &mut scenario.topics {
+            topic.transactional = transactional.chance(25);
+        }
+        if scenario.topics.iter().any(|topic| topic.transactional) {
+            // Commits to a log that was cut are refused here until it is read on, which a full window holds up that waits for
+            // its commit. Kafka's coordinator knows nothing of logs.
+            scenario.faults.retain(|fault| *fault != Fault::Truncate);
+        }
         scenario
     }
 
@@ -223,6 +234,7 @@ impl Topic {
             late_marks: random.pick(&[0, 10, 50]),
             intake: Intake::default(),
             ends_told: 0,
+            transactional: false,
         }
     }
 

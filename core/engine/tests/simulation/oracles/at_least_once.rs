@@ -25,6 +25,13 @@ pub fn judge(history: &History) -> Vec<Violation> {
             {
                 owed.entry(*place).or_default().remove(offset);
             }
+            Event::Transacted { owner, place, outputs, .. } => {
+                let cut = view.owned(*owner, *place).and_then(|owned| owned.cut);
+                let owed = owed.entry(*place).or_default();
+                for offset in outputs.iter().filter(|offset| cut.is_none_or(|cut| **offset < cut)) {
+                    owed.remove(offset);
+                }
+            }
             Event::Removed { place, offsets } => {
                 owed.entry(*place).or_default().retain(|offset| offsets.binary_search(offset).is_err());
             }

@@ -24,6 +24,9 @@ pub fn judge(history: &History) -> Vec<Violation> {
             Event::Done { owner, place, offset } => {
                 owners.entry((*owner, *place)).or_default().done.insert(*offset);
             }
+            Event::Transacted { owner, place, outputs, .. } => {
+                owners.entry((*owner, *place)).or_default().done.extend(outputs);
+            }
             Event::Asked { owner, place, position, done, .. } => {
                 let Some(owned) = view.owned(*owner, *place).filter(|owned| owned.cut.is_none()) else { continue };
                 let said = owners.entry((*owner, *place)).or_default();

@@ -79,6 +79,16 @@ pub fn judge(history: &History) -> Vec<Violation> {
                     finished.committed = Some(*said);
                 }
             }
+            // What a transaction says was taken from the ledger at a moment that is not recorded: it adds nothing here, and takes
+            // the marks away that did not fit beside its offset.
+            Event::Transacted { place, position, done, .. } if done.is_empty() => {
+                let dropped = history.metadata_limit < ROOM_FOR_MARKS;
+                if let Some((_, below)) =
+                    places.get_mut(place).and_then(|found| found.committed.as_mut()).filter(|_| dropped)
+                {
+                    *below = *position;
+                }
+            }
             Event::Moved { place, .. } | Event::Truncated { place, .. } => {
                 places.entry(*place).or_default().begin_anew();
             }

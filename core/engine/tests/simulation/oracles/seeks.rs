@@ -22,7 +22,9 @@ pub fn judge(history: &History) -> Vec<Violation> {
             Event::Assigned { owner, place, origin: Origin::Seek, start, .. } => {
                 untold.insert((*owner, *place), (*now, *start));
             }
-            Event::Asked { owner, place, .. } | Event::Gone { owner, place, .. } => {
+            Event::Asked { owner, place, .. }
+            | Event::Transacted { owner, place, .. }
+            | Event::Gone { owner, place, .. } => {
                 untold.remove(&(*owner, *place));
             }
             Event::Crashed { process } => untold.retain(|(owner, _), _| owner.process != *process),

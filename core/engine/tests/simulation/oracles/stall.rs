@@ -131,6 +131,10 @@ pub fn judge(history: &History) -> Vec<Violation> {
                 let partition = clocks.partitions.entry(*place).or_default();
                 partition.position = asked.get(&(*owner, *place, *id)).copied().unwrap_or_default();
             }
+            Event::Transacted { place, position, .. } => {
+                clocks.moves(history, index, now, now, |at, _| at == *place);
+                clocks.partitions.entry(*place).or_default().position = *position;
+            }
             Event::Seats { process, pool, seats } => {
                 clocks.moves(history, index, now, now, |_, of| of.process == *process);
                 clocks.pools.entry((*process, *pool)).or_default().seats = *seats;

@@ -39,7 +39,7 @@ impl Process {
         }
     }
 
-    fn act(&mut self, context: &mut Context<'_>) -> bool {
+    pub(super) fn act(&mut self, context: &mut Context<'_>) -> bool {
         let mut acted = false;
         let mut actions: Vec<_> = std::iter::from_fn(|| self.engine.next_action()).collect();
         // That messages expired is told before the commit that passes them.
@@ -59,6 +59,10 @@ impl Process {
                         CommitRequest { process, place, generation, log_epoch, owner, id, position, metadata };
                     context.ask(process, GroupEvent::Commit(request));
                 }
+                Action::Offsets { assignment, transaction, position, metadata } => {
+                    self.send_offsets(assignment, transaction, position, metadata, context);
+                }
+                Action::OffsetsRefused { assignment, transaction } => self.refused((assignment, transaction), context),
                 Action::Release { assignment } => {
                     let place = self.held.iter().find(|(_, held)| held.id == assignment);
                     let Some((&place, held)) = place else { continue };
@@ -209,7 +213,8 @@ impl Process {
             let now = self.now(context);
             self.engine.started(now, id, now);
         }
-        if kind == JobKind::Handle && context.random.chance(20) {
+        let is_transactional = context.scenario.topics[place.topic].transactional;
+        if kind == JobKind::Handle && !is_transactional && context.random.chance(20) {
             let midway = ProcessEvent::Midway { call: number };
             context.queue.plan(takes / 2, Happening::Process(self.number, midway));
         }
@@ -222,8 +227,10 @@ impl Process {
     }
 
     pub(super) fn end_call(&mut self, number: u64, context: &mut Context<'_>) {
+        if self.commits_in_transaction(number, context) {
+            return;
+        }
         let Some(call) = self.calls.remove(&number) else { return };
-        self.pools[call.pool].busy -= 1;
         let outcome = match call.job.kind {
             JobKind::Key | JobKind::Unique => Handler::keys(&call, context),
             JobKind::Filter => Intake::verdicts(call.owner, call.place, &call.job, context),
@@ -236,6 +243,12 @@ impl Process {
                 outcome
             }
         };
+        self.return_call(number, call, outcome, context);
+    }
+
+    /// Gives a call that was started back to the engine.
+    pub(super) fn return_call(&mut self, number: u64, call: Call, outcome: Outcome, context: &mut Context<'_>) {
+        self.pools[call.pool].busy -= 1;
         let ending = if let Outcome::Failed { verdict, culprit } = outcome
             && call.job.kind == JobKind::Handle
         {

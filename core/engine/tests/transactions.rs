@@ -1,0 +1,206 @@
+//! Offsets that go with transactions: when they go, what they say, and what counts when.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::single_range_in_vec_init, missing_docs)]
+
+mod common;
+
+use common::{Driver, Offsets, message};
+use karafka_engine::{AssignmentId, Extent, Instant, Job, Outcome, TransactionId, VirtualPartitions, metadata};
+use std::time::Duration;
+
+type Message = common::Message;
+
+fn driver() -> (Driver, AssignmentId) {
+    let mut driver = Driver::new(|options| {
+        options.virtual_partitions = VirtualPartitions::ByKey;
+        options.max_messages = 10;
+    });
+    let id = driver.assign(0);
+    (driver, id)
+}
+
+/// The job wants to commit all of its messages.
+fn ask(driver: &mut Driver, job: &Job<Message>) -> Option<TransactionId> {
+    let marks: Vec<_> = job.groups.iter().map(|group| (group.start + group.len - 1, Extent::Prefix)).collect();
+    let asked = driver.engine.commit_in_transaction(driver.now, job.id, &marks, Vec::new());
+    driver.wait(Duration::ZERO);
+    asked.map(|(_, transaction)| transaction)
+}
+
+fn end(driver: &mut Driver, offsets: &Offsets, committed: bool) {
+    driver.engine.transaction_ended(driver.now, offsets.assignment, offsets.transaction, committed);
+    driver.wait(Duration::ZERO);
+}
+
+fn said(offsets: &Offsets) -> (i64, Vec<std::ops::Range<i64>>) {
+    (offsets.position, metadata::decode(offsets.position, &offsets.metadata).done.runs().to_vec())
+}
+
+#[test]
+fn transactions_of_one_partition_commit_one_after_the_other_each_with_the_whole_state() {
+    let (mut driver, id) = driver();
+    driver.deliver(id, [message(0, "a"), message(1, "b"), message(2, "c")]);
+    let jobs = driver.jobs();
+    assert_eq!(jobs.len(), 3);
+    ask(&mut driver, &jobs[2]).unwrap();
+    ask(&mut driver, &jobs[1]).unwrap();
+    assert_eq!(driver.offsets.len(), 1, "the second one waits for its turn");
+    let first = driver.offsets[0].clone();
+    assert_eq!(said(&first), (0, vec![2..3]));
+    assert_eq!(driver.engine.position(id), Some(0));
+    end(&mut driver, &first, true);
+    let second = driver.offsets[1].clone();
+    assert_eq!(said(&second), (0, vec![1..3]));
+    end(&mut driver, &second, true);
+    ask(&mut driver, &jobs[0]).unwrap();
+    let third = driver.offsets[2].clone();
+    assert_eq!(said(&third), (3, vec![]));
+    end(&mut driver, &third, true);
+    for job in jobs {
+        driver.complete(job, Outcome::Done);
+    }
+    driver.wait(Duration::from_secs(60));
+    assert_eq!((driver.engine.position(id), driver.commits.len()), (Some(3), 0), "the group knows all of it");
+}
+
+#[test]
+fn what_an_aborted_transaction_marked_comes_again() {
+    let (mut driver, id) = driver();
+    driver.deliver(id, [message(0, "a"), message(1, "a")]);
+    let job = driver.next().unwrap();
+    ask(&mut driver, &job).unwrap();
+    let offsets = driver.offsets[0].clone();
+    assert_eq!(said(&offsets), (2, vec![]));
+    end(&mut driver, &offsets, false);
+    driver.complete(job, Outcome::FAILED);
+    driver.wait(Duration::from_secs(60));
+    assert!(driver.commits.iter().all(|commit| commit.position == 0));
+    assert_eq!(driver.run_all(), [0, 1]);
+}
+
+#[test]
+fn no_other_commit_goes_out_while_a_transaction_commits() {
+    let (mut driver, id) = driver();
+    driver.deliver(id, [message(0, "a"), message(1, "b")]);
+    let mut jobs = driver.jobs();
+    ask(&mut driver, &jobs[0]).unwrap();
+    let other = jobs.pop().unwrap();
+    driver.complete(other, Outcome::Done);
+    let covering = driver.engine.commit_now(driver.now, id);
+    driver.wait(Duration::from_secs(60));
+    assert!(covering.is_some() && driver.commits.is_empty());
+    let offsets = driver.offsets[0].clone();
+    end(&mut driver, &offsets, true);
+    let commit = driver.confirm();
+    assert_eq!((commit.position, Some(commit.id)), (2, covering), "then what changed meanwhile");
+    driver.complete(jobs.pop().unwrap(), Outcome::Done);
+    driver.wait(Duration::from_secs(60));
+    assert_eq!(driver.commits.len(), 1);
+}
+
+#[test]
+fn a_commit_on_its_way_is_awaited_first() {
+    let (mut driver, id) = driver();
+    driver.deliver(id, [message(0, "a"), message(1, "b")]);
+    let mut jobs = driver.jobs();
+    driver.complete(jobs.remove(0), Outcome::Done);
+    driver.wait(Duration::from_secs(60));
+    ask(&mut driver, &jobs[0]).unwrap();
+    assert_eq!((driver.commits.len(), driver.offsets.len()), (1, 0));
+    driver.confirm();
+    assert_eq!(said(&driver.offsets[0]), (2, vec![]));
+}
+
+#[test]
+fn a_partition_is_not_given_up_before_its_transaction_has_ended() {
+    let (mut driver, id) = driver();
+    driver.deliver(id, [message(0, "a"), message(1, "b")]);
+    let jobs = driver.jobs();
+    ask(&mut driver, &jobs[0]).unwrap();
+    ask(&mut driver, &jobs[1]).unwrap();
+    driver.revoke(id, Duration::from_secs(2));
+    driver.wait(Duration::from_secs(2));
+    assert_eq!(driver.refused.len(), 1, "whose turn had not come when the deadline passed");
+    assert!(driver.released.is_empty() && driver.commits.is_empty());
+    let offsets = driver.offsets[0].clone();
+    end(&mut driver, &offsets, true);
+    assert_eq!((driver.released.len(), driver.commits.len()), (1, 0));
+    for job in jobs {
+        driver.complete(job, Outcome::FAILED);
+    }
+}
+
+#[test]
+fn nothing_is_committed_for_a_partition_that_is_lost_or_a_job_that_has_ended() {
+    let (mut driver, id) = driver();
+    driver.deliver(id, [message(0, "a"), message(1, "b")]);
+    let mut jobs = driver.jobs();
+    let ended = jobs.remove(0);
+    let name = ended.id;
+    driver.complete(ended, Outcome::Done);
+    assert_eq!(driver.engine.commit_in_transaction(driver.now, name, &[(0, Extent::Message)], Vec::new()), None);
+    assert_eq!(driver.engine.commit_in_transaction(driver.now, jobs[0].id, &[(7, Extent::Message)], Vec::new()), None);
+    driver.lose(id);
+    assert_eq!(ask(&mut driver, &jobs[0]), None);
+    driver.complete(jobs.remove(0), Outcome::FAILED);
+}
+
+#[test]
+fn nothing_is_committed_for_a_job_of_before_a_seek() {
+    let (mut driver, id) = driver();
+    driver.deliver(id, [message(0, "a"), message(1, "b")]);
+    let mut jobs = driver.jobs();
+    ask(&mut driver, &jobs[0]).unwrap();
+    ask(&mut driver, &jobs[1]).unwrap();
+    driver.engine.seek(driver.now, id, 5);
+    driver.wait(Duration::ZERO);
+    let offsets = driver.offsets[0].clone();
+    end(&mut driver, &offsets, true);
+    assert_eq!((driver.offsets.len(), driver.refused.len()), (1, 1));
+    assert_eq!(ask(&mut driver, &jobs[0]), None);
+    driver.wait(Duration::from_secs(60));
+    assert_eq!(driver.confirm().position, 5, "where the partition was moved to");
+    for job in jobs.drain(..) {
+        driver.complete(job, Outcome::FAILED);
+    }
+}
+
+#[test]
+fn a_transaction_that_gives_up_before_its_turn_leaves_the_queue() {
+    let (mut driver, id) = driver();
+    driver.deliver(id, [message(0, "a"), message(1, "b")]);
+    let jobs = driver.jobs();
+    ask(&mut driver, &jobs[0]).unwrap();
+    let second = ask(&mut driver, &jobs[1]).unwrap();
+    driver.engine.transaction_ended(Instant::START, id, second, false);
+    let first = driver.offsets[0].clone();
+    end(&mut driver, &first, true);
+    assert_eq!((driver.offsets.len(), driver.refused.len()), (1, 0));
+    for job in jobs {
+        driver.complete(job, Outcome::Done);
+    }
+}
+
+#[test]
+fn a_text_is_stored_with_the_message_that_a_transaction_marks() {
+    let (mut driver, id) = driver();
+    driver.deliver(id, [message(0, "a"), message(1, "b")]);
+    let mut jobs = driver.jobs();
+    let texts = vec![(0, "one".to_owned())];
+    driver.engine.commit_in_transaction(driver.now, jobs[0].id, &[(0, Extent::Prefix)], texts.clone()).unwrap();
+    driver.wait(Duration::ZERO);
+    let aborted = driver.offsets[0].clone();
+    let stored = |offsets: &Offsets| metadata::decode(offsets.position, &offsets.metadata).user;
+    assert_eq!(stored(&aborted).as_deref(), Some("one"));
+    end(&mut driver, &aborted, false);
+    assert_eq!(driver.engine.offset_metadata(id), None, "nothing of what was aborted");
+    driver.engine.commit_in_transaction(driver.now, jobs[0].id, &[(0, Extent::Prefix)], texts).unwrap();
+    driver.wait(Duration::ZERO);
+    let committed = driver.offsets[1].clone();
+    end(&mut driver, &committed, true);
+    assert_eq!(driver.engine.offset_metadata(id), Some("one"));
+    ask(&mut driver, &jobs[1]).unwrap();
+    assert_eq!(stored(&driver.offsets[2]).as_deref(), Some("one"), "kept by the next one");
+    for job in jobs.drain(..) {
+        driver.complete(job, Outcome::FAILED);
+    }
+}
