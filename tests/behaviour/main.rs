@@ -80,6 +80,7 @@ mod with_synchronous_commits_no_rebalance_repeats_anything;
 
 // Transactions.
 mod a_transaction_is_seen_whole_or_not_at_all;
+mod what_a_handler_produces_and_marks_counts_together;
 
 // How messages are split, whose turn it is, and what fails beside what.
 mod a_key_keeps_its_virtual_partition;

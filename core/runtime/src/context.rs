@@ -7,6 +7,7 @@ use crate::message::Message;
 use crate::position::Said;
 use crate::report::{Place, Report};
 use crate::shared::{NoAnswer, Shared};
+use crate::transaction::Producers;
 use crate::{Error, ErrorKind, Result};
 use karafka_engine::{AssignmentId, Extent, Facts, JobId};
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub(crate) struct Assignment {
     /// What opens its records, where they are encrypted.
     pub(crate) opener: Option<Arc<Opener>>,
     pub(crate) said: Said,
+    pub(crate) transactions: Arc<Producers>,
 }
 
 /// The context of one call of a handler.
@@ -161,6 +163,9 @@ impl Context {
             return false;
         }
         let index = u32::try_from(index).unwrap_or(u32::MAX);
+        if let Some(owned) = self.mark_in_transaction(index, extent, None) {
+            return owned;
+        }
         self.shared.report(Report::Marked { job: self.job, index, extent, place: self.place(offset) });
         true
     }

@@ -8,7 +8,7 @@ use crate::message::Message;
 use crate::report::Report;
 use crate::{Error, ErrorKind, Result};
 use crossbeam::channel::{RecvTimeoutError, Sender, bounded};
-use karafka_engine::JobId;
+use karafka_engine::{Extent, JobId};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicUsize, Ordering};
@@ -175,8 +175,11 @@ impl Context {
         if self.is_revoked() {
             return false;
         }
-        text.clone_into(&mut self.assignment.said.text.lock());
         let (job, index) = (self.job, u32::try_from(index).unwrap_or(u32::MAX));
+        if let Some(owned) = self.mark_in_transaction(index, Extent::Prefix, Some(text)) {
+            return owned;
+        }
+        text.clone_into(&mut self.assignment.said.text.lock());
         self.report(Report::MarkedWith { job, index, text: text.to_owned(), place: self.place(offset) });
         true
     }

@@ -9,8 +9,9 @@ use crate::message::MessageInner;
 use crate::poller::{Answer, GroupOffsets, View};
 use crate::position::{Ask, SeekTo};
 use crate::statistics::Statistics;
+use crate::transaction::{Marks, Turn};
 use crossbeam::channel::Sender;
-use karafka_engine::{AssignmentId, Extent, JobId, LetterId, Outcome, QuestionId};
+use karafka_engine::{AssignmentId, Extent, JobId, LetterId, Outcome, QuestionId, TransactionId};
 use std::time::{Duration, Instant};
 
 /// Where a record is that is marked: what is left when its call has ended.
@@ -80,6 +81,17 @@ pub(crate) enum Report {
     Chosen {
         question: QuestionId,
         order: std::result::Result<Vec<u32>, Failure>,
+    },
+    /// A handler's transaction wants to commit with these marks of its job.
+    Transaction {
+        job: JobId,
+        marks: Marks,
+        turn: Sender<Turn>,
+    },
+    TransactionEnded {
+        assignment: AssignmentId,
+        transaction: TransactionId,
+        committed: bool,
     },
     Control(Control),
     /// A copy of a message that was given up arrived, or did not.

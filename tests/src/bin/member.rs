@@ -7,11 +7,17 @@
 //! always fails. With `signals=1` it obeys signals, and its status is that of its error. With `tells=1` a record with `hold_key` is
 //! held until its partition is lost at most, which is printed as `app handler.lost`, and the call of the hook as `app hook.revoked`.
 //!
+//! With `sends_to` each call sends its records on to this topic, and marks them, in a transaction; `fails` percent of the calls
+//! fail after that, before the commit.
+//!
 //! The line `stop`, or the end of the input, stops it; so does `stop N`, within N milliseconds. `quiet` and `resume` do what
 //! they say. At the end the line `left ...` names the threads that are still there beside the main one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use karafka::{App, AppConfig, Batch, Context, Failure, Hook, NoEvent, TopicConfig, Value, handler_fn, hooked};
+use karafka::{
+    App, AppConfig, Batch, Context, Error, ErrorKind, Failure, Hook, NoEvent, Record, TopicConfig, Value, handler_fn,
+    hooked,
+};
 use libkarafka_tests::record::{Event, Place, What, now};
 use std::fs;
 use std::io::BufRead;
@@ -31,6 +37,8 @@ struct Options {
     log: Option<LevelFilter>,
     signals: bool,
     tells: bool,
+    sends_to: Option<String>,
+    fails: u64,
     app: Vec<(String, Value)>,
     of_topic: Vec<(String, Value)>,
     kafka: Vec<(String, Value)>,
@@ -55,6 +63,8 @@ fn options() -> Options {
                 "workers" => options.app.push(("concurrency".to_owned(), value)),
                 "topic" => text.clone_into(&mut options.topic),
                 "groups" => options.groups = text.parse().expect("groups is a number"),
+                "sends_to" => options.sends_to = Some(text.to_owned()),
+                "fails" => options.fails = text.parse().expect("fails is a number"),
                 "fail_key" => options.fail_key = Some(text.to_owned()),
                 "work_us" => options.work = Duration::from_micros(text.parse().expect("work_us is a number")),
                 "hold_key" => text.clone_into(&mut options.hold.0),
@@ -81,7 +91,11 @@ fn main() {
     }
     let Options { work, hold, fail_key, tells, .. } = &options;
     let (work, hold, fail_key, tells) = (*work, hold.clone(), fail_key.clone(), *tells);
+    let (sends_to, fails) = (options.sends_to.clone(), options.fails);
     let handler = move |batch: &Batch, context: &Context| {
+        if let Some(to) = &sends_to {
+            return send_on(batch, context, to, fails, work);
+        }
         for message in batch.iter() {
             let place =
                 Place { topic: message.topic().to_owned(), partition: message.partition(), offset: message.offset() };
@@ -138,6 +152,23 @@ fn main() {
         eprintln!("{error}");
         std::process::exit(if obeys { error.exit_code().into() } else { 2 });
     }
+}
+
+/// Sends the records of a call on in a transaction.
+fn send_on(batch: &Batch, context: &Context, to: &str, fails: u64, work: Duration) -> Result<(), Failure> {
+    let sent = context.transaction(|transaction| {
+        for message in batch.iter() {
+            thread::sleep(work);
+            let (key, payload) = (message.key(), message.payload());
+            transaction.produce_async(&Record { topic: to, key, payload, ..Record::default() })?;
+            transaction.mark_as_consumed(&message)?;
+        }
+        if now() % 100 < fails {
+            return Err(Error::new(ErrorKind::Handler, "handle", "the test wants this call to fail"));
+        }
+        Ok(())
+    });
+    sent.map_err(|error| Failure::new("Refused", error.to_string()))
 }
 
 /// Holds a record until its partition is lost, and says so.

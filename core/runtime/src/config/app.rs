@@ -56,6 +56,26 @@ impl AppConfig {
         }
     }
 
+    /// What the producers of handlers' transactions have in common, for a group that is read from these brokers with these
+    /// settings. Its `transactional_id` is what theirs begin with.
+    pub(crate) fn transactions_config(
+        &self,
+        group: &str,
+        brokers: &str,
+        settings: &BTreeMap<String, String>,
+    ) -> ProducerConfig {
+        let is_shared = |name: &str| SECURITY.iter().any(|beginning| name.starts_with(beginning));
+        let shared = settings.iter().filter(|(name, _)| is_shared(name));
+        ProducerConfig {
+            bootstrap_servers: brokers.to_owned(),
+            client_id: self.client_id.clone(),
+            kafka: shared.map(|(name, value)| (name.clone(), value.clone())).collect(),
+            transactional_id: Some(self.transactional_id_prefix.clone().unwrap_or_else(|| group.to_owned())),
+            transaction_timeout: self.transaction_timeout,
+            ..ProducerConfig::default()
+        }
+    }
+
     /// Dangerous settings that are allowed all the same: one sentence each, to be logged at every start.
     pub fn warnings(&self) -> Vec<String> {
         kafka::warnings(&self.kafka)

@@ -265,6 +265,17 @@ options! {
     /// that takes longer to answer is put out of the group.
     revoke_timeout: Duration = Duration::from_secs(60), time(0, DAY), also "rebalance_timeout";
 
+    /// How long a transaction of a handler may take, from its beginning to its commit, before the brokers abort it. Where a
+    /// process is killed, readers and the next owner of its partitions wait for what it left open at most this long, and up to
+    /// ten seconds more. See [exactly once](options/exactly-once.md).
+    transaction_timeout: Duration = Duration::from_secs(60), time(SECOND, 900 * SECOND),
+        for "transaction.timeout.ms";
+
+    /// What the names begin with under which the brokers know the producers of handlers' transactions: access that is granted
+    /// for this prefix covers all of them. Without it, they begin with the group's name.
+    transactional_id_prefix: Option<String> = None, text(names::TRANSACTIONAL_ID, names::transactional_id),
+        also "transactional_id";
+
     /// Memory for messages of the whole process: fetched ahead, waiting and running. It is divided over the assigned
     /// partitions. When it is used up, partitions are not read until handlers finish; nothing is thrown away or fetched
     /// twice. A single message that is larger is handled all the same.

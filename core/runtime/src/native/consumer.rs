@@ -4,6 +4,7 @@
 //! come as events, and closing is begun here and finished by serving events until [`Consumer::closed`].
 
 use super::event::{self, ConsumerEvent, RebalanceKind};
+use super::offsets::GroupMetadata;
 use super::partitions::{self, List, PartitionOffset};
 use super::queue::{PartitionQueue, Queue};
 use super::{c_string, code, configuration, describe, error, sys, taken, text_of};
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 /// The longest that librdkafka takes. A request that times out while its coordinator is away leaves a freed object behind,
 /// on which the process aborts when the coordinator is back (librdkafka's issues 3663 and 4605).
-const OFFSETS_TIMEOUT_MS: i32 = 3_600_000;
+pub(super) const OFFSETS_TIMEOUT_MS: i32 = 3_600_000;
 /// librdkafka's `RD_KAFKA_OFFSET_SPEC_LATEST`.
 const OFFSET_SPEC_LATEST: i64 = -1;
 
@@ -80,6 +81,12 @@ impl Cluster {
             sys::rd_kafka_metadata_destroy(metadata);
             Ok(topics)
         }
+    }
+
+    /// As whom this consumer is a member of its group now; `None` when it is none. Waits for librdkafka's own thread.
+    pub(crate) fn member(&self) -> Option<GroupMetadata> {
+        // SAFETY: the client is valid; the object is ours.
+        unsafe { GroupMetadata::of_member(sys::rd_kafka_consumer_group_metadata(self.0.as_ptr())) }
     }
 }
 

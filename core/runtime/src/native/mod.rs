@@ -15,6 +15,7 @@ mod fork;
 mod groups;
 mod message;
 mod mock;
+mod offsets;
 mod partitions;
 mod producer;
 mod queue;

@@ -187,7 +187,7 @@ impl NativeProducer {
 }
 
 /// Takes ownership of an error object and sorts it; `Ok` for NULL.
-fn ended(pointer: *mut sys::rd_kafka_error_t, operation: &'static str) -> Ended {
+pub(super) fn ended(pointer: *mut sys::rd_kafka_error_t, operation: &'static str) -> Ended {
     if pointer.is_null() {
         return Ok(());
     }
@@ -214,6 +214,6 @@ fn ended(pointer: *mut sys::rd_kafka_error_t, operation: &'static str) -> Ended 
     Err((trouble, Error::new(kind, operation, text).kafka_code(number)))
 }
 
-fn milliseconds(timeout: Duration) -> c_int {
+pub(super) fn milliseconds(timeout: Duration) -> c_int {
     c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX).max(1)
 }

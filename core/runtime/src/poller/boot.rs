@@ -21,6 +21,7 @@ use crate::native::Consumer;
 use crate::pattern::Pattern;
 use crate::pool::Pool;
 use crate::shared::Shared;
+use crate::transaction::Producers;
 use crate::wake::Ready;
 use crate::{Error, ErrorKind, Result};
 use crossbeam::sync::Parker;
@@ -111,6 +112,7 @@ pub(super) fn poller(
         commit_waiters: HashMap::new(),
         seeks: HashMap::new(),
         failures: ByNumber::default(),
+        transactions: super::transactions::Transactions::default(),
         letters: super::letters::Letters::default(),
         scheduler_failure: None,
         held: Arc::new(()),
@@ -258,8 +260,10 @@ impl Poller {
         let configs: Vec<_> = entries.iter().map(|(entry, _)| &entry.config).collect();
         let limits = if draft.is_direct { Limits::ONE } else { limits(&draft.group, &configs)? };
         let settings = settings(&self.config, &entries, draft, prefetch)?;
-        let mut subscription =
-            Subscription::new(&draft.group, &draft.brokers, settings, draft.is_direct.then(Direct::default), limits);
+        let producers = self.config.transactions_config(&draft.group, &draft.brokers, &settings);
+        let producers = Arc::new(if draft.is_direct { Producers::default() } else { Producers::new(producers) });
+        let direct = draft.is_direct.then(Direct::default);
+        let mut subscription = Subscription::new(&draft.group, &draft.brokers, settings, direct, limits, producers);
         for (entry, route) in entries {
             if Pattern::is_one(&entry.name) {
                 subscription.patterns.push((Pattern::new(&entry.name)?, route));

@@ -30,6 +30,7 @@ mod rebalance;
 mod scaling;
 mod shutdown;
 mod subscription;
+mod transactions;
 mod turns;
 
 pub(crate) use errors::log;
@@ -151,6 +152,7 @@ pub(crate) struct Poller {
     seeks: HashMap<(usize, u64), position::Seeking>,
     failures: ByNumber<karafka_engine::JobId, Failure>,
     letters: letters::Letters,
+    transactions: transactions::Transactions,
     /// What the scheduler said, while the engine is told of it.
     scheduler_failure: Option<Failure>,
     /// One more reference for each batch that somebody still holds.
@@ -337,6 +339,11 @@ impl Poller {
                     let _ = answer.send(self.statistics(now));
                 }
                 Report::Chosen { question, order } => self.chosen(now, question, order),
+                Report::Transaction { job, marks, turn } => self.ask_for_turn(now, job, marks, turn),
+                Report::TransactionEnded { assignment, transaction, committed } => {
+                    self.engine.transaction_ended(self.at(now), assignment, transaction, committed);
+                    self.act(now);
+                }
                 Report::Control(control) => self.control(now, &control),
                 Report::LetterAnswered { assignment, id, answer } => {
                     self.letter_answered(now, assignment, id, answer);
@@ -448,6 +455,10 @@ impl Poller {
                 Action::Commit { assignment, id, position, metadata, last: _ } => {
                     commits.push((assignment, id, position, metadata));
                 }
+                Action::Offsets { assignment, transaction, position, metadata } => {
+                    self.give_turn(now, assignment, transaction, position, metadata);
+                }
+                Action::OffsetsRefused { assignment, transaction } => self.refuse_turn(assignment, transaction),
                 Action::Release { assignment } => self.release(assignment),
                 Action::DeadLetter { assignment, id, message, .. } => self.send_letter(now, assignment, id, message),
                 Action::Dropped(mut messages) => {
@@ -592,6 +603,7 @@ impl Poller {
             owned: AtomicBool::new(true),
             opener: self.routes.get(target.route).and_then(|route| route.opener.clone()),
             said: Said::new(self.engine.offset_metadata(id).unwrap_or_default()),
+            transactions: Arc::clone(&self.subscriptions[owner.subscription].transactions),
         };
         self.sources.insert(token, Source::Partition(id));
         let partition = Partition {
@@ -636,6 +648,7 @@ impl Poller {
         }
         self.readable_set.remove(&assignment);
         self.forget_letters(assignment);
+        self.forget_turns(assignment);
         self.answer_waiters(assignment, None, false);
     }
 

@@ -117,6 +117,7 @@ impl Poller {
         self.depart(id, &partition);
         self.put_back(|job| job.context.assignment.id == id);
         self.answer_waiters(id, None, false);
+        self.forget_turns(id);
         let start = karafka_engine::Start { offset: None, metadata: None };
         let new = self.engine.assign(self.at(now), partition.topic, old.partition, start);
         partition.assignment = Arc::new(Assignment {
@@ -127,6 +128,7 @@ impl Poller {
             owned: AtomicBool::new(true),
             opener: old.opener.clone(),
             said: Said::new(""),
+            transactions: Arc::clone(&old.transactions),
         });
         if let Some(token) = self.members[partition.member].reopened(&old.topic, old.partition, new) {
             self.sources.insert(token, Source::Partition(new));

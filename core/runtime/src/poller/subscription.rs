@@ -8,6 +8,7 @@ use super::direct::Direct;
 use super::lookout::Lookout;
 use super::scaling::{Limits, Memory};
 use crate::pattern::Pattern;
+use crate::transaction::Producers;
 use karafka_engine::{AssignmentId, TopicId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -27,6 +28,8 @@ pub(super) struct Subscription {
     /// As the user wrote them.
     pub(super) brokers: String,
     pub(super) settings: BTreeMap<String, String>,
+    /// Producers for the transactions of its handlers.
+    pub(super) transactions: Arc<Producers>,
     /// Topics that were registered by their names.
     named: HashMap<String, Target>,
     /// Each with the number of its route.
@@ -56,9 +59,11 @@ impl Subscription {
         settings: BTreeMap<String, String>,
         direct: Option<Direct>,
         limits: Limits,
+        transactions: Arc<Producers>,
     ) -> Self {
         let now = Instant::now();
         Self {
+            transactions,
             group: Arc::from(group),
             brokers: brokers.to_owned(),
             lookout: Lookout::new(&settings),
@@ -148,7 +153,8 @@ mod tests {
         let pool = engine.add_pool(1, 0);
         let mut made = 0;
         let mut spare: Vec<TopicId> = Vec::new();
-        let mut subscription = Subscription::new("group", "brokers", BTreeMap::new(), None, Limits::ONE);
+        let mut subscription =
+            Subscription::new("group", "brokers", BTreeMap::new(), None, Limits::ONE, Arc::default());
         for day in 0..1_000 {
             let chosen = BTreeMap::from([(format!("orders-{day}"), 3), (format!("orders-{}", day + 1), 3)]);
             spare.extend(subscription.forget(&chosen, |_| false).into_iter().map(|target| target.topic));
@@ -174,7 +180,8 @@ mod tests {
         let settings = BTreeMap::from([("group.instance.id".to_owned(), "pod-3".to_owned())]);
         let id = |max, position| {
             let limits = Limits::new(0, max, 0, std::time::Duration::ZERO);
-            Subscription::new("group", "brokers", settings.clone(), None, limits).settings_at(position)["group.instance.id"].clone()
+            let subscription = Subscription::new("group", "brokers", settings.clone(), None, limits, Arc::default());
+            subscription.settings_at(position)["group.instance.id"].clone()
         };
         assert_eq!([id(1, 0), id(2, 0), id(2, 1)], ["pod-3", "pod-3-0", "pod-3-1"]);
     }

@@ -69,6 +69,20 @@ impl Client {
         &self.producer
     }
 
+    pub(crate) fn native(&self) -> &Arc<NativeProducer> {
+        &self.native
+    }
+
+    /// A call that ends nothing, such as adding offsets; after an error the transaction has to be aborted.
+    pub(crate) fn step(&self, deadline: Instant, call: impl Fn(&NativeProducer, Duration) -> Ended) -> Result<()> {
+        self.repeat(Call::Step, deadline, call).map_err(|(_, error)| error)
+    }
+
+    /// Waits until what was produced is acknowledged or given up, which fails the commit.
+    pub(crate) fn flush(&self) {
+        self.native.flush(self.timeout);
+    }
+
     pub(crate) fn begin(&self) -> Result<()> {
         self.native.begin_transaction().map_err(|(_, error)| error)
     }

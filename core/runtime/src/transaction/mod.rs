@@ -6,13 +6,18 @@
 
 mod client;
 mod ending;
+mod handler;
 mod producer;
+mod producers;
 
+pub(crate) use handler::{Marks, Turn};
 pub use producer::TransactionalProducer;
+pub(crate) use producers::Producers;
 
 use crate::producer::{Delivery, OnDelivery, Producer, Record};
 use crate::{Error, ErrorKind, Result};
 use client::{Client, End};
+use handler::Side;
 use parking_lot::Mutex;
 use producer::Inner;
 use std::sync::Arc;
@@ -29,6 +34,8 @@ struct Core {
     client: Mutex<Option<Client>>,
     gives_up: AtomicBool,
     begun: Instant,
+    /// Of a handler's transaction.
+    side: Option<Side>,
 }
 
 impl std::fmt::Debug for Transaction {
@@ -113,8 +120,9 @@ impl Transaction {
 }
 
 impl Core {
-    fn new(owner: Arc<Inner>, client: Client) -> Self {
-        Self { owner, client: Mutex::new(Some(client)), gives_up: AtomicBool::new(false), begun: Instant::now() }
+    fn new(owner: Arc<Inner>, client: Client, side: Option<Side>) -> Self {
+        let (gives_up, begun) = (AtomicBool::new(false), Instant::now());
+        Self { owner, client: Mutex::new(Some(client)), gives_up, begun, side }
     }
 
     /// The client's own producer. Cloned, so that nothing is locked while a full queue is waited for.
@@ -125,12 +133,27 @@ impl Core {
 
     fn commit(&self) -> Result<()> {
         let Some(client) = self.client.lock().take() else { return Err(over("commit a transaction")) };
+        let ended = self.end(client);
+        if let Some(side) = &self.side {
+            side.leave();
+        }
+        ended
+    }
+
+    fn end(&self, client: Client) -> Result<()> {
         if self.gives_up.load(Ordering::SeqCst) {
             let client = client.abort();
             self.owner.release(client, None);
             return Ok(());
         }
+        if let Some(side) = &self.side {
+            return self.commit_with(side, client);
+        }
         let (end, client) = client.commit();
+        self.ended(end, client)
+    }
+
+    fn ended(&self, end: End, client: Option<Client>) -> Result<()> {
         let ended = self.owner.ended_by(&end, self.begun);
         self.owner.release(client, ended);
         match end {

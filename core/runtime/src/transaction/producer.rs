@@ -4,6 +4,7 @@
 //! transaction of the same thread joins it.
 
 use super::client::{self, Client, End};
+use super::handler::Side;
 use super::{Core, Transaction};
 use crate::config::ProducerConfig;
 use crate::embedded;
@@ -100,7 +101,17 @@ impl TransactionalProducer {
     /// [`Self::begin`] for a thread of another language, which may wait here by another thread of the system.
     #[doc(hidden)]
     pub fn begin_as(&self, owner: u64) -> Result<Transaction> {
-        self.0.begin(&self.0, owner).map(Transaction)
+        self.0.begin(&self.0, owner, None).map(Transaction)
+    }
+
+    /// [`Self::begin`] for a handler.
+    pub(super) fn begin_with(&self, side: Option<Side>) -> Result<Transaction> {
+        self.0.begin(&self.0, own_number(), side).map(Transaction)
+    }
+
+    /// Whether it may begin another transaction some time.
+    pub(super) fn is_usable(&self) -> bool {
+        self.0.stand.lock().ended.is_none()
     }
 
     /// Runs a block in a transaction: it is committed when the block returns `Ok`, and aborted when it returns an error or
@@ -189,7 +200,7 @@ impl TransactionalProducer {
 }
 
 impl Inner {
-    fn begin(&self, shared: &Arc<Self>, owner: u64) -> Result<Arc<Core>> {
+    fn begin(&self, shared: &Arc<Self>, owner: u64, side: Option<Side>) -> Result<Arc<Core>> {
         same_process(self.process, "begin a transaction")?;
         let deadline = Instant::now() + self.patience;
         let mut stand = self.stand.lock();
@@ -212,7 +223,7 @@ impl Inner {
         drop(stand);
         match self.ready(client) {
             Ok(client) => {
-                let core = Arc::new(Core::new(Arc::clone(shared), client));
+                let core = Arc::new(Core::new(Arc::clone(shared), client, side));
                 self.stand.lock().open = Some(Open { owner, transaction: Arc::downgrade(&core) });
                 Ok(core)
             }
@@ -246,6 +257,15 @@ impl Inner {
         let client = Client::register(&self.config)?;
         client.begin()?;
         Ok(client)
+    }
+
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// A client with a new epoch: what an earlier one left open is ended by that.
+    pub(super) fn register(&self) -> Result<Client> {
+        Client::register(&self.config)
     }
 
     /// The transaction has ended.

@@ -1,0 +1,81 @@
+//! The producers of handlers' transactions: one for each that is open at a time, kept for the next ones.
+//!
+//! Belongs to a subscription; used by handlers, on their threads. Each producer has a transactional id of its own, which no
+//! other process has: zombies are fenced by the group's generation, which goes with the offsets.
+
+use super::{Core, Transaction, TransactionalProducer};
+use crate::config::ProducerConfig;
+use crate::{Error, ErrorKind, Result};
+use karafka_engine::JobId;
+use parking_lot::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// By default of partitions that are not shared out by a group: there is no transaction of theirs.
+#[derive(Debug, Default)]
+pub(crate) struct Producers {
+    config: Option<ProducerConfig>,
+    /// What the names of all have in front.
+    name: String,
+    made: AtomicU64,
+    idle: Mutex<Vec<TransactionalProducer>>,
+    open: Mutex<Vec<(JobId, Weak<Core>)>>,
+    /// How many are open: marks outside of transactions cost one look at it.
+    count: AtomicUsize,
+}
+
+impl Producers {
+    /// `config` is what all of them have in common; its `transactional_id` is what their names begin with.
+    pub(crate) fn new(config: ProducerConfig) -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let prefix: String = config.transactional_id.iter().flat_map(|prefix| prefix.chars()).take(128).collect();
+        let name = format!("{prefix}-{}-{:x}", std::process::id(), since.as_nanos());
+        let (open, count) = (Mutex::default(), AtomicUsize::new(0));
+        Self { config: Some(config), name, made: AtomicU64::new(0), idle: Mutex::default(), open, count }
+    }
+
+    /// The transaction that a job has open.
+    pub(crate) fn open_of(&self, job: JobId) -> Option<Transaction> {
+        if self.count.load(Ordering::SeqCst) == 0 {
+            return None;
+        }
+        let open = self.open.lock();
+        let core = open.iter().filter(|(of, _)| *of == job).find_map(|(_, core)| core.upgrade());
+        core.map(Transaction).filter(Transaction::is_open)
+    }
+
+    /// A producer for a transaction, to be put back.
+    pub(super) fn take(&self) -> Result<TransactionalProducer> {
+        let idle = self.idle.lock().pop();
+        idle.map_or_else(|| self.make(), Ok)
+    }
+
+    fn make(&self) -> Result<TransactionalProducer> {
+        let Some(config) = self.config.clone() else {
+            let message = "partitions of `assign` have no group by whose generation owners of the past are known; leave it \
+                           to the group who reads the topic";
+            return Err(Error::new(ErrorKind::Unsupported, "begin a transaction", message));
+        };
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        let transactional_id = Some(format!("{}-{number}", self.name));
+        TransactionalProducer::new(ProducerConfig { transactional_id, ..config })
+    }
+
+    /// A job has a transaction.
+    pub(super) fn opened(&self, job: JobId, core: &Arc<Core>) {
+        let mut open = self.open.lock();
+        open.push((job, Arc::downgrade(core)));
+        self.count.store(open.len(), Ordering::SeqCst);
+    }
+
+    /// The transaction of a job has ended, if it had begun.
+    pub(super) fn put_back(&self, job: JobId, producer: TransactionalProducer) {
+        if producer.is_usable() {
+            self.idle.lock().push(producer);
+        }
+        let mut open = self.open.lock();
+        open.retain(|(of, _)| *of != job);
+        self.count.store(open.len(), Ordering::SeqCst);
+    }
+}
