@@ -2191,6 +2191,37 @@ struct karafka_error_t *karafka_transactional_producer_begin(struct karafka_tran
                                                              struct karafka_transaction_t **transaction);
 
 /**
+ * Begins a transaction in a handler: what is produced by it and what the call marks while it is open become visible together
+ * when it is committed, or not at all. End it before the call ends: what it marks does not count later. Waits for brokers where
+ * a producer has to register first. Blocks, at most `transaction_timeout`.
+ *
+ * Marks of `karafka_context_mark_as_consumed` and `karafka_context_acknowledge` belong to the open transaction, too.
+ *
+ * @param transaction Gets the transaction, to be freed by `karafka_transaction_free`.
+ * Errors: `NOT_OWNED` when the partition is lost; `TRANSACTION` when the call has one open; `UNSUPPORTED` for the embedded broker,
+ * which keeps no transactions, and for topics with `assign`; `TIMEOUT` (retriable), `AUTH`; `ARGUMENT`, also when the job has
+ * ended; `FORKED`.
+ */
+struct karafka_error_t *karafka_context_begin_transaction(struct karafka_context_t *context,
+                                                          struct karafka_transaction_t **transaction);
+
+/**
+ * Marks a message of the handler's call, and everything before it in its virtual partition, as part of the transaction that the
+ * call has open: it counts when the transaction is committed.
+ *
+ * @param index The message's index in the batch.
+ * Errors: `NOT_OWNED` when the partition is lost: the commit will abort; `TRANSACTION` when the transaction has ended, or is none of
+ * a handler; `ARGUMENT`, `FORKED`. The commit fails for an index that is not in the batch.
+ */
+struct karafka_error_t *karafka_transaction_mark_as_consumed(struct karafka_transaction_t *transaction,
+                                                             size_t index);
+
+/**
+ * Marks one message and no other. Otherwise as `karafka_transaction_mark_as_consumed`.
+ */
+struct karafka_error_t *karafka_transaction_acknowledge(struct karafka_transaction_t *transaction, size_t index);
+
+/**
  * Sends a record as part of the transaction, and returns at once. When the local queue is full, waits for room until
  * `queue_full_timeout`. The commit waits for the acknowledgement, and aborts without it.
  *

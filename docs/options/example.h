@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifndef BROKERS
 #define BROKERS "embedded://"
+#endif
 
 /* Ends the program with what an error says. */
 static inline void must(karafka_error_t *error) {

@@ -37,6 +37,11 @@ fn mark(
     })
 }
 
+/// The context of a call that has not ended, for what waits.
+pub(crate) fn context_of(context: *mut karafka_context_t) -> Result<Context, Fault> {
+    with_job(&*handle::get(context.cast_const())?, |job| job.context().clone())
+}
+
 fn has_message(call: &CallObject, index: usize) -> Result<(), Fault> {
     let length = call.batch.len();
     if index < length { Ok(()) } else { Err(Fault::argument(format!("message {index} of a batch of {length}"))) }

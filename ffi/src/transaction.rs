@@ -3,8 +3,10 @@
 //! Owns `karafka_transactional_producer_t` and `karafka_transaction_t`. Called on any thread; calls that wait for brokers are
 //! refused inside delivery callbacks, where they could wait for themselves.
 
+use crate::batch::karafka_context_t;
 use crate::boundary::{fallible, infallible};
 use crate::config::{self, karafka_config_t};
+use crate::context::context_of;
 use crate::error::{Fault, karafka_error_t};
 use crate::handle::{self, handle};
 use crate::handler::{Inside, inside};
@@ -90,6 +92,56 @@ pub unsafe extern "C" fn karafka_transactional_producer_begin(
         out.write(handle::open(handle::get(producer.cast_const())?.begin()?)?);
         Ok(())
     })
+}
+
+/// Begins a transaction in a handler: what is produced by it and what the call marks while it is open become visible together
+/// when it is committed, or not at all. End it before the call ends: what it marks does not count later. Waits for brokers where
+/// a producer has to register first. Blocks, at most `transaction_timeout`.
+///
+/// Marks of `karafka_context_mark_as_consumed` and `karafka_context_acknowledge` belong to the open transaction, too.
+///
+/// @param transaction Gets the transaction, to be freed by `karafka_transaction_free`.
+/// Errors: `NOT_OWNED` when the partition is lost; `TRANSACTION` when the call has one open; `UNSUPPORTED` for the embedded broker,
+/// which keeps no transactions, and for topics with `assign`; `TIMEOUT` (retriable), `AUTH`; `ARGUMENT`, also when the job has
+/// ended; `FORKED`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn karafka_context_begin_transaction(
+    context: *mut karafka_context_t,
+    transaction: *mut *mut karafka_transaction_t,
+) -> *mut karafka_error_t {
+    fallible("karafka_context_begin_transaction", || {
+        // SAFETY: the header asks for NULL or a valid place.
+        let out = unsafe { Out::required(transaction, "transaction")? };
+        // The job's lock is not held while waiting: it may be completed meanwhile.
+        let context = context_of(context)?;
+        out.write(handle::open(context.begin_transaction()?)?);
+        Ok(())
+    })
+}
+
+/// Marks a message of the handler's call, and everything before it in its virtual partition, as part of the transaction that the
+/// call has open: it counts when the transaction is committed.
+///
+/// @param index The message's index in the batch.
+/// Errors: `NOT_OWNED` when the partition is lost: the commit will abort; `TRANSACTION` when the transaction has ended, or is none of
+/// a handler; `ARGUMENT`, `FORKED`. The commit fails for an index that is not in the batch.
+#[unsafe(no_mangle)]
+pub extern "C" fn karafka_transaction_mark_as_consumed(
+    transaction: *mut karafka_transaction_t,
+    index: usize,
+) -> *mut karafka_error_t {
+    fallible("karafka_transaction_mark_as_consumed", || {
+        Ok(handle::get(transaction.cast_const())?.mark_index(index, true)?)
+    })
+}
+
+/// Marks one message and no other. Otherwise as `karafka_transaction_mark_as_consumed`.
+#[unsafe(no_mangle)]
+pub extern "C" fn karafka_transaction_acknowledge(
+    transaction: *mut karafka_transaction_t,
+    index: usize,
+) -> *mut karafka_error_t {
+    fallible("karafka_transaction_acknowledge", || Ok(handle::get(transaction.cast_const())?.mark_index(index, false)?))
 }
 
 /// Sends a record as part of the transaction, and returns at once. When the local queue is full, waits for room until

@@ -5,6 +5,7 @@ Blocks of ``with`` are transactions: committed at their end, aborted when an exc
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,11 +13,48 @@ from types import TracebackType
 from typing import Any
 
 from . import _native
-from ._native import DeliveryReport, Transaction
+from ._native import Context, DeliveryReport, Transaction
 
 
 class AbortTransaction(Exception):
     """Raised in a transaction's block, ends it without a word: it is aborted, and the program goes on behind the block."""
+
+
+class HandlerTransaction:
+    """What ``Context.transaction`` returns: a block of ``with`` or ``async with``."""
+
+    __slots__ = ("_context", "_transaction")
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._transaction: Transaction | None = None
+
+    def __enter__(self) -> Transaction:
+        joined = self._context._open_transaction()
+        if joined is not None:
+            return joined
+        self._transaction = self._context._begin_transaction()
+        return self._transaction
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        transaction, self._transaction = self._transaction, None
+        if transaction is None:
+            return False  # The outermost block ends it.
+        if kind is None:
+            transaction._commit()
+            return False
+        transaction._abort()
+        return issubclass(kind, AbortTransaction)
+
+    async def __aenter__(self) -> Transaction:
+        return await asyncio.to_thread(self.__enter__)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        return await asyncio.to_thread(self.__exit__, kind, error, traceback)
 
 
 class TransactionalProducer:

@@ -7,26 +7,42 @@ use crate::attach;
 use crate::error::OrRaise;
 use crate::message::Message;
 use crate::settings;
+use crate::transaction::Transaction;
 use karafka::SeekTo;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The context of one call of a handler.
 #[pyclass(frozen, module = "libkarafka")]
 pub(crate) struct Context {
     inner: karafka::Context,
     batch: karafka::Batch,
+    /// The transaction that was begun last.
+    transaction: Mutex<Option<Py<Transaction>>>,
 }
 
 impl Context {
+    fn of(inner: karafka::Context, batch: karafka::Batch) -> Self {
+        Self { inner, batch, transaction: Mutex::new(None) }
+    }
+
+    pub(crate) fn core(&self) -> &karafka::Context {
+        &self.inner
+    }
+
     pub(crate) fn new(job: &karafka::Job) -> Self {
-        Self { inner: job.context().clone(), batch: job.batch().clone() }
+        Self::of(job.context().clone(), job.batch().clone())
+    }
+
+    fn last_transaction(&self) -> MutexGuard<'_, Option<Py<Transaction>>> {
+        self.transaction.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Marks a message of this call's batch; a hook, whose batch is empty, may mark any of its partition. A mark goes by
     /// place, and another batch's must not be taken for it.
-    fn mark(&self, message: &Message, mark: impl FnOnce(&karafka::Message<'_>) -> bool) -> PyResult<bool> {
+    pub(crate) fn mark(&self, message: &Message, mark: impl FnOnce(&karafka::Message<'_>) -> bool) -> PyResult<bool> {
         let place = message.index();
         let mark = |theirs: karafka::Message<'_>| {
             let here = |ours: karafka::Message<'_>| ours.offset() == theirs.offset();
@@ -134,6 +150,32 @@ impl Context {
         self.mark(message.get(), |message| self.inner.acknowledge(message))
     }
 
+    /// A block of ``with`` or ``async with`` that is a transaction of what this call produces and marks: outputs and offsets become
+    /// visible together at its end. Nothing of it is ever visible when an exception leaves it, which goes on, but
+    /// ``AbortTransaction``, or when the partition is lost. What the call marks in the block belongs to the transaction. Inside a
+    /// transaction of the same call the block joins it.
+    ///
+    /// Transactions of several calls produce at the same time; those of one partition commit one after the other.
+    ///
+    /// Raises ``NotOwnedError`` when the partition is lost; ``UnsupportedError`` on the embedded broker, which keeps no
+    /// transactions; ``TransactionError`` or ``TimeoutError`` when it was aborted.
+    fn transaction<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        slf.py().import("libkarafka.transaction")?.getattr("HandlerTransaction")?.call1((slf,))
+    }
+
+    fn _begin_transaction(&self, py: Python<'_>) -> PyResult<Py<Transaction>> {
+        let begun = Py::new(py, Transaction::of_handler(py, Self::of(self.inner.clone(), self.batch.clone()))?)?;
+        let before = self.last_transaction().replace(begun.clone_ref(py));
+        // Not with the lock: what ends with it may run code.
+        drop(before);
+        Ok(begun)
+    }
+
+    fn _open_transaction(&self, py: Python<'_>) -> Option<Py<Transaction>> {
+        let last = self.last_transaction().as_ref().map(|last| last.clone_ref(py));
+        last.filter(|last| last.get().is_open())
+    }
+
     /// Marks like ``mark_as_consumed``, and returns after the broker has it. Returns whether the partition is still owned.
     ///
     /// Waits up to ``timeout`` seconds: from a coroutine, call it by ``asyncio.to_thread``.
@@ -214,7 +256,7 @@ impl Context {
     /// The messages of the call one by one, each marked when the next is asked for: a loop that raises has marked all before
     /// its message, and only that one and those behind it are tried again. Ends early when the partition is lost.
     fn each(&self) -> Each {
-        let Self { inner, batch } = self;
+        let Self { inner, batch, .. } = self;
         Each { context: inner.clone(), batch: batch.clone(), next: AtomicUsize::new(0) }
     }
 

@@ -3,13 +3,16 @@
 //! Called on any Python thread; every wait for brokers happens without the interpreter's lock, and lets signals through.
 
 use crate::attach;
+use crate::context::Context;
 use crate::error::OrRaise;
+use crate::message::Message;
 use crate::producer::Producer;
 use crate::settings::settings;
 use crossbeam::channel::bounded;
 use karafka::ProducerConfig;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
+use std::cell::Cell;
 use std::sync::Arc;
 
 /// What the class of the same name in ``libkarafka/transaction.py`` drives.
@@ -18,7 +21,7 @@ pub(crate) struct TransactionalProducer(karafka::TransactionalProducer);
 
 /// An open transaction: what is produced by it becomes visible together, or not at all.
 #[pyclass(frozen, module = "libkarafka")]
-pub(crate) struct Transaction(Option<Arc<karafka::Transaction>>);
+pub(crate) struct Transaction(Option<Arc<karafka::Transaction>>, Option<Context>);
 
 /// Runs what waits for brokers on a thread of its own, so that Ctrl-C ends the wait; the thread finishes by itself.
 pub(crate) fn interruptible<T: Send + 'static>(
@@ -50,7 +53,7 @@ impl TransactionalProducer {
     fn begin(&self, py: Python<'_>, thread: u64) -> PyResult<Transaction> {
         let producer = self.0.clone();
         let begun = interruptible(py, move || producer.begin_as(thread))?;
-        Ok(Transaction(Some(Arc::new(begun))))
+        Ok(Transaction(Some(Arc::new(begun)), None))
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {
@@ -60,6 +63,31 @@ impl TransactionalProducer {
 }
 
 impl Transaction {
+    /// Begins for a call of a handler.
+    pub(crate) fn of_handler(py: Python<'_>, context: Context) -> PyResult<Self> {
+        let of = context.core().clone();
+        let begun = interruptible(py, move || of.begin_transaction())?;
+        Ok(Self(Some(Arc::new(begun)), Some(context)))
+    }
+
+    /// Marks a message of the handler's call.
+    fn mark(&self, message: &Bound<'_, Message>, prefix: bool) -> PyResult<()> {
+        let py = message.py();
+        let open = self.core(py, "mark in a transaction")?;
+        let outcome = Cell::new(None);
+        let mark = |message: &karafka::Message<'_>| {
+            outcome.set(Some(open.mark_index(message.index(), prefix)));
+            true
+        };
+        match &self.1 {
+            Some(context) => {
+                context.mark(message.get(), mark)?;
+            }
+            None => outcome.set(Some(open.mark_index(message.get().index(), prefix))),
+        }
+        outcome.into_inner().unwrap_or(Ok(())).or_raise(py)
+    }
+
     fn core(&self, py: Python<'_>, operation: &'static str) -> PyResult<&Arc<karafka::Transaction>> {
         let gone = || karafka::Error::new(karafka::ErrorKind::Stopped, operation, "the transaction is being freed");
         self.0.as_ref().ok_or_else(gone).or_raise(py)
@@ -91,6 +119,18 @@ impl Transaction {
         self.producer(py)?.call_method1("produce_many", (records,))
     }
 
+    /// Marks a message of the handler's call and everything before it in its virtual partition, as part of the transaction.
+    ///
+    /// Raises ``NotOwnedError`` when the partition is lost, and ``TransactionError`` outside of a handler.
+    fn mark_as_consumed(&self, message: &Bound<'_, Message>) -> PyResult<()> {
+        self.mark(message, true)
+    }
+
+    /// Marks this one message of the handler's call and no other, as part of the transaction.
+    fn acknowledge(&self, message: &Bound<'_, Message>) -> PyResult<()> {
+        self.mark(message, false)
+    }
+
     /// Has the transaction aborted when its block ends, however it ends.
     fn give_up(&self, py: Python<'_>) -> PyResult<()> {
         self.core(py, "give a transaction up")?.give_up();
@@ -99,7 +139,7 @@ impl Transaction {
 
     /// Whether it has neither been committed nor aborted.
     #[getter]
-    fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.0.as_ref().is_some_and(|transaction| transaction.is_open())
     }
 

@@ -8,6 +8,7 @@ use crate::error::Raise;
 use crate::gvl;
 use crate::handle::Handle;
 use crate::message::{self, Cells, strings};
+use crate::transaction::NativeTransaction;
 use crate::wait::{interruptible, seconds};
 use crate::waste::Waste;
 use karafka::{Batch, Context, ErrorKind, Header, Job, Message, SeekTo};
@@ -216,6 +217,10 @@ impl Messages {
         Ok(this.owned(ruby, "mark a message")?.mark_as_consumed_with(&message, &text))
     }
 
+    fn begin_transaction(ruby: &Ruby, this: &Self) -> Result<NativeTransaction, Error> {
+        NativeTransaction::begin(ruby, this.owned(ruby, "begin a transaction")?.clone())
+    }
+
     fn store_offset_metadata(ruby: &Ruby, this: &Self, text: RString) -> Result<bool, Error> {
         let text = text.to_string()?;
         Ok(this.owned(ruby, "store offset metadata")?.store_offset_metadata(&text))
@@ -365,6 +370,7 @@ pub fn define(ruby: &Ruby, module: RModule, native: RModule) -> Result<(), Error
     class.define_method("stopping?", method!(Messages::is_stopping, 0))?;
     class.define_method("mark", method!(Messages::mark, 2))?;
     class.define_method("mark_with", method!(Messages::mark_with, 2))?;
+    class.define_method("begin_transaction", method!(Messages::begin_transaction, 0))?;
     class.define_method("store_offset_metadata", method!(Messages::store_offset_metadata, 1))?;
     class.define_method("offset_metadata", method!(Messages::offset_metadata, 0))?;
     class.define_method("commit_offsets", method!(Messages::commit_offsets, 0))?;

@@ -7,7 +7,7 @@ use crate::error::Raise;
 use crate::handle::Handle;
 use crate::producer;
 use crate::wait::interruptible;
-use karafka::{ProducerConfig, Transaction, TransactionalProducer};
+use karafka::{Context, ProducerConfig, Transaction, TransactionalProducer};
 use magnus::typed_data::TypedData;
 use magnus::{Error, Module, Object, RHash, RModule, Ruby, Value, function, method};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 struct NativeProducer(Handle<TransactionalProducer>);
 
 #[magnus::wrap(class = "LibKarafka::Native::Transaction", free_immediately, size)]
-struct NativeTransaction(Handle<Arc<Transaction>>);
+pub struct NativeTransaction(Handle<Arc<Transaction>>);
 
 impl NativeProducer {
     fn new(ruby: &Ruby, options: RHash) -> Result<Self, Error> {
@@ -39,6 +39,12 @@ impl NativeProducer {
 }
 
 impl NativeTransaction {
+    /// Begins for a call of a handler.
+    pub fn begin(ruby: &Ruby, context: Context) -> Result<Self, Error> {
+        let begun = interruptible(ruby, move || context.begin_transaction())?.or_raise(ruby)?;
+        Ok(Self(Handle::new(Arc::new(begun))))
+    }
+
     /// The producer whose messages are parts of the transaction.
     fn producer(ruby: &Ruby, this: &Self) -> Result<Value, Error> {
         let producer = this.0.get("produce").or_raise(ruby)?.producer().or_raise(ruby)?;

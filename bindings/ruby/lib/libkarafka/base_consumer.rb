@@ -103,10 +103,10 @@ module LibKarafka
     end
 
     # Marks a message and all before it in its virtual partition. Returns whether the partition is still owned; the commit
-    # follows within +commit_interval+. A text is stored with the offset: whoever is assigned the partition next reads it by
+    # follows within +commit_interval+. Inside of #transaction it is part of that, and raises NotOwnedError instead. A text is stored with the offset: whoever is assigned the partition next reads it by
     # #offset_metadata; which of several is stored is decided by +offset_metadata_strategy+.
     def mark_as_consumed(message, text = nil)
-      text ? message.mark_with(text) : message.mark(true)
+      marked(text ? message.mark_with(text) : message.mark(true))
     end
 
     # Marks like #mark_as_consumed, and returns after the broker has what may be committed: the returned boolean is a
@@ -119,7 +119,7 @@ module LibKarafka
 
     # Marks this one message and no other. Returns whether the partition is still owned.
     def acknowledge(message)
-      message.mark(false)
+      marked(message.mark(false))
     end
 
     # Commits what is marked, and returns after the broker has it. Returns whether the partition is still owned.
@@ -132,6 +132,36 @@ module LibKarafka
     # is still owned.
     def commit_offsets
       messages.commit_offsets
+    end
+
+    # Calls the block with a Transaction of what this call produces and marks, and commits it when the block returns: outputs
+    # and offsets become visible together. Returns what the block did. Everything else aborts, and nothing of it is ever
+    # visible: an exception, which goes on, AbortTransaction, which does not, leaving by +break+, +return+ or +throw+, and the
+    # loss of the partition. #produce_async, #mark_as_consumed and #acknowledge inside the block belong to the transaction.
+    # Inside a transaction of the same call the block joins it.
+    #
+    # Transactions of several calls produce at the same time; those of one partition commit one after the other.
+    #
+    # Raises NotOwnedError when the partition is lost; UnsupportedError on the embedded broker, which keeps no transactions;
+    # TransactionError or TimeoutError when it was aborted.
+    def transaction(&block)
+      joined = open_transaction
+      return yield(joined) if joined
+
+      native = messages.begin_transaction
+      begin
+        @open_transaction = Transaction.new(native)
+        @transaction_thread = Thread.current
+        Transaction.settle(native, @open_transaction, &block)
+      ensure
+        @open_transaction = @transaction_thread = nil
+      end
+    end
+
+    # Sends a message, in the open transaction if there is one, and returns its Delivery at once; keywords as of
+    # Producer#produce_async.
+    def produce_async(**message)
+      (open_transaction || producer).produce_async(**message)
     end
 
     # Calls the block with one message after the other, and marks each when the block returned. An exception of the block ends
@@ -191,6 +221,20 @@ module LibKarafka
     ensure
       @messages = nil
     end
+
+    # In a transaction there is nothing to go on with when the partition is lost.
+    def marked(owned)
+      return owned if owned || !open_transaction
+
+      raise NotOwnedError.new("mark in a transaction: the partition went to another member", kind: :not_owned)
+    end
+    private :marked
+
+    # Not of a call that runs beside a hook.
+    def open_transaction
+      @open_transaction if @transaction_thread == Thread.current
+    end
+    private :open_transaction
 
     # Calls a hook, whose messages are none. Not under the same name as those of a call: with +long_running_job+ one may run.
     def hear(hook, messages) # :nodoc:

@@ -12,6 +12,21 @@ module LibKarafka
       @producer = Producer.allocate.tap { |producer| producer.send(:lend, native.producer) }
     end
 
+    # Calls the block with a transaction, and ends it accordingly.
+    def self.settle(native, transaction) # :nodoc:
+      returned = false
+      begin
+        value = yield(transaction)
+        returned = true
+      rescue AbortTransaction
+        value = nil
+      ensure
+        native.abort if !returned && native.open?
+      end
+      native.commit if returned
+      value
+    end
+
     # Sends a message as part of the transaction, and returns its Delivery at once; keywords as of Producer#produce_async. The
     # commit waits for its acknowledgement, and aborts without it.
     #
@@ -60,24 +75,17 @@ module LibKarafka
     # Raises TransactionError or TimeoutError when the transaction was aborted (retriable: do the whole again), or when its
     # result is unknown (never retriable, the message says so); FencedError when another producer of the same
     # +transactional_id+ has taken over.
-    def transaction
+    def transaction(&block)
       joined = @open[Thread.current]
       return yield(joined) if joined
 
       native = @native.begin(Thread.current.object_id)
-      returned = false
       begin
         @open[Thread.current] = transaction = Transaction.new(native)
-        value = yield(transaction)
-        returned = true
-      rescue AbortTransaction
-        value = nil
+        Transaction.settle(native, transaction, &block)
       ensure
         @open.delete(Thread.current)
-        native.abort if !returned && native.open?
       end
-      native.commit if returned
-      value
     end
 
     # Sends a message in a transaction of its own, or in the one that this thread has open. Returns a DeliveryReport.

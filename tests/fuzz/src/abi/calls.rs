@@ -1059,4 +1059,27 @@ pub(super) const CALLS: &[(&str, Call)] = &[
         // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
         unsafe { karafka_answer_free(answer) };
     }),
+    ("karafka_context_begin_transaction", |world| {
+        let context = world.handle();
+        let mut made = std::ptr::null_mut();
+        let place = world.place(&mut made);
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_context_begin_transaction(context, place) };
+        world.error(error);
+        world.keep(made, karafka_transaction_free);
+    }),
+    ("karafka_transaction_mark_as_consumed", |world| {
+        let transaction = world.handle();
+        let index = world.input.integer() as usize;
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_transaction_mark_as_consumed(transaction, index) };
+        world.error(error);
+    }),
+    ("karafka_transaction_acknowledge", |world| {
+        let transaction = world.handle();
+        let index = world.input.integer() as usize;
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_transaction_acknowledge(transaction, index) };
+        world.error(error);
+    }),
 ];

@@ -403,4 +403,7 @@ unsafe extern "C" {
     pub(super) fn karafka_answer_field(answer: Handle, path: *const u8, path_length: usize) -> Text;
     pub(super) fn karafka_answer_count(answer: Handle, path: *const u8, path_length: usize) -> usize;
     pub(super) fn karafka_answer_free(answer: Handle);
+    pub(super) fn karafka_context_begin_transaction(context: Handle, transaction: *mut Handle) -> Handle;
+    pub(super) fn karafka_transaction_mark_as_consumed(transaction: Handle, index: usize) -> Handle;
+    pub(super) fn karafka_transaction_acknowledge(transaction: Handle, index: usize) -> Handle;
 }
