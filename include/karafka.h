@@ -1019,6 +1019,16 @@ typedef struct karafka_place_t {
     uint32_t is_done;
 } karafka_place_t;
 
+/**
+ * The id of a scheduled message. The struct's layout never changes.
+ */
+typedef struct karafka_schedule_id_t {
+    /**
+     * The id, in ASCII; ends with NUL.
+     */
+    char text[64];
+} karafka_schedule_id_t;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -2391,6 +2401,53 @@ size_t karafka_answer_count(const struct karafka_answer_t *answer, const char *p
  * Frees an answer and its texts. Takes NULL.
  */
 void karafka_answer_free(struct karafka_answer_t *answer);
+
+/**
+ * Sends the messages of a topic of scheduled messages on when their time has come, before the app is started. The start checks
+ * that the topic is there and compacted.
+ *
+ * @param topic The topic's name. UTF-8.
+ * @param config The options `interval`, how often is looked for what is due (1s), and `group`, the consumer group (the app's).
+ *   NULL for defaults. Read, not kept.
+ * Errors: `CONFIG` for name and options, or when the group reads the topic already; `STOPPED` once the app was started;
+ * `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_app_scheduled_messages(struct karafka_app_t *app,
+                                                       const char *topic,
+                                                       size_t topic_length,
+                                                       const struct karafka_config_t *config);
+
+/**
+ * Has a record produced at a time: puts it into `topic`, from which an app with `karafka_app_scheduled_messages` sends it on. Waits
+ * until it is acknowledged.
+ *
+ * @param topic The topic in which the message waits. UTF-8.
+ * @param record The message, with the topic that it goes to. Copied.
+ * @param at_ms When: milliseconds since 1970-01-01 UTC. A time that has passed means at once.
+ * @param id Gets the message's id, by which it can be cancelled. May be NULL.
+ * Errors: `CONFIG` for a time that is none, or a record that can never be sent; `BROKER` when `topic` is not there; else as
+ * `karafka_producer_produce_sync`. When the acknowledgement is what failed, the message may wait all the same.
+ */
+struct karafka_error_t *karafka_producer_schedule(struct karafka_producer_t *producer,
+                                                  const char *topic,
+                                                  size_t topic_length,
+                                                  const struct karafka_record_t *record,
+                                                  int64_t at_ms,
+                                                  struct karafka_schedule_id_t *id);
+
+/**
+ * Takes a scheduled message back, and waits until that is acknowledged. When it is before the message's time, by the clock of the
+ * app that would send it, the message is not sent; one that was sent or cancelled already is no error.
+ *
+ * @param topic The topic in which the message waits. UTF-8.
+ * @param id Its id. UTF-8.
+ * Errors: `CONFIG` for an id that `karafka_producer_schedule` has not given; else as `karafka_producer_produce_sync`.
+ */
+struct karafka_error_t *karafka_producer_cancel(struct karafka_producer_t *producer,
+                                                const char *topic,
+                                                size_t topic_length,
+                                                const char *id,
+                                                size_t id_length);
 
 /**
  * The broker behind an address that begins with "embedded://"; it is started if it is not there. Apps and producers whose

@@ -6,7 +6,7 @@
 //! Says so where librdkafka was built without the names of `.cargo/config.toml`, and goes on allocating by libc unseen: cargo
 //! does not build it again when these change.
 //!
-//! And lists the pages of docs/options, docs/producer and docs/admin, whose Rust examples are doctests.
+//! And lists the pages of docs/options, docs/producer, docs/admin and docs/schedule, whose Rust examples are doctests.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ fn main() -> io::Result<()> {
 fn list_examples() -> io::Result<()> {
     let docs = PathBuf::from(env::var("CARGO_MANIFEST_DIR").unwrap_or_default()).join("../../docs");
     let mut paths = Vec::new();
-    for folder in ["options", "producer", "admin"] {
+    for folder in ["options", "producer", "admin", "schedule"] {
         let pages = docs.join(folder);
         println!("cargo:rerun-if-changed={}", pages.display());
         paths.extend(fs::read_dir(&pages).into_iter().flatten().flatten().map(|entry| entry.path()));

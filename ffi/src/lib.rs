@@ -30,6 +30,7 @@ mod producer_variant;
 mod reader;
 mod record;
 mod registry;
+mod scheduled;
 mod scheduler;
 mod text;
 mod topic;

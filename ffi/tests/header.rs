@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// The header's order is that of these files.
-const FILES: [&str; 22] = [
+const FILES: [&str; 23] = [
     "version",
     "error",
     "config",
@@ -30,6 +30,7 @@ const FILES: [&str; 22] = [
     "transaction",
     "reader",
     "admin",
+    "scheduled",
 ];
 const LAST: &str = "embedded";
 

@@ -72,6 +72,7 @@ int main(void) {
     FIELD(karafka_place_t, partition, 32);
     FIELD(karafka_place_t, is_done, 36);
 
+    SIZE(karafka_schedule_id_t, 64);
     SIZE(karafka_delivery_report_t, 24);
     FIELD(karafka_delivery_report_t, offset, 0);
     FIELD(karafka_delivery_report_t, timestamp_ms, 8);

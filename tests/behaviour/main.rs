@@ -97,6 +97,9 @@ mod whatever_a_handler_throws_its_messages_come_again;
 // What a producer promises.
 mod every_record_ends_when_brokers_die_under_a_producer;
 
+// What is done at a time.
+mod scheduled_messages_survive_whoever_sends_them;
+
 // What consumers are called for beside messages.
 mod a_member_put_out_of_its_group_hears_of_it;
 mod revocations_are_told_after_the_running_calls;

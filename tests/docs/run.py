@@ -1,4 +1,4 @@
-"""Runs every example of docs/options, docs/producer and docs/admin: run.py [words] runs those of pages whose names contain one of the words.
+"""Runs every example of docs/options, docs/producer, docs/admin and docs/schedule: run.py [words] runs those of pages whose names contain one of the words.
 
 A page has fenced blocks of C, Ruby and Python under "## Example", each a whole program on the broker inside the process; it has
 to end with 0. Rust's blocks are doctests of the crate karafka. Called by run.sh, which builds what they need.
@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "docs" / folder for folder in ("options", "producer", "admin")]
+PAGES = [ROOT / "docs" / folder for folder in ("options", "producer", "admin", "schedule")]
 BUILT = pathlib.Path(os.environ["BUILT"])
 STAGE = pathlib.Path(os.environ["STAGE"])
 LANGUAGES = ("rust", "c", "ruby", "python")

@@ -134,6 +134,14 @@ class App:
 
         return register
 
+    def scheduled_messages(self, topic: str, **options: Any) -> None:
+        """Sends the messages of a topic of scheduled messages (``Producer.schedule``) on when their time has come.
+
+        Options: ``interval``, how often is looked for what is due (``"1s"``), and ``group``, the consumer group (the app's). The
+        start checks that the topic is there and compacted.
+        """
+        self._native.scheduled_messages(topic, options)
+
     def scheduler(self, function: Function) -> Function:
         """Has the decorated function decide whose turn it is when more work waits than may run at once.
 

@@ -70,6 +70,11 @@ impl App {
         Ok((number, stays))
     }
 
+    /// Sends the messages of a topic of scheduled messages on.
+    fn scheduled_messages(&self, py: Python<'_>, topic: &str, options: &Bound<'_, PyDict>) -> PyResult<()> {
+        crate::scheduled::send_on(py, &self.inner, topic, options)
+    }
+
     /// Lets a Python thread decide whose turn it is.
     fn lend_scheduler(&self, py: Python<'_>) -> PyResult<Waiting> {
         self.inner.lend_scheduler().map(Waiting::new).or_raise(py)

@@ -23,6 +23,7 @@ mod message;
 mod producer;
 mod reader;
 mod record;
+mod scheduled;
 mod scheduler;
 mod settings;
 mod slots;

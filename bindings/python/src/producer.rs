@@ -8,6 +8,7 @@ use crate::delivery::{Delivery, DeliveryReport};
 use crate::error::OrRaise;
 use crate::event::Events;
 use crate::record::{Extras, Outgoing};
+use crate::scheduled::{self, Planned};
 use crate::settings::{seconds, settings};
 use crossbeam::channel::bounded;
 use karafka::{ErrorKind, ProducerConfig, ProducerHooks, Recorded};
@@ -259,6 +260,35 @@ impl Producer {
     /// Sends many records, in order, waits until all were acknowledged, and returns where they are.
     fn produce_many_sync(&self, py: Python<'_>, records: &Bound<'_, PyAny>) -> PyResult<Vec<DeliveryReport>> {
         self.produce_many(py, records)?.iter().map(|delivery| delivery.wait(py, None)).collect()
+    }
+
+    /// Has a record produced at a time (int milliseconds since 1970-01-01 UTC, or an aware datetime): puts it into the topic
+    /// ``schedule``, from which an app with ``scheduled_messages`` sends it on. A time that has passed means at once. Waits until that
+    /// is acknowledged, and returns the message's id, by which it can be cancelled. Middleware and partitioner are not asked.
+    #[pyo3(signature = (schedule, at, topic, value = None, key = None, *, headers = None, partition = None, timestamp = None, partition_key = None, label = None))]
+    #[expect(clippy::too_many_arguments, reason = "they are Python's keywords")]
+    fn schedule<'py>(
+        &self,
+        py: Python<'py>,
+        schedule: &str,
+        at: &Bound<'py, PyAny>,
+        topic: Bound<'py, PyString>,
+        value: Option<&Bound<'py, PyAny>>,
+        key: Option<&Bound<'py, PyAny>>,
+        headers: Option<&Bound<'py, PyAny>>,
+        partition: Option<i32>,
+        timestamp: Option<&Bound<'py, PyAny>>,
+        partition_key: Option<&Bound<'py, PyAny>>,
+        label: Option<Bound<'py, PyString>>,
+    ) -> PyResult<String> {
+        let extras = Extras { headers, partition, timestamp, partition_key, label };
+        scheduled::schedule(py, self.core()?, schedule, Planned { at, topic, value, key, extras })
+    }
+
+    /// Takes a scheduled message back, and waits until that is acknowledged. When it is before the message's time, by the clock of
+    /// the app that would send it, the message is not sent; one that was sent or cancelled already is no error.
+    fn cancel(&self, py: Python<'_>, schedule: &str, id: &str) -> PyResult<()> {
+        scheduled::cancel(py, self.core()?, schedule, id)
     }
 
     /// Keeps a record, a dict with the names of ``produce``'s parameters, until the buffer is flushed or the producer closed.

@@ -167,6 +167,19 @@ fn milliseconds(given: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
     if given.is_instance_of::<PyInt>() {
         return given.extract().map(Some);
     }
+    seconds(given).map(|seconds| Some((seconds * 1000.0).round() as i64))
+}
+
+/// A time before which something must not happen, in the same forms: a part of a millisecond counts as a whole one.
+pub(crate) fn milliseconds_up(given: &Bound<'_, PyAny>) -> PyResult<i64> {
+    if given.is_instance_of::<PyInt>() {
+        return given.extract();
+    }
+    seconds(given).map(|seconds| (seconds * 1000.0).ceil() as i64)
+}
+
+/// The seconds since 1970-01-01 UTC of an aware datetime.
+fn seconds(given: &Bound<'_, PyAny>) -> PyResult<f64> {
     if !given.hasattr("tzinfo")? {
         let class = given.get_type().name()?;
         return Err(PyTypeError::new_err(format!("timestamp must be int milliseconds or a datetime, not {class}")));
@@ -176,6 +189,5 @@ fn milliseconds(given: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
             "timestamp needs a datetime with a time zone, such as datetime.now(timezone.utc)",
         ));
     }
-    let seconds: f64 = given.call_method0("timestamp")?.extract()?;
-    Ok(Some((seconds * 1000.0).round() as i64))
+    given.call_method0("timestamp")?.extract()
 }

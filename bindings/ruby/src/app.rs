@@ -32,7 +32,7 @@ impl App {
         Ok(Self { inner: Handle::new(app), ended: OnceLock::new(), waste: Arc::default() })
     }
 
-    fn get(&self, ruby: &Ruby, operation: &'static str) -> Result<&karafka::App, Error> {
+    pub(crate) fn get(&self, ruby: &Ruby, operation: &'static str) -> Result<&karafka::App, Error> {
         self.inner.get(operation).or_raise(ruby)
     }
 
@@ -154,6 +154,7 @@ pub fn define(ruby: &Ruby, native: RModule) -> Result<(), Error> {
     class.define_method("resume", method!(App::resume, 0))?;
     class.define_method("stop", method!(App::stop, 1))?;
     class.define_method("join", method!(App::join, 1))?;
+    crate::scheduled::define_for_app(class)?;
     class.define_method("events", method!(App::events, 1))?;
     class.define_method("statistics", method!(App::statistics, 1))
 }

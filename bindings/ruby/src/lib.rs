@@ -19,6 +19,7 @@ mod message;
 mod messages;
 mod producer;
 mod reader;
+mod scheduled;
 mod scheduler;
 mod transaction;
 mod wait;

@@ -25,7 +25,7 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_secs(10);
 
 #[magnus::wrap(class = "LibKarafka::Native::Producer", free_immediately, size)]
-struct Producer(Handle<karafka::Producer>);
+pub(crate) struct Producer(Handle<karafka::Producer>);
 
 #[magnus::wrap(class = "LibKarafka::Delivery", free_immediately, size)]
 struct Delivery(Handle<karafka::Delivery>);
@@ -33,7 +33,7 @@ struct Delivery(Handle<karafka::Delivery>);
 type OwnHeaders = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
 /// A message as Ruby describes it; its strings are lent for a call that does not use Ruby.
-struct Message {
+pub(crate) struct Message {
     topic: RString,
     payload: Option<RString>,
     key: Option<RString>,
@@ -56,7 +56,7 @@ type Fields = (
 );
 
 impl Message {
-    fn read(fields: RArray) -> Result<Self, Error> {
+    pub(crate) fn read(fields: RArray) -> Result<Self, Error> {
         let (topic, payload, key, headers, partition, timestamp_ms, partition_key, label) =
             Fields::try_convert(fields.as_value())?;
         let headers = headers.map_or(Ok(OwnHeaders::new()), read_headers)?;
@@ -93,7 +93,7 @@ impl Message {
     }
 
     /// Lends the record to `call`, which must not use Ruby.
-    fn lend<T>(&self, call: impl FnOnce(&Record<'_>) -> T) -> T {
+    pub(crate) fn lend<T>(&self, call: impl FnOnce(&Record<'_>) -> T) -> T {
         let headers: Vec<Header<'_>> =
             self.headers.iter().map(|(name, value)| Header { name, value: value.as_deref() }).collect();
         gvl::with_bytes(self.topic, |topic| {
@@ -121,7 +121,7 @@ impl Message {
     }
 }
 
-fn own(record: &Record<'_>) -> OwnedRecord {
+pub(crate) fn own(record: &Record<'_>) -> OwnedRecord {
     record.to_owned_record()
 }
 
@@ -224,7 +224,7 @@ impl Producer {
         Ok(Self(Handle::new(karafka::Producer::new(config).or_raise(ruby)?)))
     }
 
-    fn get(&self, ruby: &Ruby, operation: &'static str) -> Result<&karafka::Producer, Error> {
+    pub(crate) fn get(&self, ruby: &Ruby, operation: &'static str) -> Result<&karafka::Producer, Error> {
         self.0.get(operation).or_raise(ruby)
     }
 
@@ -423,6 +423,7 @@ pub fn define(ruby: &Ruby, module: RModule, native: RModule) -> Result<(), Error
     producer.define_method("in_flight", method!(Producer::in_flight, 0))?;
     producer.define_method("flush", method!(Producer::flush, 1))?;
     producer.define_method("close", method!(Producer::close, 0))?;
+    crate::scheduled::define_for_producer(producer)?;
     let delivery = module.define_class("Delivery", ruby.class_object())?;
     Delivery::class(ruby);
     delivery.define_private_method("await_report", method!(Delivery::await_report, 1))?;

@@ -28,6 +28,9 @@ use std::time::Duration;
 pub enum Work {
     /// A Rust handler, on the core's worker threads.
     Handler(Arc<dyn Handler>),
+    /// A handler of libkarafka's own, which the seats of every language run by themselves.
+    #[doc(hidden)]
+    Core(Arc<dyn Handler>),
     /// The threads that hold seats look at [`crate::Job::topic_index`] and call user code themselves.
     Host,
 }
@@ -81,8 +84,14 @@ enum Chooser {
 /// What a worker thread does with its seat.
 pub type SeatRunner = Arc<dyn Fn(Seat) + Send + Sync>;
 
+/// What has to be well before the app starts.
+type Check = Box<dyn Fn() -> Result<()> + Send + Sync>;
+
 struct Inner {
     config: AppConfig,
+    checks: Mutex<Vec<Arc<Check>>>,
+    /// Topics with handlers of libkarafka's own. They come after all others, whose numbers are their places in lists of hosts.
+    own: Mutex<Vec<TopicEntry>>,
     topics: Mutex<Vec<TopicEntry>>,
     shared: Arc<Shared>,
     threads: Arc<Pool<Job>>,
@@ -118,6 +127,8 @@ impl App {
             threads: Pool::new(config.concurrency as usize, Arc::clone(&waker)),
             slots: Pool::new(config.async_concurrency as usize, waker),
             config,
+            checks: Mutex::default(),
+            own: Mutex::default(),
             topics: Mutex::new(Vec::new()),
             shared,
             runner: Mutex::new(None),
@@ -154,7 +165,7 @@ impl App {
             return Err(Error::new(ErrorKind::Stopped, "add a topic", message).with("topic", name));
         }
         let hooks = match &work {
-            Work::Handler(handler) => handler.hooks(),
+            Work::Handler(handler) | Work::Core(handler) => handler.hooks(),
             Work::Host => Vec::new(),
         };
         let entry = TopicEntry { name: name.to_owned(), config, work, seats, hooks };
@@ -162,12 +173,22 @@ impl App {
         let (group, brokers) = (entry.group(app), entry.brokers(app));
         let taken =
             |other: &TopicEntry| other.name == name && other.group(app) == group && other.brokers(app) == brokers;
-        if topics.iter().any(taken) {
+        let mut own = self.0.own.lock();
+        if topics.iter().chain(own.iter()).any(taken) {
             let message = "the group has a handler for this topic already; give one of them another group";
             return Err(Error::new(ErrorKind::Config, "add a topic", message).with("topic", name).with("group", group));
         }
+        if let Work::Core(_) = entry.work {
+            own.push(entry);
+            return Ok(own.len() - 1);
+        }
         topics.push(entry);
         Ok(topics.len() - 1)
+    }
+
+    /// Asks this before every start, on the thread that starts.
+    pub(crate) fn check_at_start(&self, check: Check) {
+        self.0.checks.lock().push(Arc::new(check));
     }
 
     /// Asks this scheduler whose turn it is whenever more work waits than may run at once. It is advice: the app's `scheduling`
@@ -292,8 +313,8 @@ impl App {
         *self.0.runner.lock() = Some(Arc::clone(runner));
         let (mut threads, mut slots) = (self.0.config.concurrency, 1);
         {
-            let topics = self.0.topics.lock();
-            let uses = |kind| topics.iter().any(|entry| entry.seats == kind);
+            let (topics, own) = (self.0.topics.lock(), self.0.own.lock());
+            let uses = |kind| topics.iter().chain(own.iter()).any(|entry| entry.seats == kind);
             if !uses(SeatKind::Thread) {
                 threads = 0;
             }
@@ -330,12 +351,16 @@ impl App {
             return Err(Error::new(ErrorKind::Stopped, "start", "an app starts once; make a new one"));
         }
         // Without the parker here, neither changes; making clients takes a while, and is done under no lock.
-        let (topics, chooser) = (self.0.topics.lock().clone(), self.0.scheduler.lock().clone());
+        let checks = self.0.checks.lock().clone();
+        let (mut topics, chooser) = (self.0.topics.lock().clone(), self.0.scheduler.lock().clone());
+        topics.extend(self.0.own.lock().iter().cloned());
         let poller = if topics.is_empty() {
             Err(Error::new(ErrorKind::Config, "start", "there is no topic to read; register one first"))
         } else if let Some(entry) = topics.iter().find(|entry| entry.lacks_tick()) {
             let message = "the topic is periodic, and its handler has no tick";
             Err(Error::new(ErrorKind::Config, "start", message).with("topic", &entry.name))
+        } else if let Some(refused) = checks.iter().find_map(|check| check().err()) {
+            Err(refused)
         } else {
             let pools = [Arc::clone(&self.0.threads), Arc::clone(&self.0.slots)];
             let shared = Arc::clone(&self.0.shared);

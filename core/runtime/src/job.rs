@@ -27,6 +27,8 @@ pub struct Job {
     pub(crate) kind: JobKind,
     pub(crate) topic_index: usize,
     pub(crate) handler: Option<Arc<dyn Handler>>,
+    /// Whether the seat runs it by itself.
+    pub(crate) is_own: bool,
     pub(crate) pool: Arc<Pool<Job>>,
     pub(crate) completed: bool,
     pub(crate) taken: bool,

@@ -68,6 +68,7 @@ mod producer;
 mod reader;
 mod redrive;
 mod report;
+mod scheduled;
 mod scheduler;
 mod seat;
 mod shared;
@@ -120,6 +121,7 @@ pub use producer::{
 };
 pub use reader::{Place, ReadFrom, ReadUntil, Reader, ReaderConfig, ReaderInterrupter, Selection, Waited};
 pub use redrive::{Redrive, RedriveConfig, RedriveProgress, RedriveStopper};
+pub use scheduled::ScheduledMessagesConfig;
 pub use scheduler::{Asked, Candidate, Question, Questions, Scheduler};
 pub use seat::{Interrupter, Next, Seat};
 pub use signal::{Signal, SignalGuard, on_stop_signal};

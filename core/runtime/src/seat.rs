@@ -30,7 +30,7 @@ pub struct Seat {
     desk: Arc<Desk>,
     /// The job that somebody was told of, until the seat comes for the next one.
     told: Option<Told>,
-    /// A job whose payloads are to be opened where that holds nobody up.
+    /// A job whose payloads are to be opened, or that the seat runs by itself, where that holds nobody up.
     sealed: Option<Job>,
 }
 
@@ -39,7 +39,8 @@ impl Seat {
         Self { place: Pool::place(pool), desk: desks.open(), told: None, sealed: None }
     }
 
-    /// Waits for the next job. Blocks the thread without using the processor; call it without an interpreter's lock.
+    /// Waits for the next job; those of libkarafka's own handlers are run here. Blocks the thread without using the processor; call
+    /// it without an interpreter's lock.
     // Not an iterator: a wait may be interrupted and taken up again.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Next {
@@ -49,8 +50,13 @@ impl Seat {
             match taken {
                 Taken::Job(job) => {
                     let now = job.context.shared.lease.wait();
-                    if let Some(job) = self.begin(job, now) {
-                        return Next::Job(job);
+                    match self.begin(job, now) {
+                        Some(job) if job.is_own => {
+                            job.run();
+                            self.leave_last();
+                        }
+                        Some(job) => return Next::Job(job),
+                        None => {}
                     }
                 }
                 Taken::Interrupted => return Next::Interrupted,
@@ -65,7 +71,7 @@ impl Seat {
         self.leave_last();
         loop {
             match self.place.try_take()? {
-                Taken::Job(mut job) if job.is_sealed() => {
+                Taken::Job(mut job) if job.is_sealed() || job.is_own => {
                     job.taken = true;
                     self.sealed = Some(job);
                     return None;

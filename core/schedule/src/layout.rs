@@ -2,7 +2,7 @@
 //!
 //! Pure. The record's key is the message's id, its payload the message's; where and when it goes stands in headers before the
 //! message's own, of which `schedule_at` is the last. A record without payload and headers of ours ends the message of its key. The
-//! layout is a promise to every later version: docs/scheduled-messages.md describes it.
+//! layout is a promise to every later version: docs/schedule/scheduled-messages.md describes it.
 
 /// What the layout is called.
 pub const VERSION: &str = "1";

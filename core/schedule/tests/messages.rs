@@ -238,7 +238,7 @@ fn read(owner: &mut Messages<u32>, log: &[Option<Record>], again: usize, most: u
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_goes_early_or_is_lost(steps in prop::collection::vec(step(), 1..120)) {

@@ -237,6 +237,67 @@ static void payloads_are_sealed_for_a_key_and_opened_for_handlers(void) {
     karafka_config_free(sealing);
 }
 
+struct reminders {
+    struct board board;
+    int count;
+    int64_t early_ms;
+    int64_t at_ms;
+    int was_cancelled_seen;
+};
+
+static int64_t now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static karafka_result_t remind(const karafka_batch_t *batch, karafka_context_t *context, void *user_data) {
+    struct reminders *reminders = user_data;
+    size_t i;
+    (void)context;
+    for (i = 0; i < karafka_batch_length(batch); i++) {
+        const karafka_message_t *message = karafka_batch_message(batch, i);
+        TELL(&reminders->board, {
+            reminders->count++;
+            reminders->early_ms = reminders->at_ms - now_ms();
+            reminders->was_cancelled_seen |= message->payload_length != 3;
+        });
+    }
+    return KARAFKA_DONE;
+}
+
+static void a_scheduled_message_comes_at_its_time_unless_it_is_cancelled(void) {
+    static struct reminders reminders = {.board = BOARD_INIT};
+    karafka_config_t *options = CONFIG("interval", "50"), *wrong = CONFIG("intervals", "50");
+    karafka_app_t *app = new_app("later-c");
+    karafka_producer_t *producer = new_producer();
+    karafka_record_t tea = record_of("reminders-c", "ada", "tea"), cancelled = record_of("reminders-c", "ada", "cancelled");
+    karafka_schedule_id_t id;
+
+    create_topic("later-c", 2);
+    create_topic("reminders-c", 1);
+    OK(karafka_app_topic(app, KARAFKA_STRING("reminders-c"), NULL, remind, &reminders, NULL, NULL));
+    FAILS(karafka_app_scheduled_messages(app, KARAFKA_STRING("later-c"), wrong), KARAFKA_ERROR_CONFIG);
+    OK(karafka_app_scheduled_messages(app, KARAFKA_STRING("later-c"), options));
+    FAILS(karafka_app_scheduled_messages(app, KARAFKA_STRING("later-c"), options), KARAFKA_ERROR_CONFIG);
+    OK(karafka_app_start(app));
+    reminders.at_ms = now_ms() + 500;
+    OK(karafka_producer_schedule(producer, KARAFKA_STRING("later-c"), &cancelled, now_ms() + 400, &id));
+    OK(karafka_producer_cancel(producer, KARAFKA_STRING("later-c"), id.text, strlen(id.text)));
+    OK(karafka_producer_schedule(producer, KARAFKA_STRING("later-c"), &tea, reminders.at_ms, NULL));
+    FAILS(karafka_producer_schedule(producer, KARAFKA_STRING("later-c"), &tea, 1700000000, NULL), KARAFKA_ERROR_CONFIG);
+    FAILS(karafka_producer_schedule(producer, KARAFKA_STRING("later-c"), NULL, now_ms(), NULL), KARAFKA_ERROR_ARGUMENT);
+    FAILS(karafka_producer_cancel(producer, KARAFKA_STRING("later-c"), KARAFKA_STRING("nonsense")), KARAFKA_ERROR_CONFIG);
+    WAIT(&reminders.board, reminders.count > 0);
+    stop_and_free(app);
+    IS(reminders.count, 1);
+    CHECK(reminders.early_ms <= 0);
+    CHECK(!reminders.was_cancelled_seen);
+    karafka_producer_free(producer);
+    karafka_config_free(options);
+    karafka_config_free(wrong);
+}
+
 int main(void) {
     RUN(payloads_are_sealed_for_a_key_and_opened_for_handlers);
     RUN(a_testing_producer_keeps_what_it_is_given);
@@ -245,5 +306,6 @@ int main(void) {
     RUN(a_partition_key_takes_the_place_of_the_key);
     RUN(records_of_older_headers_are_read);
     RUN(a_variant_has_its_own_options_and_events_tell_of_both);
+    RUN(a_scheduled_message_comes_at_its_time_unless_it_is_cancelled);
     return 0;
 }

@@ -4,7 +4,7 @@
 //! `workers`, `hold_key` and `hold_ms` (records with this key take so long instead), `log` (1, or a level: the log goes to the error stream), and any option of an
 //! app (`app.NAME`), of the topic (`topic.NAME`) or of librdkafka (`kafka.NAME`). Begins and ends are printed as
 //! [`libkarafka_tests::record::Event`], events of the app as `app NAME ... at=NANOSECONDS`. A record with the key of `fail_key`
-//! always fails. With `signals=1` it obeys signals, and its status is that of its error. With `tells=1` a record with `hold_key` is
+//! always fails. `scheduled` is a topic of scheduled messages that it sends on. With `signals=1` it obeys signals, and its status is that of its error. With `tells=1` a record with `hold_key` is
 //! held until its partition is lost at most, which is printed as `app handler.lost`, and the call of the hook as `app hook.revoked`.
 //!
 //! With `sends_to` each call sends its records on to this topic, and marks them, in a transaction; `fails` percent of the calls
@@ -15,8 +15,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use karafka::{
-    App, AppConfig, Batch, Context, Error, ErrorKind, Failure, Hook, NoEvent, Record, TopicConfig, Value, handler_fn,
-    hooked,
+    App, AppConfig, Batch, Context, Error, ErrorKind, Failure, Hook, NoEvent, Record, ScheduledMessagesConfig,
+    TopicConfig, Value, handler_fn, hooked,
 };
 use libkarafka_tests::record::{Event, Place, What, now};
 use std::fs;
@@ -39,6 +39,7 @@ struct Options {
     tells: bool,
     sends_to: Option<String>,
     fails: u64,
+    scheduled: Option<String>,
     app: Vec<(String, Value)>,
     of_topic: Vec<(String, Value)>,
     kafka: Vec<(String, Value)>,
@@ -65,6 +66,7 @@ fn options() -> Options {
                 "groups" => options.groups = text.parse().expect("groups is a number"),
                 "sends_to" => options.sends_to = Some(text.to_owned()),
                 "fails" => options.fails = text.parse().expect("fails is a number"),
+                "scheduled" => options.scheduled = Some(text.to_owned()),
                 "fail_key" => options.fail_key = Some(text.to_owned()),
                 "work_us" => options.work = Duration::from_micros(text.parse().expect("work_us is a number")),
                 "hold_key" => text.clone_into(&mut options.hold.0),
@@ -130,6 +132,11 @@ fn main() {
         } else {
             app.topic(topic, config, handler).unwrap();
         }
+    }
+    if let Some(topic) = &options.scheduled {
+        let config =
+            ScheduledMessagesConfig { interval: Duration::from_millis(100), ..ScheduledMessagesConfig::default() };
+        app.scheduled_messages(topic, config).unwrap();
     }
     let events = app.events();
     let guard = options.signals.then(|| app.obey_signals().unwrap());

@@ -92,6 +92,16 @@ module LibKarafka
       self
     end
 
+    # Sends the messages of a topic of scheduled messages (Producer#schedule) on when their time has come. Options: +interval+, how
+    # often is looked for what is due (1 s), and +group+, the consumer group (the app's). The start checks that the topic is there and
+    # compacted.
+    #
+    # Raises ConfigError for name and options, StoppedError once the app was started.
+    def scheduled_messages(topic, **options)
+      @native.scheduled_messages(topic.to_s, options)
+      self
+    end
+
     # Starts polling and the worker threads, and returns at once.
     #
     # Raises ConfigError when there is no topic, StoppedError when it was started before.

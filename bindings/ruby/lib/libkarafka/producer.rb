@@ -77,6 +77,24 @@ module LibKarafka
       produce_many_async(messages).map(&:wait)
     end
 
+    # Has a message, with the keywords of #produce_async, produced at a time (a Time, or an Integer of milliseconds): puts it into the
+    # topic +schedule+, from which an app with App#scheduled_messages sends it on. A time that has passed means at once. Waits until
+    # that is acknowledged, and returns the message's id, by which it can be cancelled. Middleware and partitioner are not asked.
+    #
+    # Raises ConfigError for a time that is none or a message that can never be sent, BrokerError when +schedule+ is not there.
+    def schedule(schedule, at:, topic:, payload:, key: nil, headers: nil, partition: nil, timestamp: nil, partition_key: nil, label: nil)
+      timestamp = (timestamp.to_r * 1000).round if timestamp.is_a?(Time)
+      # Never before its time: a part of a millisecond counts as a whole one.
+      at = (at.to_r * 1000).ceil if at.is_a?(Time)
+      @native.schedule(schedule.to_s, at, [topic.to_s, payload, key, headers, partition, timestamp, partition_key, label&.to_s])
+    end
+
+    # Takes a scheduled message back, and waits until that is acknowledged. When it is before the message's time, by the clock of
+    # the app that would send it, the message is not sent; one that was sent or cancelled already is no error.
+    def cancel(schedule, id)
+      @native.cancel(schedule.to_s, id)
+    end
+
     # Keeps a message, with the keywords of #produce_async, until the buffer is flushed or the producer closed.
     def buffer(**message)
       @native.buffer_many(prepare_all([message]))

@@ -556,9 +556,10 @@ impl Poller {
             facts: job.facts,
             era: job.era,
         };
-        let handler = match &route.work {
-            Work::Handler(handler) => Some(Arc::clone(handler)),
-            Work::Host => None,
+        let (handler, is_own) = match &route.work {
+            Work::Handler(handler) => (Some(Arc::clone(handler)), false),
+            Work::Core(handler) => (Some(Arc::clone(handler)), true),
+            Work::Host => (None, false),
         };
         Ok(Job {
             batch,
@@ -566,6 +567,7 @@ impl Poller {
             kind: job.kind,
             topic_index: route.registration,
             handler,
+            is_own,
             pool: Arc::clone(&self.pools[route.pool]),
             completed: false,
             taken: false,

@@ -1082,4 +1082,30 @@ pub(super) const CALLS: &[(&str, Call)] = &[
         let error = unsafe { karafka_transaction_acknowledge(transaction, index) };
         world.error(error);
     }),
+    ("karafka_app_scheduled_messages", |world| {
+        let app = world.handle();
+        let topic = world.text();
+        let config = world.handle();
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_app_scheduled_messages(app, topic.0, topic.1, config) };
+        world.error(error);
+    }),
+    ("karafka_producer_schedule", |world| {
+        let producer = world.handle();
+        let topic = world.text();
+        let record = world.record();
+        let at = world.input.integer() as i64;
+        let mut id = [0_u8; 64];
+        let place = world.place(&mut id);
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_producer_schedule(producer, topic.0, topic.1, &raw const record, at, place) };
+        world.error(error);
+    }),
+    ("karafka_producer_cancel", |world| {
+        let producer = world.handle();
+        let (topic, id) = (world.text(), world.text());
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_producer_cancel(producer, topic.0, topic.1, id.0, id.1) };
+        world.error(error);
+    }),
 ];

@@ -406,4 +406,25 @@ unsafe extern "C" {
     pub(super) fn karafka_context_begin_transaction(context: Handle, transaction: *mut Handle) -> Handle;
     pub(super) fn karafka_transaction_mark_as_consumed(transaction: Handle, index: usize) -> Handle;
     pub(super) fn karafka_transaction_acknowledge(transaction: Handle, index: usize) -> Handle;
+    pub(super) fn karafka_app_scheduled_messages(
+        app: Handle,
+        topic: *const u8,
+        topic_length: usize,
+        config: Handle,
+    ) -> Handle;
+    pub(super) fn karafka_producer_schedule(
+        producer: Handle,
+        topic: *const u8,
+        topic_length: usize,
+        record: *const Record,
+        at_ms: i64,
+        id: *mut [u8; 64],
+    ) -> Handle;
+    pub(super) fn karafka_producer_cancel(
+        producer: Handle,
+        topic: *const u8,
+        topic_length: usize,
+        id: *const u8,
+        id_length: usize,
+    ) -> Handle;
 }
