@@ -10,7 +10,7 @@ end
 class TestSignatures < KarafkaTest
   FILE = File.expand_path("../sig/libkarafka.rbs", __dir__)
   HIDDEN = %i[mark mark_with commit commit_offsets seek pause resume offset_metadata store_offset_metadata headers_at
-              header_pairs_at timestamp_at ownership ownership_number receive hear hooks_of hears? consumer_class partitioner ask_to_finish finish for_app producer_for
+              header_pairs_at timestamp_at begin_transaction settle ownership ownership_number receive hear hooks_of hears? consumer_class partitioner ask_to_finish finish for_app producer_for
               count inspect to_s].freeze
 
   def test_every_class_has_the_methods_that_its_signature_names_and_no_others
