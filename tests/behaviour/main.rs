@@ -17,6 +17,7 @@ mod the_tests_read_back_what_kafka_holds;
 mod two_processes_share_a_topic_and_one_leaves;
 mod what_is_wrong_is_said_with_its_cause;
 
+mod a_guarded_cluster_lets_in_who_may_and_says_why_not;
 mod a_halted_member_touches_nothing_it_has_lost;
 mod a_handler_of_ten_poll_intervals_keeps_its_partition;
 mod a_new_partition_is_read_and_a_deleted_topic_told;

@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 
@@ -36,6 +37,8 @@ struct State {
     seen: BTreeMap<i16, usize>,
     held: Vec<(TcpStream, Vec<u8>)>,
     answered_late: usize,
+    /// By how many milliseconds times in answers are moved.
+    clock: i64,
     has_ended: bool,
 }
 
@@ -78,6 +81,11 @@ impl Censor {
     fn rule(&self, api: i16, rule: Rule, times: usize) {
         let mut state = self.state.lock();
         (state.rule, state.left) = (Some((api, rule)), times);
+    }
+
+    /// Moves every time of this minute in the broker's answers: its clock seems to be ahead by so much.
+    pub fn shift_clock(&self, by: Duration) {
+        self.state.lock().clock = by.as_millis() as i64;
     }
 
     /// How often the rule was not applied yet.
@@ -156,7 +164,8 @@ fn carry(shared: &Arc<Mutex<State>>, client: &TcpStream, broker: &TcpStream) {
     });
     let (mut from, mut to, shared) = (copy(broker), copy(client), Arc::clone(shared));
     thread::spawn(move || {
-        while let Some(frame) = read_frame(&mut from) {
+        while let Some(mut frame) = read_frame(&mut from) {
+            shift_times(&mut frame, shared.lock().clock);
             match fates.lock().remove(&number::<4>(&frame, 4)) {
                 Some(Fate::Lost) => break,
                 Some(Fate::Late) => shared.lock().answered_late += 1,
@@ -169,6 +178,20 @@ fn carry(shared: &Arc<Mutex<State>>, client: &TcpStream, broker: &TcpStream) {
         let _ = to.shutdown(Shutdown::Both);
         let _ = from.shutdown(Shutdown::Both);
     });
+}
+
+/// Moves what looks like a time of this minute.
+fn shift_times(frame: &mut [u8], by: i64) {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock").as_millis() as i64;
+    let mut at = 8;
+    while let Some(Ok(bytes)) = frame.get(at..at + 8).map(<[u8; 8]>::try_from) {
+        let time = i64::from_be_bytes(bytes);
+        if by != 0 && time.abs_diff(now) < 60_000 {
+            frame[at..at + 8].copy_from_slice(&(time + by).to_be_bytes());
+            at += 7;
+        }
+        at += 1;
+    }
 }
 
 /// A frame with its length in front.

@@ -11,6 +11,7 @@ use karafka as _;
 pub mod access;
 pub mod broker;
 pub mod censor;
+mod certificate;
 pub mod cluster;
 pub mod commits;
 pub mod fleet;

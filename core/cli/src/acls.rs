@@ -1,7 +1,7 @@
 //! `libkarafka acls`: access rules.
 
 use crate::Cluster;
-use crate::output::{Output, Stop, clean};
+use crate::output::{Output, Stop, clean, complain};
 use clap::{Args, Subcommand};
 use karafka::{Acl, AclFilter, AclOperation, AclPattern, AclPermission, AclResource};
 use serde_json::{Value, json};
@@ -132,8 +132,12 @@ impl Acls {
     pub(crate) fn run(&self, mut output: Output) -> Result<ExitCode, Stop> {
         match &self.action {
             Action::List { filter } => {
-                for acl in self.cluster.admin()?.acls(&filter.acls())? {
-                    output.item(|| said(&acl), || object(&acl))?;
+                let acls = self.cluster.admin()?.acls(&filter.acls())?;
+                for acl in &acls {
+                    output.item(|| said(acl), || object(acl))?;
+                }
+                if acls.is_empty() {
+                    complain("there are no such rules, or this user may not see them: librdkafka does not tell which");
                 }
                 output.end()
             }

@@ -1,20 +1,23 @@
 //! `libkarafka doctor`: what is wrong between this machine and a cluster, in words.
 //!
-//! Runs on the main thread; opens connections and asks, changes nothing. Each finding is one line; the first that is wrong explains
+//! Runs on the main thread; opens connections and asks, and changes nothing but where it is told to look at clocks. Each finding is one line; the first that is wrong explains
 //! most of what follows it.
+
+mod clocks;
+mod versions;
 
 use crate::Cluster;
 use crate::output::{Output, Stop, clean};
 use clap::Args;
-use karafka::{Admin, ConfigResource, Error, ErrorKind, ReadFrom, Reader, ReaderConfig, Selection};
+use karafka::{Admin, Broker, ConfigResource, Error, ErrorKind, ReadFrom, Reader, ReaderConfig, Selection};
 use serde_json::json;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Connect, and say what is wrong: address, TLS, authentication, advertised listeners, rights, settings of a topic
+/// Connect, and say what is wrong: address, TLS, authentication, advertised listeners, versions, clocks, rights, settings of a topic
 ///
-/// Ends with 1 when something is wrong. The clocks of brokers cannot be looked at without writing a record, so that they are not.
+/// Ends with 1 when something is wrong. Changes nothing, but for --clocks.
 #[derive(Args)]
 pub(crate) struct Doctor {
     /// Look at this topic too
@@ -23,6 +26,9 @@ pub(crate) struct Doctor {
     /// Look at the rights of this consumer group too
     #[arg(long)]
     group: Option<String>,
+    /// Look at the brokers' clocks too: makes a topic, writes a record to each broker, and deletes it
+    #[arg(long)]
+    clocks: bool,
     #[command(flatten)]
     cluster: Cluster,
 }
@@ -79,6 +85,13 @@ impl Doctor {
     fn examine(&self, admin: &Admin, findings: &mut Findings) -> Result<(), Stop> {
         let cluster = match admin.cluster() {
             Ok(cluster) => cluster,
+            Err(error) if error.message().contains("Connect to ") => {
+                let text = format!(
+                    "{error}. A broker was reached, and told an address that is not reached from here: set its \
+                     advertised.listeners to one that is"
+                );
+                return findings.tell("advertised listeners", Verdict::Wrong, &text);
+            }
             Err(error) => return findings.tell("cluster", Verdict::Wrong, &advice(&error)),
         };
         let text = format!(
@@ -105,6 +118,10 @@ impl Doctor {
                 }
             }
         }
+        self.examine_versions(&cluster.brokers, findings)?;
+        if self.clocks {
+            clocks::examine(&self.cluster, admin, cluster.brokers.len(), findings)?;
+        }
         if let Some(topic) = &self.topic {
             self.examine_topic(admin, topic, findings)?;
         }
@@ -119,6 +136,34 @@ impl Doctor {
                 }
                 Err(error) => findings.tell("group", Verdict::Wrong, &advice(&error))?,
             }
+        }
+        Ok(())
+    }
+
+    fn examine_versions(&self, brokers: &[Broker], findings: &mut Findings) -> Result<(), Stop> {
+        let is_plain =
+            |(name, value): &(String, String)| name != "security.protocol" || !value.to_lowercase().ends_with("ssl");
+        if !self.cluster.settings.iter().all(is_plain) {
+            let text = "those of brokers are looked at on plain listeners only, since librdkafka keeps them for itself";
+            return findings.tell("versions", Verdict::Doubtful, text);
+        }
+        for broker in brokers {
+            let Some((major, minor)) = versions::ask(&format!("{}:{}", broker.host, broker.port), self.cluster.timeout)
+            else {
+                findings.tell(
+                    "versions",
+                    Verdict::Doubtful,
+                    &format!("broker {} does not say which Kafka it is", broker.id),
+                )?;
+                continue;
+            };
+            let known = format!("broker {} knows the requests of Kafka {major}.{minor}", broker.id);
+            let (verdict, advice) = match (major, minor) {
+                (4.., _) => (Verdict::Good, ""),
+                (3, _) | (2, 5..) => (Verdict::Good, "; group_protocol: consumer needs 4.0"),
+                _ => (Verdict::Doubtful, "; handlers with transactions need 2.5, group_protocol: consumer needs 4.0"),
+            };
+            findings.tell("versions", verdict, &format!("{known}{advice}"))?;
         }
         Ok(())
     }
@@ -204,11 +249,14 @@ fn advice(error: &Error) -> String {
     let text = error.to_string();
     let lower = text.to_lowercase();
     let hint = if lower.contains("certificate verify failed") {
-        "the broker's certificate is not trusted: set ssl.ca.location to the authority that signed it"
+        "the broker's certificate is not trusted (set ssl.ca.location to the authority that signed it), is for another host than \
+         the address, or is out of date; `openssl s_client -connect HOST:PORT` shows which"
     } else if lower.contains("ssl handshake") || lower.contains("ssl_handshake") {
         "one side speaks TLS and the other does not, or they agree on no version: check security.protocol and the port"
     } else if lower.contains("disconnected") && lower.contains("apiversion") {
         "the broker hangs up on plain text: it wants TLS or SASL; check security.protocol and the port"
+    } else if lower.contains("brokers are down") {
+        "where an address accepts connections, the broker hangs up: it wants TLS or SASL; check security.protocol and the port"
     } else if lower.contains("authentication fail") || lower.contains("sasl") {
         "user, password or mechanism is wrong: check sasl.username, sasl.password, sasl.mechanism"
     } else if error.kind() == ErrorKind::Auth {

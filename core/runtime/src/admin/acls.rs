@@ -243,6 +243,7 @@ impl Admin {
     }
 
     /// Rules that match.
+    /// None may mean that the user has no right to see them, too: librdkafka reads that refusal and does not hand it on.
     ///
     /// # Errors
     /// `Unsupported` for a cluster without an authorizer: it has no rules. Without the right to see rules, librdkafka 2.12.1 drops

@@ -221,6 +221,7 @@ impl NativeProducer {
             let read = match sys::rd_kafka_event_type(raw) {
                 sys::RD_KAFKA_EVENT_DR => {
                     delivered(raw, outcomes);
+                    self.name_fatal_error(outcomes);
                     ProducerEvent::Delivered
                 }
                 sys::RD_KAFKA_EVENT_ERROR => ProducerEvent::Error {
@@ -241,6 +242,18 @@ impl NativeProducer {
             };
             sys::rd_kafka_event_destroy(raw);
             Some(read)
+        }
+    }
+
+    /// A fatal error throws away what waits: that error is the reason then, and no close.
+    fn name_fatal_error(&self, outcomes: &mut [DeliveryOutcome]) {
+        let is_purged = |outcome: &DeliveryOutcome| {
+            outcome.code == super::code::PURGED_IN_QUEUE || outcome.code == super::code::PURGED_IN_FLIGHT
+        };
+        if outcomes.iter().any(is_purged)
+            && let Some((number, _)) = self.fatal_error()
+        {
+            outcomes.iter_mut().filter(|outcome| is_purged(outcome)).for_each(|outcome| outcome.code = number);
         }
     }
 
