@@ -3,13 +3,11 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::time::Duration;
 
-use common::{Message, message};
+use crate::common::{Message, message};
 use karafka_engine::{
     Action, AssignmentId, Engine, EngineOptions, Instant, Job, Outcome, PoolId, Start, TopicOptions, VirtualPartitions,
 };

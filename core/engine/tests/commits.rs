@@ -2,11 +2,9 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Driver, message, offsets};
+use crate::common::{Driver, message, offsets};
 use karafka_engine::{
     CommitFailure, EngineOptions, Extent, Notice, Outcome, Room, Start, VirtualPartitions, metadata::decode,
 };

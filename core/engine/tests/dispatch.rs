@@ -2,11 +2,9 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Driver, SEATS, keyless, message, offsets};
+use crate::common::{Driver, SEATS, keyless, message, offsets};
 use karafka_engine::{JobKind, Notice, Outcome, VirtualPartitions};
 
 #[test]

@@ -2,11 +2,9 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Driver, Message, SEATS, message};
+use crate::common::{Driver, Message, SEATS, message};
 use karafka_engine::{
     Extent, FilterAnswer, Hooks, Job, JobKind, Notice, Outcome, Start, TopicOptions, VirtualPartitions,
 };

@@ -2,11 +2,9 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Driver, Message, keyless, message, offsets};
+use crate::common::{Driver, Message, keyless, message, offsets};
 use karafka_engine::{
     AssignmentId, Backoff, FilterAnswer, Instant, Job, JobKind, Notice, Outcome, Start, Throttle, TopicOptions,
     VirtualPartitions,

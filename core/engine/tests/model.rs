@@ -3,12 +3,10 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use common::{Driver, Message, SEATS, message, offsets};
+use crate::common::{Driver, Message, SEATS, message, offsets};
 use karafka_engine::{AssignmentId, Backoff, Extent, Instant, Job, JobId, Outcome, Start, VirtualPartitions};
 use proptest::prelude::*;
 

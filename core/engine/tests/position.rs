@@ -2,11 +2,9 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Driver, Message, message, offsets};
+use crate::common::{Driver, Message, message, offsets};
 use karafka_engine::{AssignmentId, Extent, OffsetMetadata, Outcome, Start, VirtualPartitions};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -4,11 +4,9 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Driver, message, offsets};
+use crate::common::{Driver, message, offsets};
 use karafka_engine::after::{After, Call, Counts, Culprit, Ending, Marks, Next, Ownership, Policy, after};
 use karafka_engine::{AssignmentId, Extent, GivenUp, Job, Outcome, Verdict};
 
@@ -164,7 +162,7 @@ impl Run {
     }
 
     /// Handles a job as its handler would, after `meanwhile` happened to the partition.
-    fn handle(&mut self, job: Job<common::Message>, owned: bool) {
+    fn handle(&mut self, job: Job<crate::common::Message>, owned: bool) {
         let contained = offsets(&job.messages);
         for offset in &contained {
             self.deliveries[*offset as usize] += 1;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# run.sh: the tests of the crates that decide, 20,000 new schedules of the simulator, and the planted defects, which it has to find. Called
-# by make test.
+# run.sh: the tests of the crates that decide, 20,000 new schedules of the simulator, and the planted defects, which it has to
+# find. Called by make test.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 

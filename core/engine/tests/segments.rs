@@ -2,16 +2,14 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Driver, keyless, message, offsets};
+use crate::common::{Driver, keyless, message, offsets};
 use karafka_engine::{Outcome, Segment, Start, VirtualPartitions};
 
 const COUNT: u32 = 3;
 
-fn log() -> Vec<common::Message> {
+fn log() -> Vec<crate::common::Message> {
     (0..300)
         .map(|offset| if offset % 3 == 0 { keyless(offset) } else { message(offset, &format!("{}", offset % 40)) })
         .collect()

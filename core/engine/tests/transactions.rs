@@ -1,13 +1,11 @@
 //! Offsets that go with transactions: when they go, what they say, and what counts when.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::single_range_in_vec_init, missing_docs)]
 
-mod common;
-
-use common::{Driver, Offsets, message};
+use crate::common::{Driver, Offsets, message};
 use karafka_engine::{AssignmentId, Extent, Instant, Job, Outcome, TransactionId, VirtualPartitions, metadata};
 use std::time::Duration;
 
-type Message = common::Message;
+type Message = crate::common::Message;
 
 fn driver() -> (Driver, AssignmentId) {
     let mut driver = Driver::new(|options| {
