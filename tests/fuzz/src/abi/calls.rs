@@ -1094,7 +1094,7 @@ pub(super) const CALLS: &[(&str, Call)] = &[
         let producer = world.handle();
         let topic = world.text();
         let record = world.record();
-        let at = world.input.integer() as i64;
+        let at = world.input.integer();
         let mut id = [0_u8; 64];
         let place = world.place(&mut id);
         // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
