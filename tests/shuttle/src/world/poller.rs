@@ -267,7 +267,12 @@ impl Poller {
                     }
                     self.close(assignment);
                 }
-                Action::Dropped(_) | Action::Notice(_) | Action::DeadLetter { .. } => {}
+                Action::Dropped(_)
+                | Action::Notice(_)
+                | Action::DeadLetter { .. }
+                // No handler of this world asks for a transaction.
+                | Action::Offsets { .. }
+                | Action::OffsetsRefused { .. } => {}
             }
         }
         self.engine.check().unwrap();
