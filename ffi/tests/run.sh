@@ -14,8 +14,8 @@ programs=(${ONLY_PROGRAMS:-misuse producer producing consume completion lifecycl
 ways=("$@")
 [ $# -eq 0 ] && ways=(plain valgrind sanitized)
 limit=240
-# Most of what a program does is wait: as many side by side as there are processors cost their tests no time.
-lanes=$(nproc)
+# Most of what a program does is wait, under valgrind too: two side by side for each processor leave some of it idle.
+lanes=$((2 * $(nproc)))
 passed=0
 failed=0
 
