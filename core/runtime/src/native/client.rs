@@ -20,6 +20,8 @@ use sys::rd_kafka_admin_op_t as Operation;
 
 /// The longest that librdkafka takes: it never gives up before whoever asked.
 const REQUEST_TIMEOUT_MS: i32 = 3_600_000;
+/// Between two requests to a group's coordinator that was not ready.
+const UNSETTLED: Duration = Duration::from_millis(100);
 
 /// A partition as the cluster describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -199,14 +201,15 @@ impl Client {
         }
     }
 
-    /// Sends a request by `send`, and waits for its answer. `prepare` sets the request's options.
+    /// Sends a request by `send`, and waits for its answer: again, as long as there is time, while a group's coordinator has just
+    /// changed or still reads its offsets. `prepare` sets the request's options.
     pub(super) fn ask(
         &self,
         kind: Operation,
         operation: &'static str,
         timeout: Duration,
         prepare: impl FnOnce(*mut sys::rd_kafka_AdminOptions_t) -> Result<()>,
-        send: impl FnOnce(*mut sys::rd_kafka_AdminOptions_t, *mut sys::rd_kafka_queue_t),
+        mut send: impl FnMut(*mut sys::rd_kafka_AdminOptions_t, *mut sys::rd_kafka_queue_t),
     ) -> Result<Answer> {
         // SAFETY: the client is valid; options and queue are ours and given back once. An answer to a queue that was given back
         // is freed by librdkafka.
@@ -221,23 +224,31 @@ impl Client {
                 text.len(),
             );
             prepare(options.0)?;
-            send(options.0, queue.0);
             let deadline = Instant::now() + timeout;
-            let Some(event) = NonNull::new(sys::rd_kafka_queue_poll(queue.0, milliseconds(timeout))) else {
-                return Err(self.silence(operation, timeout));
-            };
-            let answer = Answer(event);
-            let number = sys::rd_kafka_event_error(answer.as_ptr()) as i32;
-            if number == code::NO_ERROR {
-                return Ok(answer);
+            loop {
+                send(options.0, queue.0);
+                let left = deadline.saturating_duration_since(Instant::now());
+                let Some(event) = NonNull::new(sys::rd_kafka_queue_poll(queue.0, milliseconds(left))) else {
+                    return Err(self.silence(operation, timeout));
+                };
+                let answer = Answer(event);
+                let number = sys::rd_kafka_event_error(answer.as_ptr()) as i32;
+                let left = deadline.saturating_duration_since(Instant::now());
+                if number == code::NO_ERROR {
+                    return Ok(answer);
+                }
+                if number == code::TIMED_OUT || number == code::TRANSPORT {
+                    return Err(self.silence(operation, timeout.saturating_sub(left)));
+                }
+                if is_unsettled(number) && left > UNSETTLED {
+                    // Nothing tells of the moment. The queue is empty until the next request.
+                    sys::rd_kafka_queue_poll(queue.0, milliseconds(UNSETTLED));
+                    continue;
+                }
+                let text = text_of(sys::rd_kafka_event_error_string(answer.as_ptr()));
+                let text = if text.is_empty() { super::describe(number) } else { text };
+                return Err(Error::new(super::kind_of(number), operation, text).kafka_code(number));
             }
-            if number == code::TIMED_OUT || number == code::TRANSPORT {
-                let waited = timeout.saturating_sub(deadline.saturating_duration_since(Instant::now()));
-                return Err(self.silence(operation, waited));
-            }
-            let text = text_of(sys::rd_kafka_event_error_string(answer.as_ptr()));
-            let text = if text.is_empty() { super::describe(number) } else { text };
-            Err(Error::new(super::kind_of(number), operation, text).kafka_code(number))
         }
     }
 
@@ -332,6 +343,11 @@ impl Drop for OwnQueue {
         // SAFETY: the queue is ours and is given back once.
         unsafe { sys::rd_kafka_queue_destroy(self.0) };
     }
+}
+
+/// Whether a coordinator says that it is not one yet, or no more. Nothing was done, also by requests that change something.
+fn is_unsettled(number: i32) -> bool {
+    matches!(number, code::COORDINATOR_LOADING | code::COORDINATOR_NOT_AVAILABLE | code::NOT_COORDINATOR)
 }
 
 pub(super) fn milliseconds(timeout: Duration) -> i32 {
