@@ -46,6 +46,7 @@ struct Waiting {
 struct Open {
     id: TransactionId,
     commit: CommitId,
+    position: i64,
     sequences: Vec<u64>,
     texts: Vec<(u64, String)>,
     /// What the group knows once it is committed, but for the marks.
@@ -121,8 +122,10 @@ impl<M: Record> Engine<M> {
                 assignment.commits.texts.give(&assignment.ledger, sequence, text);
             }
             assignment.commits.texts.settle(&assignment.ledger);
-            // What changed meanwhile is for the next commit.
-            confirmed = Some(if is_unchanged { assignment.commits.stamp(&assignment.ledger) } else { open.stamp });
+            // What changed meanwhile is for the next commit; and so is a position that is further for what was read meanwhile: the
+            // ledger had it as done already, and passes it only now.
+            let said_all = is_unchanged && assignment.ledger.position() == Some(open.position);
+            confirmed = Some(if said_all { assignment.commits.stamp(&assignment.ledger) } else { open.stamp });
         }
         if !assignment.commits.let_go(open.commit, confirmed) {
             return;
@@ -171,7 +174,7 @@ impl<M: Record> Engine<M> {
             }
             let commit = assignment.commits.hold();
             let Waiting { sequences, texts, .. } = next;
-            assignment.commits.offsets.open = Some(Open { id: transaction, commit, sequences, texts, stamp });
+            assignment.commits.offsets.open = Some(Open { id: transaction, commit, position, sequences, texts, stamp });
             self.actions.push_back(Action::Offsets { assignment: id, transaction, position, metadata });
         }
     }
