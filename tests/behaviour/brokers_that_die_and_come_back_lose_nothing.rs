@@ -87,6 +87,8 @@ fn down_for_a_minute() {
     }
     for (members, _) in &mut groups {
         members.wait_handled(produced.len(), PATIENCE);
+        // A stop waits longer for offsets that are not committed yet.
+        members.wait_committed(&topic, PATIENCE);
         oracle::all(&produced, &members.spans(), &members.commits());
     }
 

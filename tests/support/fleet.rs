@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::process::Program;
 use crate::record::{Event, Place, Record, Span, What};
 use crate::topics::Message;
-use crate::{commits, oracle};
+use crate::{commits, group, oracle, wait};
 
 /// One member, from its start on.
 pub type MemberId = usize;
@@ -180,6 +180,11 @@ impl Fleet {
     /// Every commit of the group.
     pub fn commits(&self) -> Vec<commits::Commit> {
         commits::all(&self.bootstrap, &self.group)
+    }
+
+    /// Waits until everything in the topic is committed.
+    pub fn wait_committed(&self, topic: &str, deadline: Duration) {
+        wait::until(deadline, "all of it committed", || group::lag(&self.bootstrap, &self.group, topic) == 0);
     }
 
     /// Judges all that holds of every run, and returns what handlers did. Waits for the broker to answer.
