@@ -90,10 +90,10 @@ impl Dispatcher {
         if let Some(link) = self.link.lock().as_ref() {
             return Ok(Arc::clone(link));
         }
-        // Made under no lock: of two that are made at once, one is kept.
+        // Made and closed under no lock: of two that are made at once, one is kept.
         let client = Client::new(&reader::client_settings(&self.reading())?, None)?;
         let link = Arc::new(Link { producer: Producer::open(self.producing.clone())?, client });
-        Ok(Arc::clone(self.link.lock().get_or_insert(link)))
+        Ok(Arc::clone(self.link.lock().get_or_insert_with(|| Arc::clone(&link))))
     }
 
     /// Works with what is known of a partition, which is found out first in a new ownership.

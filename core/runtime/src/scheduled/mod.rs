@@ -116,8 +116,8 @@ impl Producer {
     ///
     /// # Errors
     /// `Config` for a time that is none, or a record that can never be sent; `Broker` when `topic` is not there; `Unsupported` of
-    /// a producer that encrypts; else as [`Self::produce_sync`]. When the acknowledgement is what failed, the message may wait all the same; the error's context has
-    /// its `id`.
+    /// a producer that encrypts; else as [`Self::produce_sync`]. When the acknowledgement is what failed, the message may wait all
+    /// the same; the error's context has its `id`.
     pub fn schedule(&self, topic: &str, record: &Record<'_>, at: i64) -> Result<String> {
         if self.config().active_key().is_some() {
             // What is sealed for the one topic does not open in the other.

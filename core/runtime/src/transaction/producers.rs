@@ -40,8 +40,11 @@ impl Producers {
         if self.count.load(Ordering::SeqCst) == 0 {
             return None;
         }
-        let open = self.open.lock();
-        let core = open.iter().filter(|(of, _)| *of == job).find_map(|(_, core)| core.upgrade());
+        // Out of the lock: the last handle of a transaction aborts it, and gives its producer back here.
+        let core = {
+            let open = self.open.lock();
+            open.iter().filter(|(of, _)| *of == job).find_map(|(_, core)| core.upgrade())
+        };
         core.map(Transaction).filter(Transaction::is_open)
     }
 
