@@ -3,7 +3,8 @@
 //! Called by whoever has the transaction, on any thread that may wait for brokers.
 
 use super::consumer::OFFSETS_TIMEOUT_MS;
-use super::partitions::{List, PartitionOffset, read};
+use super::groups::read_group;
+use super::partitions::{List, PartitionOffset};
 use super::producer::NativeProducer;
 use super::transaction::{Ended, Trouble, ended, milliseconds};
 use super::{code, error, sys, text_of};
@@ -11,6 +12,8 @@ use crate::{Error, ErrorKind, Result};
 use std::ffi::{CString, c_char};
 use std::ptr::NonNull;
 use std::time::Duration;
+
+const OPERATION: &str = "look up what a transaction left";
 
 /// Who commits offsets in a transaction, by which the group's coordinator knows members of the past.
 pub(crate) struct GroupMetadata(NonNull<sys::rd_kafka_consumer_group_metadata_t>);
@@ -69,9 +72,8 @@ impl NativeProducer {
         partition: i32,
         timeout: Duration,
     ) -> Result<PartitionOffset> {
-        const OPERATION: &str = "look up what a transaction left";
         let refused = |message: &str| Error::new(ErrorKind::Broker, OPERATION, message);
-        let group = CString::new(group).map_err(|_| refused("the group's name contains a NUL byte"))?;
+        let name = CString::new(group).map_err(|_| refused("the group's name contains a NUL byte"))?;
         let Some(list) = List::new(&[PartitionOffset::new(topic, partition)]) else {
             return Err(refused("the topic's name contains a NUL byte"));
         };
@@ -79,7 +81,7 @@ impl NativeProducer {
         // SAFETY: everything is valid and ours; request, options, event and queue are given back once, after their last use.
         let entries = unsafe {
             let queue = sys::rd_kafka_queue_new(client);
-            let request = sys::rd_kafka_ListConsumerGroupOffsets_new(group.as_ptr(), list.as_ptr());
+            let request = sys::rd_kafka_ListConsumerGroupOffsets_new(name.as_ptr(), list.as_ptr());
             let options = sys::rd_kafka_AdminOptions_new(
                 client,
                 sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS,
@@ -92,7 +94,7 @@ impl NativeProducer {
             sys::rd_kafka_ListConsumerGroupOffsets(client, requests.as_mut_ptr(), 1, options, queue);
             // An answer to a queue that was given back is freed by librdkafka.
             let event = sys::rd_kafka_queue_poll(queue, milliseconds(timeout));
-            let entries = answered(event);
+            let entries = answered(event, group);
             if !event.is_null() {
                 sys::rd_kafka_event_destroy(event);
             }
@@ -101,39 +103,32 @@ impl NativeProducer {
             sys::rd_kafka_queue_destroy(queue);
             entries
         };
-        let entries = entries.map_err(|number| error(number, OPERATION).retriable())?;
+        let entries = entries.map_err(Error::retriable)?;
         let entry = entries.into_iter().next().ok_or_else(|| refused("the coordinator told nothing").retriable())?;
         if entry.code == code::NO_ERROR { Ok(entry) } else { Err(error(entry.code, OPERATION).retriable()) }
     }
 }
 
-/// What the coordinator told of a group's offsets, or the error's number.
+/// What the coordinator told of a group's offsets.
 ///
 /// # Safety
 /// `event` must be NULL or valid.
-unsafe fn answered(event: *mut sys::rd_kafka_event_t) -> std::result::Result<Vec<PartitionOffset>, i32> {
+unsafe fn answered(event: *mut sys::rd_kafka_event_t, group: &str) -> Result<Vec<PartitionOffset>> {
     if event.is_null() {
-        return Err(code::TIMED_OUT);
+        return Err(error(code::TIMED_OUT, OPERATION));
     }
     // SAFETY: the event is valid; results live as long as it and are copied.
     unsafe {
         let number = sys::rd_kafka_event_error(event) as i32;
         if number != code::NO_ERROR {
-            return Err(number);
+            return Err(error(number, OPERATION));
         }
         let result = sys::rd_kafka_event_ListConsumerGroupOffsets_result(event);
         if result.is_null() {
-            return Err(code::TIMED_OUT);
+            return Err(error(code::TIMED_OUT, OPERATION));
         }
         let mut count = 0;
         let groups = sys::rd_kafka_ListConsumerGroupOffsets_result_groups(result, &raw mut count);
-        if groups.is_null() || count == 0 {
-            return Ok(Vec::new());
-        }
-        let failure = sys::rd_kafka_group_result_error(*groups);
-        if !failure.is_null() {
-            return Err(sys::rd_kafka_error_code(failure) as i32);
-        }
-        Ok(read(sys::rd_kafka_group_result_partitions(*groups)))
+        read_group(groups, count, group, OPERATION)
     }
 }

@@ -106,16 +106,7 @@ impl Context {
         if let Some(open) = self.assignment.transactions.open_of(self.job) {
             return block(&open);
         }
-        let transaction = self.begin_transaction()?;
-        match block(&transaction) {
-            Ok(value) => transaction.commit().map(|()| value).map_err(E::from),
-            Err(error) => {
-                if let Err(failure) = transaction.abort() {
-                    tracing::debug!(error = %failure, "a block ended its transaction before it failed");
-                }
-                Err(error)
-            }
-        }
+        self.begin_transaction()?.run(block)
     }
 
     /// Takes a mark of this call into its open transaction, if there is one. Whether the partition is still owned.

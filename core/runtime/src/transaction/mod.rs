@@ -109,6 +109,22 @@ impl Transaction {
         self.0.commit()
     }
 
+    /// Ends it as a block that runs in it does. A panic in the block drops it, which aborts.
+    fn run<T, E: From<Error>>(
+        self,
+        block: impl FnOnce(&Self) -> std::result::Result<T, E>,
+    ) -> std::result::Result<T, E> {
+        match block(&self) {
+            Ok(value) => self.commit().map(|()| value).map_err(E::from),
+            Err(error) => {
+                if let Err(failure) = self.abort() {
+                    tracing::debug!(error = %failure, "a block ended its transaction before it failed");
+                }
+                Err(error)
+            }
+        }
+    }
+
     /// Aborts: nothing of it will ever be visible.
     ///
     /// # Errors

@@ -127,16 +127,7 @@ impl TransactionalProducer {
         if let Some(open) = self.joined() {
             return block(&Transaction(open));
         }
-        let transaction = self.begin()?;
-        match block(&transaction) {
-            Ok(value) => transaction.commit().map(|()| value).map_err(E::from),
-            Err(error) => {
-                if let Err(failure) = transaction.abort() {
-                    tracing::debug!(error = %failure, "a block ended its transaction before it failed");
-                }
-                Err(error)
-            }
-        }
+        self.begin()?.run(block)
     }
 
     /// The transaction that this thread has open, for those that join it.
