@@ -66,6 +66,7 @@ mod pool;
 mod position;
 mod producer;
 mod reader;
+mod recurring;
 mod redrive;
 mod report;
 mod scheduled;
@@ -120,6 +121,7 @@ pub use producer::{
     Recorded,
 };
 pub use reader::{Place, ReadFrom, ReadUntil, Reader, ReaderConfig, ReaderInterrupter, Selection, Waited};
+pub use recurring::{RecurringTasks, RecurringTasksConfig, TaskFunction, TaskRun};
 pub use redrive::{Redrive, RedriveConfig, RedriveProgress, RedriveStopper};
 pub use scheduled::ScheduledMessagesConfig;
 pub use scheduler::{Asked, Candidate, Question, Questions, Scheduler};

@@ -1,6 +1,7 @@
 //! Hooks of handlers, against the embedded broker.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod recurring;
 mod scheduled;
 
 use karafka::{

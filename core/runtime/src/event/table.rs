@@ -175,6 +175,28 @@ events! {
         failure: Failure,
     }
 
+    /// A recurring task ran and did not fail.
+    TaskExecuted = "recurring_tasks.executed", Usual {
+        /// The topic of the tasks.
+        topic: Arc<str>,
+        /// The task's name.
+        task: Arc<str>,
+        /// How long it ran.
+        took: Duration,
+    }
+
+    /// A recurring task failed. It runs again at its next time. Subscribers of `error.occurred` get it too.
+    TaskFailed = "recurring_tasks.error", Failure {
+        /// The topic of the tasks.
+        topic: Arc<str>,
+        /// The task's name.
+        task: Arc<str>,
+        /// How long it ran.
+        took: Duration,
+        /// What the error says.
+        failure: Failure,
+    }
+
     /// The hook for the end of a partition failed. It is not called again for the same end.
     EofedFailed = "consumer.eofed.error", Failure {
         /// The topic's name.

@@ -1,4 +1,4 @@
-//! The partitions of a topic of scheduled messages: what their records say, and reading them to their end.
+//! The partitions of such a topic: what their records say, and reading them to their end.
 //!
 //! Called by the dispatcher, on a seat. Guarantee: a partition is read as far as it went when reading began, or there is an error.
 
@@ -57,18 +57,25 @@ pub(super) fn catch_up(
     context: &Context,
     from: ReadFrom,
 ) -> Result<()> {
+    let end = read_partition(config, context, from, |message| take_in(messages, message))?;
+    messages.read_to(end);
+    Ok(())
+}
+
+/// Reads a partition from a place to its end, which is returned.
+pub(crate) fn read_partition(
+    config: ReaderConfig,
+    context: &Context,
+    from: ReadFrom,
+    mut take: impl FnMut(&Message<'_>),
+) -> Result<i64> {
     let selection = Selection::of_partitions(context.topic(), [context.partition()], from);
     let mut reader = Reader::open(config, &[selection])?;
     while let Some(batch) = reader.next(PATIENCE)? {
         if context.is_revoked() {
-            return Err(Error::new(ErrorKind::NotOwned, "read scheduled messages", "the partition went elsewhere"));
+            return Err(Error::new(ErrorKind::NotOwned, "read a partition", "the partition went elsewhere"));
         }
-        for message in batch.iter() {
-            take_in(messages, &message);
-        }
+        batch.iter().for_each(|message| take(&message));
     }
-    if let Some(place) = reader.places().first() {
-        messages.read_to(place.end);
-    }
-    Ok(())
+    Ok(reader.places().first().map_or(0, |place| place.end))
 }

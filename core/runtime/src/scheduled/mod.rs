@@ -13,8 +13,10 @@ mod log;
 use crate::config::{InitialOffset, TopicConfig, Value, validate_topic_name};
 use crate::producer::{OwnedRecord, Producer, Record};
 use crate::{App, Error, ErrorKind, Result, SeatKind, Work};
+pub(crate) use check::{check_presence, check_topic};
 use dispatcher::Dispatcher;
 use karafka_schedule::layout::{Envelope, header};
+pub(crate) use log::read_partition;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,7 +27,7 @@ const SEND: &str = "send scheduled messages on";
 const CANCEL: &str = "cancel a scheduled message";
 
 /// How long a broker may take to say how many partitions the topic has.
-const LOOK: Duration = Duration::from_secs(10);
+pub(crate) const LOOK: Duration = Duration::from_secs(10);
 
 /// Times from September 2001 to the year 9999, in milliseconds: seconds and microseconds lie outside.
 const TIMES: std::ops::RangeInclusive<i64> = 1_000_000_000_000..=253_402_300_799_999;
@@ -88,7 +90,9 @@ impl App {
             ..TopicConfig::default()
         };
         self.add_topic(topic, options, Work::Core(Arc::clone(&dispatcher) as _), SeatKind::Thread)?;
-        self.check_at_start(Box::new(move || check::check(&dispatcher)));
+        self.check_at_start(Box::new(move || {
+            check_topic(&dispatcher.bootstrap_servers, &dispatcher.kafka, &dispatcher.topic, "scheduled messages")
+        }));
         Ok(())
     }
 }
@@ -195,7 +199,7 @@ fn tombstone(topic: &str, partition: i32, id: &[u8], why: &str) -> OwnedRecord {
 }
 
 /// An id that no other message has: its partition, and 128 bits.
-fn new_id(partitions: usize) -> (String, i32) {
+pub(crate) fn new_id(partitions: usize) -> (String, i32) {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     // Keyed by the system's random numbers; the rest tells forked processes and moments apart.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
@@ -216,7 +220,7 @@ fn partition_of(id: &[u8]) -> Option<i32> {
 }
 
 /// Milliseconds since 1970.
-fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
