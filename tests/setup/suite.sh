@@ -9,8 +9,12 @@ set -m
 cd "$(dirname "$0")/../.."
 
 step_limit=900
-read -ra cargo_flags <<<"${CARGO_FLAGS:---no-default-features --features system-ssl}"
-export CARGO_FLAGS="${cargo_flags[*]}"
+read -ra features <<<"${CARGO_FLAGS:---no-default-features --features system-ssl}"
+# Cargo gives a dependency those features that the packages of one command ask for together: other packages, other features,
+# and everything above is compiled anew. So every step names the same ones, and chooses by targets.
+core=(-p karafka -p karafka-cli -p karafka-encryption -p karafka-ffi -p libkarafka -p libkarafka-fuzz -p libkarafka-python
+    -p libkarafka-tests "${features[@]}")
+export CARGO_FLAGS="${core[*]}"
 export PYO3_BUILD_EXTENSION_MODULE=1
 export CARGO_TERM_PROGRESS_WHEN=never
 
@@ -63,29 +67,26 @@ step set-up 'what is missing on this machine' tests/setup/install.sh build demo 
 }
 
 step format 'rustfmt' cargo fmt --all --check
-step clippy 'clippy, warnings are errors' \
-    cargo clippy --locked --workspace --all-targets "${cargo_flags[@]}" -- -D warnings
+# What is tested only by name is no part of all targets.
+step clippy 'clippy, warnings are errors' bash -c '
+    cargo clippy --locked --workspace --all-targets "$@" -- -D warnings &&
+        cargo clippy --locked --workspace --test behaviour --test replay "$@" -- -D warnings' clippy "${features[@]}"
 step engine 'the decisions: examples, properties, 20,000 new simulated schedules, planted defects' \
     core/engine/tests/run.sh
 step loom 'waking protocols under every interleaving' cargo test --locked -p libkarafka-loom
 step shuttle 'queue, seats, revocation and end under random schedules' cargo test --locked -p libkarafka-shuttle
 step handles 'the handles of the C ABI, over a client that is made up' "${quietly[@]}" cargo test --locked -p libkarafka-handles
 step fuzz 'what fuzzing has found and reached, replayed' \
-    "${quietly[@]}" cargo test --locked -p libkarafka-fuzz "${cargo_flags[@]}"
-step runtime 'encryption, the runtime, the C ABI and the command' \
-    cargo test --locked -p karafka-encryption -p karafka -p karafka-ffi -p karafka-cli "${cargo_flags[@]}"
-step support 'the judges find falsified records' \
-    cargo test --locked -p libkarafka-tests --lib "${cargo_flags[@]}"
+    "${quietly[@]}" cargo test --locked "${core[@]}" --test replay
+step runtime 'encryption, the runtime, the C ABI and the command, with the examples of the reference; the judges' \
+    cargo test --locked "${core[@]}"
 step abi 'the header and the exported symbols are unchanged' tests/abi/run.sh
 step c 'C, on the embedded broker' ffi/tests/run.sh
 step ruby 'Ruby, on the embedded broker' bindings/ruby/test/run.sh
 step python 'Python, on the embedded broker' bindings/python/tests/run.sh
 step parity 'one scenario table in every language' tests/parity/run.sh
 step docs 'every example of the documentation' tests/docs/run.sh
-# Most behaviours wait most of the time, for sessions to run out, say: side by side they take minutes, not half an hour.
-step behaviour 'behaviour on a real Apache Kafka' \
-    cargo run --locked --quiet -p libkarafka-tests --bin with-broker "${cargo_flags[@]}" -- \
-    cargo test --locked -p libkarafka-tests --test '*' "${cargo_flags[@]}" -- --test-threads 8
+step behaviour 'behaviour on a real Apache Kafka' tests/behaviour/run.sh
 
 printf '\n==== %d s in all\n' $((SECONDS - began))
 summary

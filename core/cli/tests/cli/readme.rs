@@ -1,5 +1,4 @@
 //! The README shows code that exists: each snippet stands, as it is, in the example that it names, and links lead somewhere.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::path::{Path, PathBuf};
 

@@ -1,11 +1,8 @@
 //! What the command says is wrong, and what options mean.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod support;
-
+use crate::support::{Broker, LIBKARAFKA};
 use std::net::TcpListener;
 use std::process::{Command, Output};
-use support::{Broker, LIBKARAFKA};
 
 fn findings(output: &Output) -> Vec<serde_json::Value> {
     let text = String::from_utf8(output.stdout.clone()).unwrap();

@@ -1,7 +1,5 @@
 //! Producers against the embedded broker, and testing producers without one.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
 use karafka::{
     EmbeddedBroker, Error, ErrorKind, Event, Header, Middleware, OwnedRecord, Partitioner, Producer, ProducerConfig,
     ProducerHooks, Record, Settings, Value,

@@ -1,15 +1,12 @@
 //! Dead letters by the command: listed, shown, and sent back once each, in order, also over interruptions.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod support;
-
+use crate::support::{Broker, LIBKARAFKA};
 use karafka::{
     Header, Producer, ProducerConfig, ReadFrom, ReadUntil, Reader, ReaderConfig, Record, Selection, dead_letter_header,
 };
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
-use support::{Broker, LIBKARAFKA};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 

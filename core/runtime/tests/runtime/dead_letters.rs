@@ -1,7 +1,5 @@
 //! What becomes of messages that fail, against the embedded broker: attempts, dead letters, verdicts, strategies.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-#[path = "dead_letters/encryption.rs"]
 mod encryption;
 
 use karafka::{

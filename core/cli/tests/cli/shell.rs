@@ -1,5 +1,4 @@
 //! What shells and `man` get knows every command.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::path::PathBuf;
 use std::process::Command;

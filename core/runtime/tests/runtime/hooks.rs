@@ -1,8 +1,4 @@
 //! Hooks of handlers, against the embedded broker.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-mod recurring;
-mod scheduled;
 
 use karafka::{
     App, AppConfig, Context, EmbeddedBroker, ErrorKind, Failure, Hook, Producer, ProducerConfig, Record, TopicConfig,

@@ -1,5 +1,4 @@
 //! The app against the embedded broker.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use karafka::{
     App, AppConfig, EmbeddedBroker, Failure, Producer, ProducerConfig, Record, TopicConfig, VirtualPartitions,

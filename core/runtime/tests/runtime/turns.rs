@@ -1,5 +1,4 @@
 //! Whose turn it is, against the embedded broker: what may run at once, and in which order.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use karafka::{
     App, AppConfig, Candidate, EmbeddedBroker, Event, Failure, Message, Producer, ProducerConfig, Record, TopicConfig,

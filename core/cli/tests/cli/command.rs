@@ -1,13 +1,10 @@
 //! The command as a program: what it prints, and how it ends.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-#[path = "command/service.rs"]
 mod service;
-mod support;
 
+use crate::support::{Broker, LIBKARAFKA};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
-use support::{Broker, LIBKARAFKA};
 
 fn said(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1));
@@ -144,7 +141,7 @@ fn streams_may_be_closed() {
 
 #[test]
 fn ten_thousand_topics_are_listed_in_two_seconds() {
-    let address = support::crowd::open(10_000);
+    let address = crate::support::crowd::open(10_000);
     let began = Instant::now();
     let output = Command::new(LIBKARAFKA).args(["topics", "list", "--brokers", &address]).output().unwrap();
     assert!(output.status.success(), "{output:?}");

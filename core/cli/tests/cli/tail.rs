@@ -1,11 +1,8 @@
 //! Records sent and shown by the command, and topics listed, on the embedded broker.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod support;
-
+use crate::support::{Broker, LIBKARAFKA};
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
-use support::{Broker, LIBKARAFKA};
 
 fn text(output: &Output) -> String {
     assert!(output.status.success(), "{output:?}");

@@ -1,10 +1,7 @@
 //! Declared topics by the command, on the embedded broker: what is different, and with which code that is said.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod support;
-
+use crate::support::Broker;
 use std::path::PathBuf;
-use support::Broker;
 
 fn file(name: &str, text: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.toml", std::process::id()));

@@ -1,5 +1,4 @@
 //! What tests of the command share: a broker in a process of its own.
-#![allow(dead_code)]
 
 pub mod crowd;
 

@@ -1,5 +1,4 @@
 //! How an app reads: patterns, direct assignment, several connections, several clusters, parallel segments; on embedded brokers.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use karafka::{App, AppConfig, EmbeddedBroker, Event, Events, Failure, Producer, ProducerConfig, Record, TopicConfig};
 use karafka::{ErrorKind, handler_fn};

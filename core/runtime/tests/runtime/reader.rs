@@ -1,5 +1,4 @@
 //! Reading without a group, against the embedded broker: where it begins and ends, what it gives, how it waits.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use karafka::{
     EmbeddedBroker, ErrorKind, Header, Producer, ProducerConfig, ReadFrom, ReadUntil, Reader, ReaderConfig, Record,

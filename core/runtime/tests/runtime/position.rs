@@ -1,5 +1,4 @@
 //! Pauses, seeks, texts, sizes and single messages, against the embedded broker.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use karafka::{
     App, AppConfig, Batch, Context, EmbeddedBroker, ErrorKind, Failure, OffsetMetadataStrategy, Producer,

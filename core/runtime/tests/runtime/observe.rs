@@ -1,6 +1,5 @@
 //! What an app tells of itself, on the embedded broker: events of single calls, statistics, its log, and that nobody who
 //! listens badly harms it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use karafka::{
     App, AppConfig, Context, EmbeddedBroker, ErrorKind, Event, Events, Failure, FieldValue, LogFormat, LogLevel,
@@ -265,7 +264,11 @@ fn a_commit_that_comes_when_the_app_has_ended_waits_for_nobody() {
 /// Runs this test again in a process of its own, which is told so; returns what it wrote to its error stream.
 fn errors_of(test: &str, format: &str) -> String {
     let mut child = Command::new(std::env::current_exe().unwrap());
-    let output = child.args([test, "--exact", "--nocapture"]).env("KARAFKA_TEST_LOG", format).output().unwrap();
+    let output = child
+        .args([format!("observe::{test}").as_str(), "--exact", "--nocapture"])
+        .env("KARAFKA_TEST_LOG", format)
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stderr).unwrap()
 }
