@@ -48,6 +48,11 @@ impl Counted {
         self.sent.load(Ordering::SeqCst) > answered
     }
 
+    /// How many ends were written so far.
+    pub(crate) fn ends_sent(&self) -> u64 {
+        self.ends_sent.load(Ordering::SeqCst)
+    }
+
     /// Whether an end may still be on its way to a broker, or has arrived without a word.
     pub(crate) fn has_unanswered_end(&self) -> bool {
         let answered = self.ends_answered.load(Ordering::SeqCst);

@@ -4,7 +4,7 @@
 //! client all of whose earlier requests were answered; otherwise the client is given up first, and the next one registers
 //! anew, which gives it an epoch of its own: what the earlier one left on its way changes nothing any more.
 
-use super::ending::{Call, Next, next};
+use super::ending::{Call, Next, is_unknown, next};
 use crate::config::ProducerConfig;
 use crate::native::{Counted, Ended, NativeProducer, Trouble};
 use crate::producer::Producer;
@@ -90,16 +90,18 @@ impl Client {
     /// Commits. Gives the client back where it may be used again.
     pub(crate) fn commit(self) -> (End, Option<Self>) {
         let deadline = Instant::now() + self.timeout;
+        let counted = Arc::clone(&self.counted);
+        let before = counted.ends_sent();
         match self.repeat(Call::Commit, deadline, NativeProducer::commit_transaction) {
             Ok(()) => (End::Committed, Some(self)),
-            Err((Next::Replace, error)) => {
-                let counted = Arc::clone(&self.counted);
+            Err((Next::Abort, error)) if counted.ends_sent() == before => (End::Aborted(error), self.abort()),
+            Err((_, error)) => {
                 self.give_up();
                 // The client has ended: nothing is sent any more.
-                let end = if counted.has_unanswered_end() { End::Unknown(error) } else { End::Aborted(error) };
-                (end, None)
+                let sent = counted.ends_sent() - before;
+                let unknown = is_unknown(sent, counted.has_unanswered_end(), error.kind() == ErrorKind::Fenced);
+                (if unknown { End::Unknown(error) } else { End::Aborted(error) }, None)
             }
-            Err((_, error)) => (End::Aborted(error), self.abort()),
         }
     }
 

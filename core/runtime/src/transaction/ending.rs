@@ -22,8 +22,7 @@ pub(crate) enum Next {
     Again,
     /// Abort the transaction; the client goes on.
     Abort,
-    /// Give the client up: its transaction is aborted when the next one registers, and was committed at most if an end that
-    /// nobody answered did it.
+    /// Give the client up: its transaction is aborted when the next one registers, unless an end was obeyed: [`is_unknown`].
     Replace,
 }
 
@@ -37,9 +36,31 @@ pub(crate) fn next(call: Call, trouble: Trouble, late: bool) -> Next {
     }
 }
 
+/// Whether a commit that failed may have been obeyed all the same, by how many ends were sent for it, and whether one of them
+/// has no answer. An answer that is an error says little: a coordinator that loses its log's replicas or its office may have
+/// written the commit down before it refused, and the next one completes it. Only one is final, `fenced`, which refuses an end
+/// without looking at it, and only where no other end was sent before.
+pub(crate) fn is_unknown(ends_sent: u64, unanswered: bool, fenced: bool) -> bool {
+    match ends_sent {
+        0 => false,
+        1 => unanswered || !fenced,
+        _ => true,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_commit_is_known_to_have_failed_only_where_nobody_can_have_obeyed_it() {
+        assert!(!is_unknown(0, false, false), "no end was sent");
+        assert!(!is_unknown(1, false, true), "another one has its name");
+        assert!(is_unknown(1, true, false), "the answer got lost");
+        assert!(is_unknown(1, true, true), "what was fenced was not the end");
+        assert!(is_unknown(1, false, false), "the coordinator was not available, and may have written it down");
+        assert!(is_unknown(2, false, true), "the first may have been obeyed before the second was fenced");
+    }
 
     #[test]
     fn only_what_may_be_repeated_is_and_only_in_time() {
