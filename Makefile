@@ -27,7 +27,7 @@ demo: ## see real records processed in parallel, in order per key, by C, Ruby an
 test: ## set up and run every test, those against a real Apache Kafka included (ONLY="ruby python": these steps only)
 	@tests/setup/suite.sh
 
-chaos: ## kill, halt and restart members and three brokers at random under load (CHAOS_SECONDS=600, CHAOS_SEED=n)
+chaos: ## kill and halt members and three brokers at random, without and with transactions (CHAOS_SECONDS=600 each, CHAOS_SEED=n, CHAOS_PART=)
 	@$(install) build kafka
 	@cargo build --locked --quiet -p libkarafka-tests --bins $(CARGO_FLAGS)
 	@cargo run --locked --quiet -p libkarafka-tests --bin chaos $(CARGO_FLAGS)

@@ -80,7 +80,9 @@ mod what_was_committed_before_a_loss_is_not_repeated;
 mod with_synchronous_commits_no_rebalance_repeats_anything;
 
 // Transactions.
+mod a_member_halted_in_a_transaction_leaves_nothing_of_it;
 mod a_transaction_is_seen_whole_or_not_at_all;
+mod every_input_has_its_effect_exactly_once;
 mod what_a_handler_produces_and_marks_counts_together;
 
 // How messages are split, whose turn it is, and what fails beside what.

@@ -1,9 +1,9 @@
 //! What a handler produces in a transaction and what it marks there become visible together: a reader of committed records
 //! sees the result of every input exactly once, in order per key, over handlers that fail, members that come and go, and
-//! commits whose answers get lost.
+//! commits whose answers get lost. Over processes that are killed and halted: `every_input_has_its_effect_exactly_once`.
 
 use crate::languages::{self, LANGUAGES};
-use crate::support::{PATIENCE, fleet, produce_keyed, stop};
+use crate::support::{PATIENCE, produce_keyed, stop};
 use karafka::{App, AppConfig, Error, ErrorKind, Failure, Record, TopicConfig, VirtualPartitions, handler_fn};
 use libkarafka_tests::censor::{Censor, END_TRANSACTION};
 use libkarafka_tests::topics::Message;
@@ -82,37 +82,6 @@ fn over_failures_and_members_that_come_and_go() {
     stop(&first);
     wait::until(PATIENCE, "all of it", || group::lag(bootstrap, &name, &from) == 0);
     stop(&second);
-    judge(bootstrap, &produced, &to);
-}
-
-#[test]
-fn over_processes_that_are_killed() {
-    let bootstrap = broker::shared();
-    let (from, to) = (topics::create(bootstrap, 4), topics::create(bootstrap, 4));
-    let name = topics::unique("transactions");
-    let sends_to = format!("sends_to={to}");
-    let options = [
-        sends_to.as_str(),
-        "fails=1",
-        "workers=4",
-        "app.transaction_timeout=3s",
-        "topic.max_messages=5",
-        "topic.retry_backoff=20ms",
-        "kafka.session.timeout.ms=2000",
-        "kafka.heartbeat.interval.ms=400",
-    ];
-    let mut members = fleet(bootstrap, &name, &from, &options);
-    let mut produced = Vec::new();
-    members.join();
-    for _ in 0..3 {
-        let newest = members.join();
-        members.wait_assigned(newest, PATIENCE);
-        produced.extend(produce_keyed(bootstrap, &from, 20, 300));
-        wait::until(PATIENCE, "a part of it", || group::lag(bootstrap, &name, &from) < 200);
-        members.kill(members.ids()[0]);
-    }
-    wait::until(PATIENCE, "all of it", || group::lag(bootstrap, &name, &from) == 0);
-    members.leave_all(PATIENCE);
     judge(bootstrap, &produced, &to);
 }
 

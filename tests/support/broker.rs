@@ -169,8 +169,8 @@ impl Broker {
         self.wait_until_it_answers();
     }
 
-    /// Starts the broker again, and returns at once.
-    pub(crate) fn spawn(&mut self) {
+    /// Starts the broker, which does not run, again, and returns at once.
+    pub fn spawn(&mut self) {
         let log = File::options().create(true).append(true).open(self.file("server.log")).expect("cannot open the log");
         let java = self
             .java("kafka.Kafka")

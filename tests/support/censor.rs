@@ -19,6 +19,14 @@ use crate::wait;
 pub const END_TRANSACTION: i16 = 26;
 /// Kafka's number of the request by which a producer registers.
 pub const REGISTER_PRODUCER: i16 = 22;
+/// Kafka's number of the request that sends records.
+pub const PRODUCE: i16 = 0;
+/// Kafka's number of the request that adds partitions to a transaction.
+pub const ADD_PARTITIONS: i16 = 24;
+/// Kafka's number of the request that adds a group to a transaction.
+pub const ADD_OFFSETS: i16 = 25;
+/// Kafka's number of the request that commits a group's offsets in a transaction.
+pub const COMMIT_OFFSETS: i16 = 28;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rule {
@@ -33,6 +41,7 @@ struct State {
     rule: Option<(i16, Rule)>,
     /// How often the rule still holds.
     left: usize,
+    applied: usize,
     /// Requests that have passed or were held, by their kind.
     seen: BTreeMap<i16, usize>,
     held: Vec<(TcpStream, Vec<u8>)>,
@@ -83,9 +92,24 @@ impl Censor {
         (state.rule, state.left) = (Some((api, rule)), times);
     }
 
+    /// Lets the held requests arrive, as far as their brokers still listen, and waits for nothing: how many there were.
+    pub fn let_go(&self) -> usize {
+        let held = std::mem::take(&mut self.state.lock().held);
+        for (broker, request) in &held {
+            let _ = (&*broker).write_all(request);
+            let _ = broker.shutdown(Shutdown::Write);
+        }
+        held.len()
+    }
+
     /// Moves every time of this minute in the broker's answers: its clock seems to be ahead by so much.
     pub fn shift_clock(&self, by: Duration) {
         self.state.lock().clock = by.as_millis() as i64;
+    }
+
+    /// How often any rule was applied.
+    pub fn applied(&self) -> usize {
+        self.state.lock().applied
     }
 
     /// How often the rule was not applied yet.
@@ -125,6 +149,7 @@ impl State {
     fn takes(&mut self, api: i16, wanted: Rule) -> bool {
         let applies = self.left > 0 && self.rule == Some((api, wanted));
         self.left -= usize::from(applies);
+        self.applied += usize::from(applies);
         applies
     }
 }

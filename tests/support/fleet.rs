@@ -28,6 +28,7 @@ pub struct Fleet {
     seen: Record,
     handled: HashSet<Place>,
     finished: usize,
+    told: BTreeMap<String, usize>,
 }
 
 #[derive(Debug)]
@@ -54,6 +55,7 @@ impl Fleet {
             seen: Record::new(),
             handled: HashSet::new(),
             finished: 0,
+            told: BTreeMap::new(),
         }
     }
 
@@ -126,6 +128,9 @@ impl Fleet {
         for followed in self.members.values_mut() {
             let lines = followed.program.lines_from(followed.read);
             followed.read += lines.len();
+            for name in lines.iter().filter_map(|line| line.strip_prefix("app ")?.split(' ').next()) {
+                *self.told.entry(name.to_owned()).or_default() += 1;
+            }
             for event in lines.iter().filter_map(|line| line.parse::<Event>().ok()) {
                 if let What::Finished(place) = &event.what {
                     self.handled.insert(place.clone());
@@ -146,6 +151,19 @@ impl Fleet {
     pub fn finished(&mut self) -> usize {
         self.follow();
         self.finished
+    }
+
+    /// How often members told of each thing that their app or their handler does, by its name.
+    pub fn told(&mut self) -> &BTreeMap<String, usize> {
+        self.follow();
+        &self.told
+    }
+
+    /// Panics, with its last words, when a member has ended that nobody asked to.
+    pub fn check(&mut self) {
+        for followed in self.members.values_mut() {
+            assert!(!followed.program.has_ended(), "a member has ended by itself{}", followed.program.last_words());
+        }
     }
 
     /// Waits until so many different messages were finished.

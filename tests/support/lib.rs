@@ -14,6 +14,7 @@ pub mod censor;
 mod certificate;
 pub mod cluster;
 pub mod commits;
+pub mod exactly_once;
 pub mod fleet;
 pub mod gate;
 pub mod group;

@@ -210,7 +210,7 @@ fn describe(span: &Span) -> String {
     format!("{} by process {} at {}", span.place, span.process, span.began)
 }
 
-fn judge(accusation: &str, breaches: impl IntoIterator<Item = String>) {
+pub(crate) fn judge(accusation: &str, breaches: impl IntoIterator<Item = String>) {
     let breaches: Vec<_> = breaches.into_iter().collect();
     if !breaches.is_empty() {
         let shown: Vec<_> = breaches.iter().take(SHOWN).map(String::as_str).collect();

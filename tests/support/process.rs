@@ -213,6 +213,11 @@ impl Program {
         }
     }
 
+    /// Whether the program has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.ended.is_some() || matches!(self.child.try_wait(), Ok(Some(_)))
+    }
+
     /// Waits for the program's own end. Panics past the deadline, with the program's last words.
     pub fn wait(&mut self, deadline: Duration) -> ExitStatus {
         if let Some(status) = self.ended {

@@ -246,6 +246,21 @@ pub fn read(bootstrap: &str, topic: &str) -> Vec<Message> {
     messages
 }
 
+/// Whether no transaction is open in the topic: all that it will ever show is visible, or never will be.
+pub fn is_decided(bootstrap: &str, topic: &str) -> bool {
+    let uncommitted: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("group.id", "libkarafka-tests-reader")
+        .set("isolation.level", "read_uncommitted")
+        .create()
+        .expect("cannot make a consumer");
+    let committed = reader(bootstrap);
+    partitions(&committed, topic).into_iter().all(|partition| {
+        let end = |client: &BaseConsumer| client.fetch_watermarks(topic, partition, ANSWER).ok();
+        end(&committed).is_some_and(|stable| end(&uncommitted) == Some(stable))
+    })
+}
+
 /// Whether the topic is there.
 pub fn exists(bootstrap: &str, topic: &str) -> bool {
     let metadata = reader(bootstrap).fetch_metadata(Some(topic), ANSWER).expect("cannot ask for metadata");

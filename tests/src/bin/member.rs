@@ -7,8 +7,9 @@
 //! always fails. `scheduled` is a topic of scheduled messages that it sends on. With `signals=1` it obeys signals, and its status is that of its error. With `tells=1` a record with `hold_key` is
 //! held until its partition is lost at most, which is printed as `app handler.lost`, and the call of the hook as `app hook.revoked`.
 //!
-//! With `sends_to` each call sends its records on to this topic, and marks them, in a transaction; `fails` percent of the calls
-//! fail after that, before the commit.
+//! With `sends_to` each call sends what [`f`] makes of its records on to this topic, and marks them, in a transaction; `fails` percent
+//! of the calls fail after that, before the commit. A record with `hold_key` is held once its output is acknowledged. How each
+//! transaction ends is printed as `app transaction.committed`, or as `app transaction.` with the kind of its error.
 //!
 //! The line `stop`, or the end of the input, stops it; so does `stop N`, within N milliseconds. `quiet` and `resume` do what
 //! they say. At the end the line `left ...` names the threads that are still there beside the main one.
@@ -18,6 +19,7 @@ use karafka::{
     App, AppConfig, Batch, Context, Error, ErrorKind, Failure, Hook, NoEvent, Record, ScheduledMessagesConfig,
     TopicConfig, Value, handler_fn, hooked,
 };
+use libkarafka_tests::exactly_once::f;
 use libkarafka_tests::record::{Event, Place, What, now};
 use std::fs;
 use std::io::BufRead;
@@ -96,7 +98,7 @@ fn main() {
     let (sends_to, fails) = (options.sends_to.clone(), options.fails);
     let handler = move |batch: &Batch, context: &Context| {
         if let Some(to) = &sends_to {
-            return send_on(batch, context, to, fails, work);
+            return send_on(batch, context, to, fails, work, &hold);
         }
         for message in batch.iter() {
             let place =
@@ -161,13 +163,26 @@ fn main() {
     }
 }
 
-/// Sends the records of a call on in a transaction.
-fn send_on(batch: &Batch, context: &Context, to: &str, fails: u64, work: Duration) -> Result<(), Failure> {
+/// Sends what becomes of the records of a call on in a transaction.
+fn send_on(
+    batch: &Batch,
+    context: &Context,
+    to: &str,
+    fails: u64,
+    work: Duration,
+    hold: &(String, Duration),
+) -> Result<(), Failure> {
     let sent = context.transaction(|transaction| {
         for message in batch.iter() {
             thread::sleep(work);
-            let (key, payload) = (message.key(), message.payload());
-            transaction.produce_async(&Record { topic: to, key, payload, ..Record::default() })?;
+            let (key, payload) = (message.key(), message.payload().map(f));
+            let record = Record { topic: to, key, payload: payload.as_deref(), ..Record::default() };
+            let delivery = transaction.produce_async(&record)?;
+            if !hold.1.is_zero() && key == Some(hold.0.as_bytes()) {
+                delivery.wait(Duration::from_secs(60))?;
+                println!("app transaction.held offset={} at={}", message.offset(), now());
+                thread::sleep(hold.1);
+            }
             transaction.mark_as_consumed(&message)?;
         }
         if now() % 100 < fails {
@@ -175,7 +190,14 @@ fn send_on(batch: &Batch, context: &Context, to: &str, fails: u64, work: Duratio
         }
         Ok(())
     });
-    sent.map_err(|error| Failure::new("Refused", error.to_string()))
+    match sent {
+        Ok(()) => println!("app transaction.committed records={} at={}", batch.len(), now()),
+        Err(error) => {
+            println!("app transaction.{:?} error={:?} at={}", error.kind(), error.to_string(), now());
+            return Err(Failure::new("Refused", error.to_string()));
+        }
+    }
+    Ok(())
 }
 
 /// Holds a record until its partition is lost, and says so.
