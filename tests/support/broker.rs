@@ -19,7 +19,7 @@ use crate::process::{Watchdog, signal, wait_for_end};
 /// The environment variable that names a Kafka to use in place of one of our own.
 pub const BOOTSTRAP: &str = "KAFKA_BOOTSTRAP";
 
-const START_DEADLINE: Duration = Duration::from_secs(60);
+const START_DEADLINE: Duration = Duration::from_secs(120);
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
 
 /// 16 bytes in base64, as Kafka wants a cluster id.
