@@ -2290,7 +2290,7 @@ struct karafka_error_t *karafka_reader_new(const struct karafka_config_t *config
  *   than the reader, and holds memory until then.
  * Errors: the reader can be asked again after each of them. `TIMEOUT` (retriable) when nothing came in time; `BROKER` when records were
  * deleted before they were read (reading goes on with the oldest that is left) or a broker refuses; `AUTH` when the right was taken
- * away; `STOPPED` (retriable) after `karafka_reader_interrupt`, and when another thread reads; `ARGUMENT`, `FORKED`.
+ * away; `DESERIALIZE` for a record that is encrypted and does not open, which is passed over; `STOPPED` (retriable) after `karafka_reader_interrupt`, and when another thread reads; `ARGUMENT`, `FORKED`.
  */
 struct karafka_error_t *karafka_reader_next(struct karafka_reader_t *reader,
                                             int64_t timeout_ms,

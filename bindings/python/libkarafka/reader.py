@@ -95,7 +95,7 @@ class Reader:
 
         Raises ``TimeoutError`` when nothing came in time; ``BrokerError`` when messages were deleted before they were read
         (reading goes on with the oldest that is left) or a broker refuses; ``AuthError`` when the right was taken away;
-        ``StoppedError`` when it is closed or another thread reads; ``ForkedError`` in a child process.
+        ``DeserializeError`` for a message that is encrypted and does not open, which is passed over; ``StoppedError`` when it is closed or another thread reads; ``ForkedError`` in a child process.
         """
         return self._native.next(timeout)
 

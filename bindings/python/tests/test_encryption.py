@@ -58,6 +58,22 @@ def test_handlers_get_what_was_sealed_and_what_does_not_open_goes_to_the_dead_le
     assert letter[1]["error_class"] == b"DecryptionError"
 
 
+def test_a_reader_opens_what_was_sealed_and_what_does_not_open_is_an_error_in_its_place(place):
+    place.create(1)
+    with _sealing(place) as producer, _sealing(place, FOREIGN) as foreign:
+        producer.produce(place.topic, "one").wait(10)
+        foreign.produce(place.topic, "foreign").wait(10)
+        producer.produce(place.topic, "two").wait(10)
+    address = place.broker.address
+    with libkarafka.Reader(place.topic, bootstrap_servers=address, encryption={"keys": {"main": PRIVATE}}) as reader:
+        assert next(reader).value == b"one"
+        with pytest.raises(libkarafka.DeserializeError, match="id main does not open the record.*offset: 1"):
+            next(reader)
+        assert [message.value for message in reader] == [b"two"]
+    with libkarafka.Reader(place.topic, bootstrap_servers=address) as reader:
+        assert [len(message.value) for message in reader] == [31, 35, 31]
+
+
 def test_keys_are_in_no_error(place):
     with pytest.raises(libkarafka.ConfigError, match="it is a private key") as refused:
         _sealing(place, PRIVATE)

@@ -40,6 +40,22 @@ class TestEncryption < KarafkaTest
     assert_equal "DecryptionError", letter.last["error_class"]
   end
 
+  def test_a_reader_opens_what_was_sealed_and_what_does_not_open_is_an_error_in_its_place
+    topic = new_topic
+    sealing.produce_sync(topic: topic, payload: "one")
+    sealing("main", FOREIGN).produce_sync(topic: topic, payload: "foreign")
+    sealing.produce_sync(topic: topic, payload: "two")
+    LibKarafka::Reader.open(topic, bootstrap_servers: ADDRESS, encryption: { keys: { main: PRIVATE } }) do |reader|
+      seen = []
+      error = assert_raises(LibKarafka::DeserializeError) { reader.each { |message| seen << message.payload } }
+      assert_match(/id main does not open the record.*offset: 1/m, error.message)
+      assert_equal ["one"], seen
+      assert_equal ["two"], reader.map(&:payload)
+    end
+    sealed = LibKarafka::Reader.open(topic, bootstrap_servers: ADDRESS) { |reader| reader.map { |message| message.payload.bytesize } }
+    assert_equal [31, 35, 31], sealed
+  end
+
   def test_keys_are_in_no_error
     error = assert_raises(LibKarafka::ConfigError) { sealing("main", PRIVATE) }
     assert_includes error.message, 'encryption_keys["main"]: it is a private key'

@@ -6,9 +6,12 @@ mod redrive;
 
 use crate::Cluster;
 use crate::output::{Output, Stop, clean, complain, put_bytes, shown};
+use crate::sealed::{self, Keys};
 use crate::time;
 use clap::{Args, Subcommand};
-use karafka::{DeadLetter, Error, ErrorKind, LetterFilter, ReadFrom, ReadUntil, Reader, ReaderConfig, Selection};
+use karafka::{
+    DeadLetter, Error, ErrorKind, LetterFilter, Payload, ReadFrom, ReadUntil, Reader, ReaderConfig, Selection,
+};
 use serde_json::{Map, Value, json};
 use std::process::ExitCode;
 
@@ -93,6 +96,8 @@ struct Show {
     #[arg(value_name = "PARTITION@OFFSET", value_parser = place)]
     letter: (i32, i64),
     #[command(flatten)]
+    keys: Keys,
+    #[command(flatten)]
     cluster: Cluster,
 }
 
@@ -162,7 +167,7 @@ impl List {
 
 impl Show {
     fn run(&self, mut output: Output) -> Result<ExitCode, Stop> {
-        let (partition, offset) = self.letter;
+        let (opener, (partition, offset)) = (self.keys.opener()?, self.letter);
         let missing = |message: &str| {
             Error::new(ErrorKind::Config, "show a dead letter", message).with("letter", format!("{partition}@{offset}"))
         };
@@ -173,10 +178,11 @@ impl Show {
         let message = message.ok_or_else(|| missing("there is no message at this offset"))?;
         let letter =
             DeadLetter::read(message).ok_or_else(|| missing("the message there is no dead letter of libkarafka"))?;
+        let payload = opener.payload(message);
         if output.is_json() {
-            output.json(&Value::Object(whole(&letter)))?;
+            output.json(&Value::Object(whole(&letter, &payload)))?;
         } else {
-            print(&mut output, &letter)?;
+            print(&mut output, &letter, &payload)?;
         }
         output.flush()?;
         Ok(ExitCode::SUCCESS)
@@ -226,7 +232,7 @@ fn object(letter: &DeadLetter<'_>) -> Map<String, Value> {
     object
 }
 
-fn whole(letter: &DeadLetter<'_>) -> Map<String, Value> {
+fn whole(letter: &DeadLetter<'_>, payload: &Payload<'_>) -> Map<String, Value> {
     let mut object = object(letter);
     let header = |header: &karafka::Header<'_>| {
         let mut entry = Map::new();
@@ -235,11 +241,11 @@ fn whole(letter: &DeadLetter<'_>) -> Map<String, Value> {
         Value::Object(entry)
     };
     object.insert("headers".to_owned(), json!(letter.headers.iter().map(header).collect::<Vec<_>>()));
-    put_bytes(&mut object, "value", letter.message.payload());
+    sealed::put(&mut object, payload, letter.message);
     object
 }
 
-fn print(output: &mut Output, letter: &DeadLetter<'_>) -> Result<(), Stop> {
+fn print(output: &mut Output, letter: &DeadLetter<'_>, payload: &Payload<'_>) -> Result<(), Stop> {
     let message = letter.message;
     output.line(&format!("letter       {}/{}@{}", message.topic(), message.partition(), message.offset()))?;
     output.line(&format!("given up at  {}", given_up_at(letter).unwrap_or_default()))?;
@@ -251,5 +257,5 @@ fn print(output: &mut Output, letter: &DeadLetter<'_>) -> Result<(), Stop> {
         output.line(&format!("header       {}: {}", shown(Some(header.name)), shown(header.value)))?;
     }
     output.line(&format!("key          {}", shown(message.key())))?;
-    output.line(&format!("value        {}", shown(message.payload())))
+    output.line(&format!("value        {}", sealed::line(payload, message)))
 }

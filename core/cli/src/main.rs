@@ -13,6 +13,7 @@ mod output;
 mod pid_file;
 mod plan;
 mod progress;
+mod sealed;
 mod service;
 mod shell;
 mod tail;

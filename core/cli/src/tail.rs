@@ -2,10 +2,12 @@
 
 use crate::Cluster;
 use crate::output::{Output, Stop, put_bytes, shown};
+use crate::sealed::{self, Keys};
 use crate::time;
 use clap::Args;
 use karafka::{
-    ErrorKind, Header, Message, Producer, ProducerConfig, ReadFrom, ReadUntil, Reader, ReaderConfig, Record, Selection,
+    ErrorKind, Header, Message, Opener, Producer, ProducerConfig, ReadFrom, ReadUntil, Reader, ReaderConfig, Record,
+    Selection,
 };
 use serde_json::{Map, Value, json};
 use std::io::BufRead;
@@ -38,6 +40,8 @@ pub(crate) struct Tail {
     #[arg(long, short)]
     follow: bool,
     #[command(flatten)]
+    keys: Keys,
+    #[command(flatten)]
     cluster: Cluster,
 }
 
@@ -49,6 +53,7 @@ impl Tail {
             (.., true) => ReadFrom::Earliest,
             _ => ReadFrom::Last(self.last),
         };
+        let opener = self.keys.opener()?;
         let config = ReaderConfig {
             bootstrap_servers: self.cluster.brokers.clone(),
             kafka: self.cluster.kafka(),
@@ -67,7 +72,7 @@ impl Tail {
                 Err(error) => return Err(error.into()),
             };
             for message in batch.iter() {
-                output.item(|| line(message), || Value::Object(object(message)))?;
+                output.item(|| line(&opener, message), || Value::Object(object(&opener, message)))?;
             }
             output.flush()?;
         }
@@ -75,13 +80,13 @@ impl Tail {
     }
 }
 
-fn line(message: Message<'_>) -> String {
+fn line(opener: &Opener, message: Message<'_>) -> String {
     let time = message.timestamp().map(|time| time::shown(time.milliseconds)).unwrap_or_default();
     let place = format!("{}@{}", message.partition(), message.offset());
-    format!("{place:<10}  {time}  {}  {}", shown(message.key()), shown(message.payload()))
+    format!("{place:<10}  {time}  {}  {}", shown(message.key()), sealed::line(&opener.payload(message), message))
 }
 
-fn object(message: Message<'_>) -> Map<String, Value> {
+fn object(opener: &Opener, message: Message<'_>) -> Map<String, Value> {
     let header = |header: Header<'_>| {
         let mut entry = Map::new();
         put_bytes(&mut entry, "name", Some(header.name));
@@ -96,7 +101,7 @@ fn object(message: Message<'_>) -> Map<String, Value> {
     object.insert("time".to_owned(), time.map_or(Value::Null, Value::from));
     put_bytes(&mut object, "key", message.key());
     object.insert("headers".to_owned(), json!(message.headers().into_iter().map(header).collect::<Vec<_>>()));
-    put_bytes(&mut object, "value", message.payload());
+    sealed::put(&mut object, &opener.payload(message), message);
     object
 }
 

@@ -101,6 +101,7 @@ pub use config::{
 pub use context::Context;
 pub use dead_letter::{DeadLetter, LetterFilter};
 pub use embedded::EmbeddedBroker;
+pub use encryption::{Opener, Payload};
 pub use error::{Error, ErrorKind, Result, Status};
 pub use event::{
     Event, EventClass, EventSpec, Events, EventsInterrupter, FieldSpec, FieldValue, NoEvent, Phase, event_reference,

@@ -84,8 +84,12 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
+    pub(crate) fn inner(&self) -> &'a MessageInner {
+        &self.batch.messages[self.index]
+    }
+
     fn native(&self) -> &'a NativeMessage {
-        self.batch.messages[self.index].native()
+        self.inner().native()
     }
 
     /// The topic's name.
@@ -108,8 +112,8 @@ impl<'a> Message<'a> {
         self.index
     }
 
-    /// The payload; `None` for a tombstone, which is not the same as an empty payload. Where the topic has `encryption_keys`, it is
-    /// what was sealed.
+    /// The payload; `None` for a tombstone, which is not the same as an empty payload. Where the topic or the reader has `encryption_keys`,
+    /// it is what was sealed.
     pub fn payload(&self) -> Option<&'a [u8]> {
         if let Some(Some(opened)) = self.batch.opened.get(self.index) {
             return Some(opened);

@@ -10,6 +10,7 @@ mod sorting;
 use crate::batch::Batch;
 use crate::config::validate_topic_name;
 use crate::embedded;
+use crate::encryption::{Opened, Opener};
 use crate::native::{Client, Fetcher, NativeMessage, code};
 use crate::shared::same_process;
 use crate::wake::{Ready, Waker};
@@ -95,6 +96,7 @@ impl std::fmt::Debug for ReaderInterrupter {
 /// ```
 pub struct Reader {
     config: ReaderConfig,
+    opener: Option<Opener>,
     process: u32,
     // Taken out when it ends. In a forked child the client is leaked: its threads do not exist there.
     fetcher: Option<Fetcher>,
@@ -118,7 +120,7 @@ impl Reader {
     /// Finds out where everything begins and ends, and begins to fetch. Waits for brokers, at most `config.timeout`.
     ///
     /// # Errors
-    /// `Config` for a bad setting or selection, a partition that does not exist or an offset beyond the end of its log; `Broker` when a
+    /// `Config` for a bad setting, key or selection, a partition that does not exist or an offset beyond the end of its log; `Broker` when a
     /// topic does not exist; `Auth` without the right to it; `Timeout` when no broker answered, with librdkafka's reason;
     /// `Unsupported` for a time on the embedded broker.
     pub fn open(config: ReaderConfig, selections: &[Selection]) -> Result<Self> {
@@ -128,6 +130,7 @@ impl Reader {
         for selection in selections {
             validate_topic_name(&selection.topic)?;
         }
+        let opener = Opener::of_reader(&config)?;
         let parker = Parker::new();
         let waker = Arc::new(Waker::new(parker.unparker().clone()));
         let mut fetcher = Fetcher::new(
@@ -141,6 +144,7 @@ impl Reader {
         }
         Ok(Self {
             config,
+            opener,
             process: std::process::id(),
             fetcher: Some(fetcher),
             places,
@@ -158,7 +162,8 @@ impl Reader {
     /// # Errors
     /// After each of them the reader can be asked again. `Timeout` when nothing came in time, with librdkafka's reason where it has one; `Broker` when records
     /// were deleted before they were read (reading goes on with the oldest that is left) or a broker refuses; `Auth` when
-    /// the right was taken away; `Stopped` when an interrupter said so; `Forked` in a child process.
+    /// the right was taken away; `Deserialize` for a record that is encrypted and does not open, which is passed over; `Stopped` when
+    /// an interrupter said so; `Forked` in a child process.
     pub fn next(&mut self, timeout: Duration) -> Result<Option<Batch>> {
         match self.wait(timeout)? {
             Waited::Batch(batch) => Ok(Some(batch)),
@@ -176,7 +181,7 @@ impl Reader {
         let deadline = Instant::now().checked_add(timeout);
         loop {
             if let Some(batch) = self.ready.pop_front() {
-                return batch.map(Waited::Batch);
+                return self.opened(batch?).map(Waited::Batch);
             }
             if self.places.iter().all(|place| place.is_done) {
                 return Ok(Waited::Ended);
@@ -192,6 +197,23 @@ impl Reader {
                 Some(deadline) if Instant::now() >= deadline => return Ok(Waited::Nothing),
                 Some(deadline) => self.parker.park_deadline(deadline),
                 None => self.parker.park(),
+            }
+        }
+    }
+
+    /// The batch with its payloads opened. What stands behind a record that does not open comes with the next call, as does its error
+    /// where something stands before it.
+    fn opened(&mut self, batch: Batch) -> Result<Batch> {
+        let Some(opener) = &self.opener else { return Ok(batch) };
+        match opener.open_batch(batch) {
+            Opened::All(batch) => Ok(batch),
+            Opened::Until { before, error, behind } => {
+                if let Some(behind) = behind {
+                    self.ready.push_front(Ok(behind));
+                }
+                let Some(before) = before else { return Err(error) };
+                self.ready.push_front(Err(error));
+                Ok(before)
             }
         }
     }

@@ -174,6 +174,7 @@ static void a_variant_has_its_own_options_and_events_tell_of_both(void) {
 }
 
 #define PUBLIC "MCowBQYDK2VuAyEA+ufA5eX5ckPSo9tlvFqt7KvRRVQEJO5aCARfVTyGh1c="
+#define FOREIGN "MCowBQYDK2VuAyEA/03PJwuexl9phcLcw5iaS24ik7Qo6iCNce6H8YJszSw="
 #define PRIVATE "MC4CAQAwBQYDK2VuBCIEIOCjJuRutRJpnyn4Loe08m8YXhA/s4Ef06pYOdMcW9NU"
 
 struct opened {
@@ -234,6 +235,41 @@ static void payloads_are_sealed_for_a_key_and_opened_for_handlers(void) {
     karafka_app_free(app);
     karafka_config_free(wrong);
     karafka_config_free(opening);
+    karafka_config_free(sealing);
+}
+
+static void a_reader_opens_what_was_sealed_and_tells_what_does_not_open(void) {
+    karafka_config_t *sealing = CONFIG("bootstrap_servers", BROKER, "encryption_keys.main", PUBLIC);
+    karafka_config_t *other = CONFIG("bootstrap_servers", BROKER, "encryption_keys.main", FOREIGN);
+    karafka_config_t *opening = CONFIG("bootstrap_servers", BROKER, "encryption_keys.main", PRIVATE);
+    karafka_selection_t selection = {KARAFKA_STRING("c-read-sealed"), NULL, 0, 0, KARAFKA_READ_EARLIEST, 0};
+    karafka_record_t record = record_of("c-read-sealed", "k", "one");
+    karafka_producer_t *producer, *foreign;
+    karafka_reader_t *reader;
+    karafka_batch_t *batch;
+    karafka_error_t *error;
+
+    create_topic("c-read-sealed", 1);
+    OK(karafka_producer_new(sealing, &producer));
+    OK(karafka_producer_new(other, &foreign));
+    OK(karafka_producer_produce_sync(producer, &record, NULL));
+    OK(karafka_producer_produce_sync(foreign, &record, NULL));
+    OK(karafka_reader_new(opening, &selection, 1, &reader));
+    OK(karafka_reader_next(reader, -1, &batch));
+    CHECK(karafka_batch_message(batch, 0)->payload_length == 3);
+    CHECK(memcmp(karafka_batch_message(batch, 0)->payload, "one", 3) == 0);
+    karafka_batch_unref(batch);
+    error = karafka_reader_next(reader, -1, &batch);
+    CHECK(karafka_error_code(error) == KARAFKA_ERROR_DESERIALIZE);
+    CHECK(strstr(karafka_error_message(error), "does not open the record") != NULL);
+    karafka_error_free(error);
+    OK(karafka_reader_next(reader, -1, &batch));
+    CHECK(batch == NULL);
+    karafka_reader_free(reader);
+    karafka_producer_free(foreign);
+    karafka_producer_free(producer);
+    karafka_config_free(opening);
+    karafka_config_free(other);
     karafka_config_free(sealing);
 }
 
@@ -300,6 +336,7 @@ static void a_scheduled_message_comes_at_its_time_unless_it_is_cancelled(void) {
 
 int main(void) {
     RUN(payloads_are_sealed_for_a_key_and_opened_for_handlers);
+    RUN(a_reader_opens_what_was_sealed_and_tells_what_does_not_open);
     RUN(a_testing_producer_keeps_what_it_is_given);
     RUN(the_buffer_is_flushed_in_order_and_keeps_what_failed);
     RUN(middleware_comes_before_the_partitioner);

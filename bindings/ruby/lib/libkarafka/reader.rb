@@ -59,8 +59,9 @@ module LibKarafka
     # the options say: +timeout+ seconds without a message, or, with <tt>until: "forever"</tt>, as long as it takes.
     #
     # Raises TimeoutError when nothing came in time; BrokerError when messages were deleted before they were read (reading goes on
-    # with the oldest that is left) or a broker refuses; AuthError when the right was taken away; StoppedError when it is closed
-    # or another thread reads; ForkedError in a child process.
+    # with the oldest that is left) or a broker refuses; AuthError when the right was taken away; DeserializeError for a message
+    # that is encrypted and does not open, which is passed over; StoppedError when it is closed or another thread reads;
+    # ForkedError in a child process.
     def read(timeout: nil)
       @native.next(timeout)
     end

@@ -145,6 +145,45 @@ fn letters_are_listed_and_shown() {
     assert_eq!(broker.ask(&["dlq", "show", "dead", "zero"]).status.code(), Some(64));
 }
 
+/// A letter whose payload was sealed for the topic that it came from, as it lay there.
+#[test]
+fn an_encrypted_letter_is_shown_as_such_without_its_key_and_opened_with_it() {
+    const PUBLIC: &str = "MCowBQYDK2VuAyEA+ufA5eX5ckPSo9tlvFqt7KvRRVQEJO5aCARfVTyGh1c=";
+    const PRIVATE: &str = "MC4CAQAwBQYDK2VuBCIEIOCjJuRutRJpnyn4Loe08m8YXhA/s4Ef06pYOdMcW9NU";
+    let broker = Broker::start(&["dead:2", "orders:2"]);
+    let config = ProducerConfig {
+        bootstrap_servers: broker.address.clone(),
+        encryption_keys: [("2026", PUBLIC)].into(),
+        ..ProducerConfig::default()
+    };
+    let sealing = Producer::new(config).unwrap();
+    let record = Record { topic: "orders", partition: Some(0), payload: Some(b"two apples"), ..Record::default() };
+    sealing.produce_sync(&record).unwrap();
+    sealing.close().unwrap();
+    let config = ReaderConfig { bootstrap_servers: broker.address.clone(), ..ReaderConfig::default() };
+    let mut reader = Reader::open(config, &[Selection::new("orders", ReadFrom::Earliest)]).unwrap();
+    let batch = reader.next(PATIENCE).unwrap().unwrap();
+    let source = batch.get(0).unwrap();
+    let values = ["orders", "0", "0", "billing", "1", "DecryptionError", "there is no private key"];
+    let added = dead_letter_header::ALL.iter().zip(values);
+    let added = added.map(|(name, value)| Header { name: name.as_bytes(), value: Some(value.as_bytes()) });
+    let headers: Vec<_> = source.headers().into_iter().chain(added).collect();
+    let plain = producer(&broker);
+    let copy = Record { topic: "dead", payload: source.payload(), headers: &headers, ..record };
+    plain.produce_sync(&copy).unwrap();
+    plain.close().unwrap();
+
+    let show = |more: &[&str]| text(&broker.ask(&[&["dlq", "show", "dead", "0@0"], more].concat()));
+    assert!(show(&[]).contains("value        (encrypted, 38 bytes: there is no private key with the id 2026)"));
+    let file = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("letter-{}.pem", std::process::id()));
+    std::fs::write(&file, PRIVATE).unwrap();
+    let key = format!("2026=file:{}", file.display());
+    assert!(show(&["--encryption-key", &key]).contains("value        two apples"));
+    let object: serde_json::Value = serde_json::from_str(&show(&["--encryption-key", &key, "--json"])).unwrap();
+    assert_eq!(object["value"], "two apples");
+    std::fs::remove_file(&file).unwrap();
+}
+
 #[test]
 fn letters_go_back_as_they_were_and_only_once_in_a_group() {
     let broker = Broker::start(&["dead:2", "orders:2", "elsewhere:3"]);

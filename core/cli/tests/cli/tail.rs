@@ -1,7 +1,9 @@
 //! Records sent and shown by the command, and topics listed, on the embedded broker.
 
 use crate::support::{Broker, LIBKARAFKA};
+use karafka::{Producer, ProducerConfig, Record};
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 fn text(output: &Output) -> String {
@@ -52,4 +54,46 @@ fn topics_are_listed_and_described() {
         assert!(String::from_utf8(output.stderr).unwrap().contains("embedded broker knows no administration"));
     }
     assert_eq!(broker.ask(&["groups", "seek", "g", "orders", "yesterday"]).status.code(), Some(64));
+}
+
+const PUBLIC: &str = "MCowBQYDK2VuAyEA+ufA5eX5ckPSo9tlvFqt7KvRRVQEJO5aCARfVTyGh1c=";
+const PRIVATE: &str = "MC4CAQAwBQYDK2VuBCIEIOCjJuRutRJpnyn4Loe08m8YXhA/s4Ef06pYOdMcW9NU";
+
+#[test]
+fn encrypted_records_are_shown_as_such_without_their_key_and_opened_with_it() {
+    let broker = Broker::start(&["sealed:1"]);
+    let config = ProducerConfig {
+        bootstrap_servers: broker.address.clone(),
+        encryption_keys: [("2026", PUBLIC)].into(),
+        ..ProducerConfig::default()
+    };
+    let producer = Producer::new(config).unwrap();
+    producer.produce_sync(&Record { topic: "sealed", payload: Some(b"two apples"), ..Record::default() }).unwrap();
+    producer.close().unwrap();
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("key-{}.pem", std::process::id()));
+    std::fs::write(&file, PRIVATE).unwrap();
+    let tail = |more: &[&str]| broker.ask(&[&["tail", "sealed", "--all"], more].concat());
+    let shown = text(&tail(&[]));
+    assert!(shown.contains("null  (encrypted, 38 bytes: there is no private key with the id 2026)\n"), "{shown}");
+    let object = &json(&tail(&["--json"]))[0];
+    assert_eq!(object["encrypted"], "there is no private key with the id 2026");
+    assert!(object["value_base64"].as_str().unwrap().len() == 52 && object.get("value").is_none(), "{object}");
+    let key = format!("2026={}", file.display());
+    assert!(text(&tail(&["--encryption-key", &key])).contains("null  two apples\n"));
+    let object = &json(&tail(&["--json", "--encryption-key", &key]))[0];
+    assert!(object["value"] == "two apples" && object.get("encrypted").is_none(), "{object}");
+    let other = text(&tail(&["--encryption-key", &key.replace("2026", "2025")]));
+    assert!(other.contains("there is no private key with the id 2026"), "{other}");
+    std::fs::remove_file(&file).unwrap();
+    for (key, said) in [
+        (key.as_str(), "cannot be read"),
+        ("2026=env:NOT_SET", "is not set"),
+        // A key itself is no place for one, and is not repeated.
+        (&format!("2026={PRIVATE}"), "cannot be read"),
+    ] {
+        let refused = tail(&["--encryption-key", key]);
+        let text = String::from_utf8(refused.stderr).unwrap();
+        assert!(refused.status.code() == Some(78) && text.contains(said) && !text.contains(&PRIVATE[20..40]), "{text}");
+    }
+    assert_eq!(tail(&["--encryption-key", "2026"]).status.code(), Some(64));
 }

@@ -26,6 +26,8 @@ const SECURITY: [&str; 5] = ["security.", "sasl.", "ssl.", "enable.sasl.", "enab
 impl AppConfig {
     pub(super) fn relate(&self, problems: &mut Problems) {
         relate_consumer(self, &self.kafka, problems);
+        let names = ["transaction_encryption_keys", "transaction_encryption_active_key"];
+        self.transaction_encryption_keys.relate(&self.transaction_encryption_active_key, names, problems);
     }
 
     /// The settings of a consumer of this app in the given group: libkarafka's defaults, the options, then `kafka`.
@@ -72,6 +74,8 @@ impl AppConfig {
             kafka: shared.map(|(name, value)| (name.clone(), value.clone())).collect(),
             transactional_id: Some(self.transactional_id_prefix.clone().unwrap_or_else(|| group.to_owned())),
             transaction_timeout: self.transaction_timeout,
+            encryption_keys: self.transaction_encryption_keys.clone(),
+            encryption_active_key: self.transaction_encryption_active_key.clone(),
             ..ProducerConfig::default()
         }
     }

@@ -12,13 +12,15 @@ use zeroize::Zeroizing;
 
 use super::field::Field;
 use super::option::{Kind, OptionSpec, Scope};
-use super::problem::Problem;
+use super::problem::{Problem, Problems};
 use super::value::{Value, excerpt};
 
+/// The active key where there is one.
+const ONLY: &str = "only";
 const FILE: &str = "file:";
 const ENVIRONMENT: &str = "env:";
 
-/// Keys by their ids: of a producer public ones, of a topic private ones.
+/// Keys by their ids: of a producer and of an app's transactions public ones, of a topic and of a reader private ones.
 ///
 /// Each is a text: `file:` and a path, `env:` and the name of an environment variable, or the key itself, as PEM or as the base64
 /// text between its lines. Keys themselves are shown by no `Debug`.
@@ -57,6 +59,24 @@ impl EncryptionKeys {
     /// Whether there are no keys.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The id of the key that is used: the one that is wanted or, by [`ONLY`], the only one there is.
+    pub(crate) fn active(&self, wanted: &str) -> Option<&str> {
+        let mut ids = self.ids();
+        match (ids.next(), ids.next()) {
+            (Some(only), None) if wanted == ONLY => Some(only),
+            _ => self.ids().find(|id| *id == wanted),
+        }
+    }
+
+    /// What has to hold between keys and the one that is used, which are the options of these names.
+    pub(super) fn relate(&self, wanted: &str, [keys, active]: [&'static str; 2], problems: &mut Problems) {
+        let is_told = self.active(wanted).is_some() || (self.is_empty() && wanted == ONLY);
+        problems.unless(is_told, &[active, keys], || {
+            let ids = self.ids().map(|id| format!("\"{id}\"")).collect::<Vec<_>>().join(", ");
+            format!("must be one of the ids of {keys}, which are: {}", if ids.is_empty() { "none" } else { &ids })
+        });
     }
 
     pub(crate) fn sources(&self) -> impl Iterator<Item = (&str, Source<'_>)> {
@@ -104,7 +124,8 @@ impl<'text> Source<'text> {
     /// What is wrong with it, as far as that can be told without looking.
     fn problem(&self, scope: Scope) -> Option<String> {
         let parsed = |text: &str| match scope {
-            Scope::Producer => text.parse::<PublicKey>().map(drop),
+            // Of an app: what its transactions are sealed with.
+            Scope::Producer | Scope::App => text.parse::<PublicKey>().map(drop),
             _ => text.parse::<PrivateKey>().map(drop),
         };
         match self {

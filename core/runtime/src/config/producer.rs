@@ -11,9 +11,6 @@ use super::problem::Problems;
 use super::quantity::show_time;
 use super::table::ProducerConfig;
 
-/// The active key where there is one.
-const ONLY: &str = "only";
-
 /// Requests in flight up to which a broker can tell duplicates apart.
 const MOST_IN_FLIGHT: u64 = 5;
 
@@ -28,15 +25,8 @@ impl ProducerConfig {
         problems.unless(is_safe, &["idempotence", "transactional_id"], || {
             "must be true for a transactional producer".to_owned()
         });
-        let is_told =
-            self.active_key().is_some() || (self.encryption_keys.is_empty() && self.encryption_active_key == ONLY);
-        problems.unless(is_told, &["encryption_active_key", "encryption_keys"], || {
-            let ids = self.encryption_keys.ids().map(|id| format!("\"{id}\"")).collect::<Vec<_>>().join(", ");
-            format!(
-                "must be one of the ids of encryption_keys, which are: {}",
-                if ids.is_empty() { "none" } else { &ids }
-            )
-        });
+        let names = ["encryption_keys", "encryption_active_key"];
+        self.encryption_keys.relate(&self.encryption_active_key, names, problems);
         if !self.idempotence {
             return;
         }
@@ -79,12 +69,7 @@ impl ProducerConfig {
 
     /// The id of the key that payloads are encrypted for.
     pub(crate) fn active_key(&self) -> Option<&str> {
-        let active = self.encryption_active_key.as_str();
-        let mut ids = self.encryption_keys.ids();
-        match (ids.next(), ids.next()) {
-            (Some(only), None) if active == ONLY => Some(only),
-            _ => self.encryption_keys.ids().find(|id| *id == active),
-        }
+        self.encryption_keys.active(&self.encryption_active_key)
     }
 
     /// Dangerous settings that are allowed all the same: one sentence each, to be logged at every start.

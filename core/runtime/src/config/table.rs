@@ -276,6 +276,13 @@ options! {
     transactional_id_prefix: Option<String> = None, text(names::TRANSACTIONAL_ID, names::transactional_id),
         also "transactional_id";
 
+    /// Public keys by their ids: payloads that handlers produce in their transactions are encrypted for one of them, as by a
+    /// producer's `encryption_keys`; dead letters are not. See [encryption](options/encryption.md).
+    transaction_encryption_keys: EncryptionKeys = EncryptionKeys::default(), Kind::Keys;
+
+    /// The id of the key of `transaction_encryption_keys` that is used. `only`: there is one.
+    transaction_encryption_active_key: String = "only".to_owned(), text(names::KEY_ID, names::key_id);
+
     /// Memory for messages of the whole process: fetched ahead, waiting and running. It is divided over the assigned
     /// partitions. When it is used up, partitions are not read until handlers finish; nothing is thrown away or fetched
     /// twice. A single message that is larger is handled all the same.
@@ -646,6 +653,21 @@ options! {
     /// How long opening may take, and how long nothing may come before an error says so. With `until` `forever`, silence is no
     /// error unless the cluster refuses the reader.
     timeout: Duration = Duration::from_secs(10), time(1, DAY);
+
+    /// Private keys by their ids: payloads of encrypted records are opened with the one that the record names; one that does not open
+    /// is an error in its place, and reading goes on behind it. Each is a file (`file:/run/secrets/orders.pem`), an environment
+    /// variable (`env:ORDERS_KEY`) or the key itself. Without any, payloads are handed on as they are. See
+    /// [encryption](options/encryption.md).
+    encryption_keys: EncryptionKeys = EncryptionKeys::default(), Kind::Keys,
+        also "private_keys" "decryption_keys" "encryption_private_keys";
+
+    /// Whether every record with a payload has to be encrypted, where there are `encryption_keys`. Off, those that are not are
+    /// handed on as they are; on, they are errors.
+    encryption_required: bool = true, Kind::Boolean;
+
+    /// Further topics whose records are opened here, separated by commas: a record opens only where it was sealed for. For
+    /// dead letters: the topics that they came from.
+    encryption_topics: Option<String> = None, text(names::TOPICS, names::topics);
 
     /// librdkafka's own settings, under their own names, for this reader, such as those for security, or `isolation.level`. See
     /// [settings of librdkafka](#settings-of-librdkafka).

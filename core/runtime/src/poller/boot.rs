@@ -13,7 +13,7 @@ use super::{Poller, Route, Source, View};
 use crate::app::TopicEntry;
 use crate::config::{self, AppConfig, InitialOffset, OffsetMetadataStrategy, TopicConfig};
 use crate::embedded;
-use crate::encryption::Opener;
+use crate::encryption::{self, Opener};
 use crate::hook::{self, Hook};
 use crate::job::Job;
 use crate::lease::Renewal;
@@ -261,6 +261,8 @@ impl Poller {
         let limits = if draft.is_direct { Limits::ONE } else { limits(&draft.group, &configs)? };
         let settings = settings(&self.config, &entries, draft, prefetch)?;
         let producers = self.config.transactions_config(&draft.group, &draft.brokers, &settings);
+        // A key that is not there is told by the start, not by the first transaction.
+        encryption::recipient(&producers)?;
         let producers = Arc::new(if draft.is_direct { Producers::default() } else { Producers::new(producers) });
         let direct = draft.is_direct.then(Direct::default);
         let mut subscription = Subscription::new(&draft.group, &draft.brokers, settings, direct, limits, producers);

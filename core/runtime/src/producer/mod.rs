@@ -210,6 +210,19 @@ impl Producer {
         self.produce_async(record)?.wait(self.0.outbox.config.delivery_timeout + MARGIN)
     }
 
+    /// Sends a record that is sealed for another topic than this one, if at all, and waits until it was acknowledged.
+    pub(crate) fn produce_sealed_sync(&self, record: &Record<'_>) -> Result<DeliveryReport> {
+        refuse_inside_callback("produce")?;
+        let outbox = &self.0.outbox;
+        let delivery = outbox.send_sealed(record, outbox.config.queue_full_timeout)?;
+        delivery.wait(outbox.config.delivery_timeout + MARGIN)
+    }
+
+    /// Calls with a record as it would leave this process: sealed for its topic where the producer encrypts.
+    pub(crate) fn sealed<T>(&self, record: &Record<'_>, send: impl FnOnce(&Record<'_>) -> Result<T>) -> Result<T> {
+        self.0.outbox.sealed(record, send)
+    }
+
     /// Sends many records, in order, and returns their handles at once.
     ///
     /// # Errors

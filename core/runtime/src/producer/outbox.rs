@@ -166,8 +166,33 @@ impl Outbox {
         patience: Duration,
     ) -> Result<Delivery> {
         self.owns("produce")?;
+        self.changed(record, |record| {
+            let record = &self.placed(record, patience)?;
+            self.sealed(record, |record| self.dispatch(record, callback, patience))
+        })
+    }
+
+    /// Sends a record that is sealed already, if it has to be.
+    pub(super) fn send_sealed(&self, record: &Record<'_>, patience: Duration) -> Result<Delivery> {
+        self.owns("produce")?;
+        self.changed(record, |record| self.dispatch(&self.placed(record, patience)?, None, patience))
+    }
+
+    /// Calls with a record as it leaves this process: sealed where the producer encrypts.
+    pub(super) fn sealed<T>(&self, record: &Record<'_>, send: impl FnOnce(&Record<'_>) -> Result<T>) -> Result<T> {
+        match &self.recipient {
+            None => send(record),
+            Some(recipient) => encryption::sealed(recipient, record, |record| {
+                record.check(self.config.max_payload_bytes)?;
+                send(record)
+            }),
+        }
+    }
+
+    /// Calls with a record as the middleware leaves it.
+    fn changed<T>(&self, record: &Record<'_>, send: impl FnOnce(&Record<'_>) -> Result<T>) -> Result<T> {
         if self.hooks.middleware.is_empty() {
-            return self.send_as_it_is(record, callback, patience);
+            return send(record);
         }
         // Before it is copied.
         record.check(self.config.max_payload_bytes)?;
@@ -175,20 +200,13 @@ impl Outbox {
         for middleware in &self.hooks.middleware {
             middleware(&mut changed)?;
         }
-        changed.lend(|record| self.send_as_it_is(record, callback, patience))
+        changed.lend(send)
     }
 
-    fn send_as_it_is(&self, record: &Record<'_>, callback: Option<OnDelivery>, patience: Duration) -> Result<Delivery> {
+    /// The record with its partition, if somebody says which.
+    fn placed<'a>(&self, record: &Record<'a>, patience: Duration) -> Result<Record<'a>> {
         record.check(self.config.max_payload_bytes)?;
-        let partition = self.partition_of(record, patience)?;
-        let record = &Record { partition, ..*record };
-        match &self.recipient {
-            None => self.dispatch(record, callback, patience),
-            Some(recipient) => encryption::sealed(recipient, record, |record| {
-                record.check(self.config.max_payload_bytes)?;
-                self.dispatch(record, callback, patience)
-            }),
-        }
+        Ok(Record { partition: self.partition_of(record, patience)?, ..*record })
     }
 
     fn dispatch(&self, record: &Record<'_>, callback: Option<OnDelivery>, patience: Duration) -> Result<Delivery> {

@@ -119,18 +119,15 @@ impl Producer {
     /// ```
     ///
     /// # Errors
-    /// `Config` for a time that is none, or a record that can never be sent; `Broker` when `topic` is not there; `Unsupported` of
-    /// a producer that encrypts; else as [`Self::produce_sync`]. When the acknowledgement is what failed, the message may wait all
+    /// `Config` for a time that is none, or a record that can never be sent; `Broker` when `topic` is not there; else as [`Self::produce_sync`]. When the acknowledgement is what failed, the message may wait all
     /// the same; the error's context has its `id`.
     pub fn schedule(&self, topic: &str, record: &Record<'_>, at: i64) -> Result<String> {
-        if self.config().active_key().is_some() {
-            // What is sealed for the one topic does not open in the other.
-            let message = "a producer that encrypts cannot schedule: what waits lies in another topic than it goes to";
-            return Err(Error::new(ErrorKind::Unsupported, SCHEDULE, message).with("topic", topic));
-        }
         let count = self.partitions(topic, self.config().delivery_timeout.min(LOOK))?;
-        let (id, scheduled) = scheduled(topic, record, at, count).map_err(|error| error.with("topic", record.topic))?;
-        match scheduled.lend(|record| self.produce_sync(record)) {
+        // What opens in the topic that it goes to is sealed for that one.
+        let (id, scheduled) = self
+            .sealed(record, |record| scheduled(topic, record, at, count))
+            .map_err(|error| error.with("topic", record.topic))?;
+        match scheduled.lend(|record| self.produce_sealed_sync(record)) {
             Ok(_) => Ok(id),
             Err(error) => Err(error.with("id", &id)),
         }

@@ -8,6 +8,7 @@ use super::handler::Side;
 use super::{Core, Transaction};
 use crate::config::ProducerConfig;
 use crate::embedded;
+use crate::encryption;
 use crate::producer::{DeliveryReport, Record};
 use crate::shared::same_process;
 use crate::{Error, ErrorKind, Result};
@@ -82,6 +83,8 @@ impl TransactionalProducer {
         if embedded::is_embedded(&config.bootstrap_servers) {
             return Err(client::unsupported());
         }
+        // A key that is not there is told now, not by the first transaction.
+        encryption::recipient(&config)?;
         let (process, patience) = (std::process::id(), config.transaction_timeout);
         let inner = Inner { config, process, patience, stand: Mutex::default(), freed: Condvar::new() };
         Ok(Self(Arc::new(inner)))

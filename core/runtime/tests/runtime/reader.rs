@@ -1,8 +1,8 @@
 //! Reading without a group, against the embedded broker: where it begins and ends, what it gives, how it waits.
 
 use karafka::{
-    EmbeddedBroker, ErrorKind, Header, Producer, ProducerConfig, ReadFrom, ReadUntil, Reader, ReaderConfig, Record,
-    Selection, Waited,
+    EmbeddedBroker, EncryptionKeys, ErrorKind, Header, Producer, ProducerConfig, ReadFrom, ReadUntil, Reader,
+    ReaderConfig, Record, Selection, Waited,
 };
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -218,4 +218,59 @@ fn nobody_at_the_address_is_told_with_the_reason_in_time() {
     assert_eq!(kind, ErrorKind::Timeout, "{said}");
     assert!(said.contains("refused") && said.contains("127.0.0.1:1"), "{said}");
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[test]
+fn encrypted_records_are_opened_and_what_does_not_open_is_an_error_in_its_place() {
+    use karafka_encryption::KeyPair;
+    let (topic, ours, foreign) = (topic(1), KeyPair::generate(), KeyPair::generate());
+    let send = |key: Option<&KeyPair>, payload: Option<&str>| {
+        let encryption_keys = key.map(|key| ("main", key.public.to_pem())).into_iter().collect();
+        let bootstrap_servers = BROKER.to_owned();
+        let producer =
+            Producer::new(ProducerConfig { bootstrap_servers, encryption_keys, ..ProducerConfig::default() });
+        let payload = payload.map(str::as_bytes);
+        producer.unwrap().produce_sync(&Record { topic: &topic, payload, ..Record::default() }).unwrap();
+    };
+    send(Some(&foreign), Some("zero"));
+    send(Some(&ours), Some("one"));
+    send(Some(&ours), None);
+    send(Some(&foreign), Some("three"));
+    send(None, Some("four"));
+    send(Some(&ours), Some("five"));
+    let read = |encryption_required| {
+        let encryption_keys = EncryptionKeys::from([("main", ours.private.to_pem().to_string())]);
+        let config = ReaderConfig { encryption_keys, encryption_required, ..config(ReadUntil::End) };
+        let mut reader = Reader::open(config, &[Selection::new(&topic, ReadFrom::Earliest)]).unwrap();
+        let mut seen = Vec::new();
+        loop {
+            match reader.next(PATIENCE) {
+                Ok(Some(batch)) => seen.extend(batch.iter().map(|message| {
+                    let payload = message.payload().map(|payload| String::from_utf8(payload.to_vec()).unwrap());
+                    (message.offset(), Ok(payload))
+                })),
+                Ok(None) => return seen,
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Deserialize);
+                    let text = error.to_string();
+                    let is_told = |offset: &i64| text.contains(&format!("offset: {offset})"));
+                    seen.push(((0..6).find(is_told).unwrap(), Err(text)));
+                }
+            }
+        }
+    };
+    let opened = |payload: &str| Ok(Some(payload.to_owned()));
+    for required in [false, true] {
+        let seen = read(required);
+        assert_eq!(seen.iter().map(|(offset, _)| *offset).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5], "{seen:?}");
+        let of = |offset: usize| seen[offset].1.clone();
+        assert_eq!([of(1), of(2), of(5)], [opened("one"), Ok(None), opened("five")]);
+        for offset in [0, 3] {
+            assert!(of(offset).unwrap_err().contains("the private key with the id main does not open the record"));
+        }
+        match of(4) {
+            Err(error) => assert!(required && error.contains("encryption_required"), "{error}"),
+            clear => assert!(!required && clear == opened("four")),
+        }
+    }
 }

@@ -135,6 +135,49 @@ fn messages_arrive_as_they_are_in_time_and_once() {
 }
 
 #[test]
+fn what_is_encrypted_waits_sealed_and_opens_where_it_goes_to() {
+    let (later, arrived) = (topics("sealed", 1), Arc::new(Arrived::default()));
+    let pair = karafka_encryption::KeyPair::generate();
+    let config = ProducerConfig {
+        bootstrap_servers: BROKER.to_owned(),
+        encryption_keys: [("main", pair.public.to_pem())].into(),
+        ..ProducerConfig::default()
+    };
+    let producer = Producer::new(config).unwrap();
+    let headers = [Header { name: b"own", value: Some(b"clear") }];
+    let record = |payload| Record { topic: "sealed", payload, headers: &headers, ..Record::default() };
+    producer.schedule(&later, &record(Some(b"two apples")), now() + 100).unwrap();
+    producer.schedule(&later, &record(None), now() + 200).unwrap();
+    let cancelled = producer.schedule(&later, &record(Some(b"cancelled")), now() + 100).unwrap();
+    producer.cancel(&later, &cancelled).unwrap();
+    let config = ReaderConfig { bootstrap_servers: BROKER.to_owned(), ..ReaderConfig::default() };
+    let mut reader = Reader::open(config.clone(), &[Selection::new(&later, ReadFrom::Earliest)]).unwrap();
+    let waits = reader.next(PATIENCE).unwrap().unwrap();
+    let first = waits.get(0).unwrap().payload().unwrap();
+    assert!(first.len() == 38 && !first.windows(6).any(|part| part == b"apples"), "{first:?}");
+
+    // Whoever sends them on has no key.
+    let app = app("sealed", &arrived);
+    app.start().unwrap();
+    let found = arrived.wait(2);
+    app.stop();
+    app.join(Some(PATIENCE)).unwrap();
+    let sealed = found.iter().find_map(|(record, _)| record.payload.as_deref());
+    assert_eq!(sealed, Some(first), "as it waited");
+    let keys = [("main", pair.private.to_pem().to_string())].into();
+    let config = ReaderConfig { encryption_keys: keys, ..config };
+    let mut reader = Reader::open(config, &[Selection::new("sealed", ReadFrom::Earliest)]).unwrap();
+    let mut opened = Vec::new();
+    while let Some(batch) = reader.next(PATIENCE).unwrap() {
+        opened.extend(batch.iter().map(|message| message.payload().map(<[u8]>::to_vec)));
+    }
+    opened.sort();
+    assert_eq!(opened, [None, Some(b"two apples".to_vec())]);
+    let sealed_before = Record { headers: &[Header { name: b"encryption_key", value: None }], ..record(Some(b"x")) };
+    assert_eq!(producer.schedule(&later, &sealed_before, now()).unwrap_err().kind(), ErrorKind::Config);
+}
+
+#[test]
 fn what_waits_outlives_the_app() {
     let (later, arrived, producer) = (topics("outlives", 2), Arc::new(Arrived::default()), producer());
     let record = |payload: &'static [u8]| Record { topic: "outlives", payload: Some(payload), ..Record::default() };

@@ -98,3 +98,18 @@ fn no_refusal_and_no_debug_shows_a_key() {
     assert!(shown.contains(r#"{"a": [key]}"#), "{shown}");
     hidden(&shown);
 }
+
+#[test]
+fn of_an_app_they_are_public_and_of_its_transactions_only() {
+    let public = KeyPair::generate().public.to_pem();
+    let given = [("transaction_encryption_keys.a", public.as_str().into())];
+    let config = AppConfig::from_settings(&settings(&given)).unwrap();
+    let of_transactions = config.transactions_config("group", "brokers", &config.kafka);
+    assert_eq!((of_transactions.active_key(), config.producer_config().active_key()), (Some("a"), None));
+    let given = [("transaction_encryption_active_key", "b".into())];
+    let refused = refusal(Scope::App, &given);
+    assert!(refused.contains("must be one of the ids of transaction_encryption_keys, which are: none"), "{refused}");
+    let private = KeyPair::generate().private.to_pem();
+    let refused = refusal(Scope::App, &[("transaction_encryption_keys.a", private.as_str().into())]);
+    assert!(refused.contains("it is a private key"), "{refused}");
+}
