@@ -42,7 +42,7 @@ sanitize: ## the suites under ThreadSanitizer and AddressSanitizer (ONLY="thread
 miri: ## the engine and the ABI's handles under Miri (needs a nightly Rust)
 	@tests/handles/miri.sh
 
-fuzz: ## feed metadata, configuration and the ABI with arbitrary bytes (SECONDS=60 each; needs a nightly Rust)
+fuzz: ## feed metadata, configuration, sealed records and the ABI with arbitrary bytes (SECONDS=60 each; needs a nightly Rust)
 	@tests/fuzz/run.sh $(ONLY)
 
 install: ## build for release and install library, header and karafka.pc (PREFIX=/usr/local DESTDIR=)

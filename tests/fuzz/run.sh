@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# run.sh [metadata] [configuration] [abi]: feeds each target with arbitrary bytes for FUZZ_SECONDS (60), guided by coverage.
+# run.sh [metadata] [configuration] [encryption] [abi]: feeds each target with arbitrary bytes for FUZZ_SECONDS (60), guided by coverage.
 #
 # Starts from tests/fuzz/corpus and what earlier runs found (target/fuzz/corpus). An input that fails is kept in
 # target/fuzz/found, and FUZZ_INPUT=that cargo test -p libkarafka-fuzz NAME replays it on any compiler. MINIMIZE=1 adds the
@@ -12,7 +12,7 @@ out=$root/target/fuzz
 machine=x86_64-unknown-linux-gnu
 read -ra cargo_flags <<<"${CARGO_FLAGS:---no-default-features --features system-ssl}"
 targets=("$@")
-[ $# -eq 0 ] && targets=(metadata configuration abi)
+[ $# -eq 0 ] && targets=(metadata configuration encryption abi)
 
 tests/setup/install.sh build nightly || exit 1
 # C is instrumented, too: what it finds in librdkafka is found. libc's allocator, which the sanitizer knows.

@@ -9,5 +9,6 @@ extern crate karafka_abi as _;
 
 pub mod abi;
 pub mod configuration;
+pub mod encryption;
 mod input;
 pub mod metadata;

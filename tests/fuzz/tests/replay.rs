@@ -1,7 +1,7 @@
 //! The corpus, replayed on any compiler: inputs that reach what fuzzing has reached, and those that once failed.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use libkarafka_fuzz::{abi, configuration, metadata};
+use libkarafka_fuzz::{abi, configuration, encryption, metadata};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::{env, fs};
@@ -30,6 +30,11 @@ fn commit_metadata() {
 #[test]
 fn settings() {
     replay("configuration", configuration::run);
+}
+
+#[test]
+fn sealed_records() {
+    replay("encryption", encryption::run);
 }
 
 #[test]
