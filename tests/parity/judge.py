@@ -311,6 +311,7 @@ def run_lines(run: Facts) -> list[str]:
         lines += option_lines(scope, run.get(scope, {}))
     lines += record_lines(run.get("records"))
     lines.append("until {} {}".format(*run["until"]))
+    lines += ["joined {} {}".format(*run["joined"])] if "joined" in run else []
     if hold := run.get("hold"):
         lines.append("hold {} {} {}".format(field(octets(hold.get("key"))), *hold["until"]))
     lines += ["mark {} {}".format(*mark) for mark in run.get("mark", [])]

@@ -274,6 +274,10 @@ def play_run(table: Facts, scenario: Facts, name: str, run: Facts, producer: lib
     handler = later_handler if scenario.get("later") else plain_handler
     read = re.compile(re.escape(name)) if scenario.get("pattern") else name
     hooks = hooks_of(watch, scenario["hooks"]) if "hooks" in scenario else {}
+    # To give one of these is to switch them on.
+    for hook, switch in (("tick", "periodic"), ("eofed", "eofed")):
+        if not options.get(switch):
+            hooks.pop(hook, None)
     app.consumer(read, **{**options, **hooks})(handler(watch, rules))
     if "beside" in scenario:
         beside = {**table["defaults"]["topic"], **scenario["beside"].get("topic", {})}
@@ -287,9 +291,19 @@ def play_run(table: Facts, scenario: Facts, name: str, run: Facts, producer: lib
     listener = threading.Thread(target=listen)
     listener.start()
     app.start()
+    other = None
+    if "joined" in run:
+        # Another member of the group, which handles what it gets and records nothing.
+        watch.wait(watch.reached(*run["joined"]))
+        other = make_app({**table["defaults"]["app"], **scenario.get("app", {}), **run.get("app", {}), "group": name})
+        reading(other, name, **options)
+        other.start()
     in_time = watch.wait(watch.reached(*run["until"]))
     app.stop()
     joined = outcome(lambda: app.join(PATIENCE))
+    if other is not None:
+        other.stop()
+        other.join(PATIENCE)
     watch.stopped()
     watch.wait(lambda: watch.open == 0)
     listener.join()
@@ -399,7 +413,8 @@ def play(table: Facts, scenario: Facts, name: str) -> Facts:
     runs: list[Facts] = []
     if "runs" in scenario:
         BROKER.create_topic(name, scenario.get("partitions", 1))
-        with libkarafka.Producer(bootstrap_servers=BROKER.address, **table["defaults"]["producer"]) as producer:
+        options = {**table["defaults"]["producer"], **scenario.get("producer", {})}
+        with libkarafka.Producer(bootstrap_servers=BROKER.address, **options) as producer:
             produce(producer, name, scenario.get("records"))
             if "beside" in scenario:
                 BROKER.create_topic(f"{name}-beside", scenario.get("partitions", 1))

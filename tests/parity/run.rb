@@ -230,7 +230,7 @@ class Runner
 
   def play_runs(scenario, name)
     BROKER.create_topic(name, partitions: scenario.fetch("partitions", 1))
-    producer = new_producer(@defaults["producer"])
+    producer = new_producer(@defaults["producer"].merge(scenario["producer"] || {}))
     producer.produce_many_sync(Table.records(scenario["records"], name))
     if (beside = scenario["beside"])
       BROKER.create_topic("#{name}-beside", partitions: scenario.fetch("partitions", 1))
@@ -259,15 +259,26 @@ class Runner
     end
     app.on_event { |event| watch.told(event) }
     app.start
+    other = other_member(scenario, run, name, options, watch) if run["joined"]
     in_time = watch.wait(*run["until"])
     app.stop(wait: false)
     joined = outcome { app.join(PATIENCE) }
+    other&.stop
     watch.stopped
     watch.wait("ended", watch.calls.size)
     watch.wait("told", 1)
     after = (run["after"] || []).to_h { |step| [step, outcome { afterwards(step, app, watch) }] }
     { in_time: in_time, joined: joined, calls: watch.calls, after: after, events: watch.events,
       hooks: watch.hooks }
+  end
+
+  # Another member of the group, which handles what it gets and records nothing.
+  def other_member(scenario, run, name, options, watch)
+    watch.wait(*run["joined"])
+    app = new_app(Table.options(@defaults["app"], scenario["app"], run["app"], { "group" => name }))
+    reading(app, name, **options)
+    app.start
+    app
   end
 
   # One call on an app that has stopped, or on the last message that its consumer saw.

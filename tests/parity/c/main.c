@@ -266,6 +266,27 @@ static karafka_app_t *make_app(const struct script *script, const char *name) {
     return app;
 }
 
+static karafka_result_t take(const karafka_batch_t *batch, karafka_context_t *context, void *user_data) {
+    (void)batch, (void)context, (void)user_data;
+    return KARAFKA_DONE;
+}
+
+/* Another member of the group, which handles what it gets and records nothing. */
+static karafka_app_t *join(const struct script *script, const char *name) {
+    karafka_config_t *config = config_of("app", &script->scenario->options, &script->run->options);
+    karafka_config_t *of_topic = config_of("topic", &script->scenario->options, &script->run->options);
+    karafka_app_t *app;
+
+    watch_wait(script->watch, &script->run->joined);
+    must(karafka_config_set_string(config, KARAFKA_STRING("group"), KARAFKA_STRING(name)));
+    must(karafka_app_new(config, &app));
+    must(karafka_app_topic(app, KARAFKA_STRING(name), of_topic, take, NULL, NULL, NULL));
+    must(karafka_app_start(app));
+    karafka_config_free(of_topic);
+    karafka_config_free(config);
+    return app;
+}
+
 /* One call on an app that has stopped, or on the last context that its handler saw. */
 static void afterwards(FILE *stream, const char *name, karafka_app_t *app, struct watch *watch) {
     karafka_error_t *error = NULL;
@@ -290,7 +311,7 @@ static void play_run(FILE *stream, const struct scenario *scenario, const struct
     struct listener listener;
     struct goal all_ended = {"ended", 0};
     bool in_time, stopped = false;
-    karafka_app_t *app;
+    karafka_app_t *app, *other = NULL;
     pthread_t thread;
     size_t i;
 
@@ -300,12 +321,18 @@ static void play_run(FILE *stream, const struct scenario *scenario, const struct
     must(karafka_app_events(app, &listener.events));
     pthread_create(&thread, NULL, listen, &listener);
     must(karafka_app_start(app));
+    if (run->is_joined) other = join(script, name);
     in_time = watch_wait(watch, &run->until);
     must(karafka_app_stop(app));
     fprintf(stream, "{\"in_time\": %s, \"joined\": ", in_time ? "true" : "false");
     {
         karafka_error_t *error = karafka_app_join(app, PATIENCE_MS, &stopped);
         facts_result(stream, error, stopped ? "true" : "false");
+    }
+    if (other != NULL) {
+        must(karafka_app_stop(other));
+        must(karafka_app_join(other, PATIENCE_MS, NULL));
+        karafka_app_free(other);
     }
     watch_stopped(watch);
     all_ended.count = watch->count;

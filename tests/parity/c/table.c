@@ -86,6 +86,9 @@ static void goal(struct goal *goal) {
 static void of_run(struct run *run, const char *what) {
     if (strcmp(what, "until") == 0) {
         goal(&run->until);
+    } else if (strcmp(what, "joined") == 0) {
+        run->is_joined = true;
+        goal(&run->joined);
     } else if (strcmp(what, "hold") == 0) {
         run->holds = true;
         run->hold_key = octets();

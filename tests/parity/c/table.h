@@ -48,8 +48,8 @@ struct goal {
 struct run {
     struct options options;
     struct records records;
-    struct goal until, hold;
-    bool holds, fails, forgets;
+    struct goal until, hold, joined;
+    bool is_joined, holds, fails, forgets;
     struct octets hold_key, fail_key;
     unsigned attempts;
     struct { char extent[12]; int64_t offset; } marks[MOST_MARKS];

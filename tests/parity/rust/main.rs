@@ -10,7 +10,7 @@ mod table;
 
 use karafka::{
     App, AppConfig, Batch, Context, EmbeddedBroker, Error, Failure, FilterAnswer, Handler, Hook, Job, Message, NoEvent,
-    Producer, ProducerConfig, SeatKind, TopicConfig, Work,
+    Producer, ProducerConfig, SeatKind, TopicConfig, Work, handler_fn,
 };
 use rules::{Rules, Verdict};
 use serde_json::{Value as Json, json};
@@ -239,10 +239,22 @@ fn run(table: &Json, scenario: &Json, name: &str, run: &Json, producer: &Produce
     }
     let listener = listen(&app);
     app.start()?;
-    let (what, count) = (run["until"][0].as_str().unwrap(), run["until"][1].as_u64().unwrap() as usize);
-    let in_time = watch.wait(|seen| seen.count(what) >= count);
+    let reached = |goal: &Json| {
+        let (what, count) = (goal[0].as_str().unwrap(), goal[1].as_u64().unwrap() as usize);
+        watch.wait(|seen| seen.count(what) >= count)
+    };
+    let other = run["joined"].as_array().map(|_| {
+        reached(&run["joined"]);
+        join(app_config(scenario, table, run, name)?, name, &options)
+    });
+    let other = other.transpose()?;
+    let in_time = reached(&run["until"]);
     app.stop();
     let joined = app.join(Some(PATIENCE));
+    if let Some(other) = other {
+        other.stop();
+        other.join(Some(PATIENCE))?;
+    }
     watch.change(|seen| seen.stopped = 1);
     watch.wait(|seen| seen.open == 0);
     let after: serde_json::Map<_, _> = run["after"]
@@ -256,6 +268,14 @@ fn run(table: &Json, scenario: &Json, name: &str, run: &Json, producer: &Produce
         "in_time": in_time, "joined": outcome(joined, |stopped| json!(stopped)), "calls": seen.calls, "after": after,
         "events": listener.join().unwrap(), "hooks": seen.hooks,
     }))
+}
+
+/// Another member of the group, which handles what it gets and records nothing.
+fn join(config: AppConfig, topic: &str, options: &Json) -> karafka::Result<App> {
+    let app = App::new(config)?;
+    app.topic(topic, TopicConfig::from_settings(&settings(options))?, handler_fn(|_, _| Ok::<(), Failure>(())))?;
+    app.start()?;
+    Ok(app)
 }
 
 /// One call on an app that has stopped, or on the last record that its handler saw.
@@ -291,7 +311,7 @@ fn play(table: &Json, scenario: &Json, name: &str) -> karafka::Result<Json> {
     if let Some(runs) = scenario["runs"].as_array() {
         let partitions = scenario["partitions"].as_i64().unwrap_or(1);
         EmbeddedBroker::named(BROKER)?.create_topic(name, partitions as i32)?;
-        let mut options = settings(&table["defaults"]["producer"]);
+        let mut options = settings(&merged(&[&table["defaults"]["producer"], &scenario["producer"]]));
         options.push(("bootstrap_servers".to_owned(), BROKER.into()));
         let producer = Producer::new(ProducerConfig::from_settings(&options)?)?;
         produce(&producer, name, &scenario["records"])?;
