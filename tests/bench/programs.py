@@ -15,7 +15,7 @@ ROOT = HERE.parent.parent
 
 # What each program of ours needs from cargo.
 PACKAGES = {"rust": "libkarafka-tests", "c": "karafka-ffi", "receiving": "karafka-ffi", "ruby": "libkarafka",
-            "python": "libkarafka-python", "producing-rust": "libkarafka-tests", "producing-c": "karafka-ffi",
+            "python": "libkarafka-python", "transforming": "libkarafka-tests", "producing-rust": "libkarafka-tests", "producing-c": "karafka-ffi",
             "producing-ruby": "libkarafka", "producing-python": "libkarafka-python"}
 
 SONAME = "libkarafka.so.0"
@@ -87,7 +87,8 @@ def build_cargo(packages: list[str]) -> Cargo:
     for package in packages:
         command += ["-p", package]
     # The package of the tests has more programs than these.
-    command += ["--lib", "--bin", "bench-fill", "--bin", "bench-reading", "--bin", "bench-producing"]
+    command += ["--lib", "--bin", "bench-fill", "--bin", "bench-reading", "--bin", "bench-producing",
+                "--bin", "bench-transforming"]
     print("building for release:", *packages, flush=True)
     environment = os.environ | {"PYO3_BUILD_EXTENSION_MODULE": "1", "CARGO_TERM_PROGRESS_WHEN": "never"}
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment)
@@ -130,6 +131,7 @@ def build_all(wanted: set[str], out: pathlib.Path) -> dict[str, Program]:
         "python": lambda: python(cargo, out, "reading"),
         "producing-raw": lambda: raw(cargo, out, "producing_raw", "producing-raw"),
         "producing-rust": lambda: Program([executable(cargo, "bench-producing")]),
+        "transforming": lambda: Program([executable(cargo, "bench-transforming")]),
         "producing-c": lambda: c(cargo, out, "producing"),
         "producing-ruby": lambda: ruby(cargo, out, "producing"),
         "producing-python": lambda: python(cargo, out, "producing"),

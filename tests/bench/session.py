@@ -44,6 +44,8 @@ class Session:
         for run in runs:
             if not run.feed_us and not run.program.startswith("sleeping") and run.program != "engine":
                 most[run.data] = max(run.messages, most.get(run.data, 0))
+            if run.into:
+                most[run.into] = 0
         for data, messages in most.items():
             # Past the mark there is still work for every worker: a run has no tail in which some are idle.
             records = max(data.records, 0) if data.records else messages + messages // 10 + 100_000
@@ -78,6 +80,8 @@ class Session:
         if program.missing:
             return measure.RunFailed("not built, see above")
         environment = self.common | program.environment | run.environment() | {"BENCH_TOPIC": topic, "BENCH_GROUP": group}
+        if run.into:
+            environment["BENCH_INTO"] = self.topics[run.into]
         if run.program == "raw-same":
             environment["BENCH_SETTINGS"] = self.same
         if preload := os.environ.get("BENCH_PRELOAD"):

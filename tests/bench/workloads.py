@@ -37,6 +37,8 @@ class Run:
     # librdkafka settings of a reference, options of ours where they have another name.
     settings: str = ""
     data: Data = Data()
+    # The topic that messages are sent on to.
+    into: Data | None = None
     # A message so often into a topic of the run's own, in place of a filled one; with -1 that topic stays empty.
     feed_us: int = 0
     # How many such topics are read; a feed goes into the first of them.
@@ -283,6 +285,18 @@ def producing() -> list[Row]:
                 raw, Bar(bar)) for language, bar in (("Rust", 0.9), ("C", 0.9), ("Python, many a call", 0.7), ("Ruby, many a call", 0.7))]
 
 
+def transactions() -> list[Row]:
+    """Handlers that send each message on: offsets and what was sent in one transaction a call, or without one."""
+    big = Run("transforming", 200_000, style="transaction", max_messages=100, into=Data(records=-1))
+    rows = [Row("100 messages a transaction, Rust", against, big, dataclasses.replace(big, style=style), Bar(bar))
+            for against, style, bar in (("the same, waiting for acknowledgements", "wait", 0.5),
+                                        ("the same, waiting for nothing", "forget", None))]
+    wide = Run("transforming", 10_000, 50, PAUSE_US, "by_key", style="transaction", into=big.into)
+    narrow = dataclasses.replace(wide, messages=wide.messages // 20, workers=1)
+    rows.append(Row("1 ms a message, 50 workers, a transaction a call, Rust", "1 worker", wide, narrow, Bar(10)))
+    return rows
+
+
 def memory() -> list[Row]:
     rows = []
     for partitions in (5, 50):
@@ -297,7 +311,8 @@ def memory() -> list[Row]:
 
 
 def all_rows() -> list[Row]:
-    return pass_through() + pauses() + tasks() + narrow() + engine() + waiting() + latency() + rebalance() + memory() + producing()
+    return pass_through() + pauses() + tasks() + narrow() + engine() + waiting() + latency() + rebalance() + memory() + producing() + \
+        transactions()
 
 
 def quick(row: Row) -> Row:
