@@ -32,6 +32,15 @@ const SPAN: Duration = Duration::from_millis(5);
 /// is held costs memory.
 const FAST: u64 = 1_000;
 
+/// Messages of one virtual partition that make its calls of a good size: a call has its cost, and in a host language two
+/// hand-overs of the interpreter's lock.
+const DEEP: u64 = 8;
+/// How long what is read for the sake of larger calls may last, in [`HORIZON`]s.
+const LASTING: u64 = 35;
+
+/// Messages after which a pool has shown its pace.
+const SHOWN: u64 = 1_000;
+
 /// A partition whose jobs take longer than this is read on for virtual partitions that are in none of them.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
 
@@ -54,6 +63,10 @@ pub(crate) struct Pace {
     handled: u64,
     /// Messages in [`HORIZON`], in the last span.
     rate: u64,
+    /// The same, over some spans.
+    steady: u64,
+    /// Messages handled in all.
+    seen: u64,
 }
 
 impl Pace {
@@ -62,13 +75,20 @@ impl Pace {
         let elapsed = now.since(self.since);
         if elapsed >= SPAN {
             let rate = u128::from(self.handled) * HORIZON.as_nanos() / elapsed.as_nanos().max(1);
-            *self = Self { since: now, handled: 0, rate: u64::try_from(rate).unwrap_or(u64::MAX) };
+            let rate = u64::try_from(rate).unwrap_or(u64::MAX);
+            let (steady, seen) = (self.steady - self.steady / 4 + rate / 4, self.seen.saturating_add(self.handled));
+            *self = Self { since: now, handled: 0, rate, steady, seen };
         }
     }
 
     /// Messages that last for [`HORIZON`]; 0 for handlers that are not fast.
     pub(crate) fn ahead(&self) -> u64 {
         if self.rate >= FAST { self.rate } else { 0 }
+    }
+
+    /// Messages that last for [`LASTING`]; 0 for a pool that has not shown its pace yet.
+    pub(crate) fn lasting(&self) -> u64 {
+        if self.seen >= SHOWN { self.steady.saturating_mul(LASTING) } else { 0 }
     }
 }
 
@@ -95,6 +115,8 @@ pub(crate) struct Demand {
     pub(crate) useful: Useful,
     /// Messages that a fast pool handles before the poller has come round some times.
     pub(crate) pace: u64,
+    /// Messages that last the pool for some tenths of a second.
+    pub(crate) lasting: u64,
 }
 
 /// Most messages of one virtual partition that count as useful.
@@ -123,6 +145,14 @@ impl Demand {
         (jobs * depth.min(WORTHWHILE) + full).max(self.pace).min(most(mean_bytes)).max(jobs)
     }
 
+    /// An assignment's even share of the messages with which the virtual partitions that are known have enough for calls of a
+    /// good size: where they are many more than the seats, reading only what keeps the seats busy leaves each with a message
+    /// or two.
+    fn deep(&self, depth: u64, mean_bytes: u64) -> u64 {
+        let all = (self.useful.jobs + self.out) * depth.min(DEEP);
+        all.min(self.lasting).min(most(mean_bytes)) / self.assignments.max(1)
+    }
+
     /// How many messages an assignment should read that has virtual partitions and these useful messages. One that is
     /// held back reads for itself alone; of one that is stuck only what is ready counts.
     pub(crate) fn of_many(&self, options: &TopicOptions, own: Useful, place: Place, mean_bytes: u64) -> u64 {
@@ -142,10 +172,12 @@ impl Demand {
             Place::Stuck => (lent, own.ready),
             Place::HeldBack => (0, own.ready + own.running),
         };
+        let deep = if place == Place::HeldBack { 0 } else { self.deep(depth, mean_bytes) };
+        // A read has its cost too.
         match lent.max(share.min(depth).saturating_sub(served)) {
-            0 => 0,
-            // A read has its cost too.
-            wanted => wanted.max(share.div_ceil(2)),
+            0 if has >= deep - deep / 4 => 0,
+            0 => deep - has,
+            wanted => wanted.max(share.div_ceil(2)).max(deep.saturating_sub(has)),
         }
     }
 
@@ -183,7 +215,7 @@ mod tests {
     }
 
     fn demand(seats: u64, out: u64, useful: Useful) -> Demand {
-        Demand { seats, lookahead: seats, out, assignments: 5, useful, pace: 0 }
+        Demand { seats, lookahead: seats, out, assignments: 5, useful, pace: 0, lasting: 0 }
     }
 
     #[test]
@@ -208,6 +240,36 @@ mod tests {
         };
         assert_eq!((wanted(0) < 300, wanted(8_000)), (true, 4_000), "half of what is missing");
         assert_eq!(wanted(1_000_000), MOST_MESSAGES / 2);
+    }
+
+    #[test]
+    fn many_keys_are_read_until_each_has_a_call_of_a_good_size() {
+        let own = Useful::default();
+        let wanted = |lasting, jobs, max_messages| {
+            let demand = Demand { lasting, ..demand(50, 50, useful(0, 0, jobs)) };
+            demand.of_many(&options(max_messages, 1), own, Place::Free, 300)
+        };
+        assert_eq!(wanted(0, 950, 100), wanted(0, 50, 100), "nothing is known of the pace");
+        assert_eq!(wanted(40_000, 950, 100), 8_000 / 5, "its share");
+        assert_eq!(wanted(5_000, 950, 100), 5_000 / 5, "no more than last for a while");
+        assert_eq!(wanted(1_000_000, 100_000, 100), MOST_MESSAGES / 5);
+        assert_eq!(wanted(40_000, 950, 2), wanted(0, 950, 2).max(2_000 / 5), "calls are no larger");
+    }
+
+    #[test]
+    fn a_pace_is_known_after_some_spans_and_forgotten_so() {
+        let mut pace = Pace::default();
+        let mut now = Instant::START;
+        for _ in 0..40 {
+            now = now + Duration::from_millis(5);
+            pace.count(now, 200);
+        }
+        assert!((25_000..=28_000).contains(&pace.lasting()), "40,000 a second: {}", pace.lasting());
+        for _ in 0..40 {
+            now = now + Duration::from_secs(1);
+            pace.count(now, 1);
+        }
+        assert!(pace.lasting() <= 500, "{}", pace.lasting());
     }
 
     #[test]

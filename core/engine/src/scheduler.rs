@@ -77,6 +77,7 @@ impl Load {
         demand.useful.running += useful.running;
         demand.useful.jobs += useful.jobs;
         demand.pace += self.pace.ahead();
+        demand.lasting += self.pace.lasting();
     }
 }
 
