@@ -63,6 +63,7 @@ mod a_seek_that_fails_skips_nothing_and_one_that_succeeds_lands;
 
 // What becomes of messages that fail.
 mod a_critical_error_ends_the_program_and_marks_nothing;
+mod a_letter_and_its_offset_count_together;
 mod a_message_that_always_fails_goes_out_alone;
 mod dead_letters_go_back_once_and_in_order;
 mod what_does_not_decrypt_reaches_nobody_and_stays_encrypted;

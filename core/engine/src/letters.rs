@@ -61,6 +61,12 @@ impl<M> Letters<M> {
         self.waiting.iter().any(|letter| matches!(letter.stand, Stand::Sent))
     }
 
+    /// The sequence of one that the runtime has.
+    pub(crate) fn sent(&self, id: LetterId) -> Option<u64> {
+        let letter = self.waiting.iter().find(|letter| letter.id == id)?;
+        matches!(letter.stand, Stand::Sent).then_some(letter.sequence)
+    }
+
     /// Whether a virtual partition waits for one of them.
     pub(crate) fn awaits(&self, index: Index) -> bool {
         self.waiting.iter().any(|letter| letter.wait && letter.index == index)
@@ -120,7 +126,7 @@ impl<M> Letters<M> {
 }
 
 impl<M: Record> Engine<M> {
-    /// The answer to [`Action::DeadLetter`]: the copy was acknowledged, or the message comes back and is sent again after
+    /// The answer to [`Action::DeadLetter`]: the copy was acknowledged (and committed, where it was part of a transaction), or the message comes back and is sent again after
     /// a back-off. Answers of an ownership that has ended change nothing.
     pub fn dead_lettered(&mut self, now: Instant, id: AssignmentId, letter: LetterId, result: Result<(), M>) {
         self.observe(now);

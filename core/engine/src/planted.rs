@@ -61,11 +61,13 @@ pub enum Planted {
     MarkedBeforeTheEnd,
     /// Other commits of a partition go out while a transaction commits.
     CommitBesideTransaction,
+    /// The copy of a message that was given up becomes visible, and its offset is not passed with it.
+    LetterBesideOffset,
 }
 
 impl Planted {
     /// Every one of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::CommitAtDelivery,
         Self::LateMarkAccepted,
         Self::RetryCounterKept,
@@ -88,6 +90,7 @@ impl Planted {
         Self::TickBesideHandler,
         Self::MarkedBeforeTheEnd,
         Self::CommitBesideTransaction,
+        Self::LetterBesideOffset,
     ];
 }
 

@@ -1,13 +1,13 @@
 //! Offsets that are committed as part of a transaction, with what handlers produced.
 //!
-//! Called by the engine on its one thread. A transaction brings marks of one running job. They count once it is committed, and
-//! not before; what is committed with it is the ledger's whole state of that moment with the marks on top, so that neither
+//! Called by the engine on its one thread. A transaction brings marks of one running job, or one message that was given up and
+//! whose copy is part of it. They count once it is committed, and not before; what is committed with it is the ledger's whole state of that moment with the marks on top, so that neither
 //! order nor parallelism is lost: transactions of several jobs of a partition produce at the same time, and commit one
 //! after the other, in the order in which they asked.
 //!
 //! Guarantees: while a transaction commits, no other commit of the partition goes out, so none goes back behind it or takes its
-//! marks along before they count; a transaction of a partition that is lost, of a job that has ended, or of before a seek is
-//! refused.
+//! marks along before they count; a transaction of a partition that is lost, of a job or a letter that has ended, or of before
+//! a seek is refused.
 
 use std::collections::VecDeque;
 
@@ -18,6 +18,7 @@ use crate::completion::mark_all;
 use crate::engine::Engine;
 use crate::instant::Instant;
 use crate::job::{Extent, JobId, JobKind, Part};
+use crate::letters::LetterId;
 use crate::record::Record;
 
 /// Names a transaction of one assignment.
@@ -32,10 +33,18 @@ pub(crate) struct Offsets {
     last_id: u64,
 }
 
+/// Whose marks a transaction brings.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Job(JobId),
+    /// The one of its message.
+    Letter(LetterId),
+}
+
 #[derive(Debug)]
 struct Waiting {
     id: TransactionId,
-    job: JobId,
+    source: Source,
     /// What it marks, by the ledger's sequence, ascending.
     sequences: Vec<u64>,
     texts: Vec<(u64, String)>,
@@ -51,6 +60,15 @@ struct Open {
     texts: Vec<(u64, String)>,
     /// What the group knows once it is committed, but for the marks.
     stamp: Stamp,
+}
+
+impl Offsets {
+    fn ask(&mut self, source: Source, sequences: Vec<u64>, texts: Vec<(u64, String)>) -> TransactionId {
+        self.last_id += 1;
+        let id = TransactionId(self.last_id);
+        self.waiting.push_back(Waiting { id, source, sequences, texts });
+        id
+    }
 }
 
 impl<M: Record> Engine<M> {
@@ -94,12 +112,23 @@ impl<M: Record> Engine<M> {
         }
         sequences.sort_unstable();
         sequences.dedup();
-        let offsets = &mut assignment.commits.offsets;
-        offsets.last_id += 1;
-        let transaction = TransactionId(offsets.last_id);
-        offsets.waiting.push_back(Waiting { id: transaction, job: id, sequences, texts: stored });
+        let transaction = assignment.commits.offsets.ask(Source::Job(id), sequences, stored);
         self.send_offsets(owner);
         Some((owner, transaction))
+    }
+
+    /// A transaction with the copy of a message that was given up wants to commit, so that the copy is there exactly if the
+    /// offset passes: as [`Engine::commit_in_transaction`]. Whatever becomes of it, [`Engine::dead_lettered`] is told, too,
+    /// behind the end. `None`: the partition is no longer owned, or was moved, or the letter is not on its way.
+    pub fn letter_in_transaction(&mut self, now: Instant, id: AssignmentId, letter: LetterId) -> Option<TransactionId> {
+        self.observe(now);
+        let assignment = self.assignments.get_mut(id).filter(|found| found.marks_count())?;
+        let sequences = vec![assignment.letters.sent(letter)?];
+        #[cfg(feature = "planted")]
+        let sequences = if self.planted.is(crate::Planted::LetterBesideOffset) { Vec::new() } else { sequences };
+        let transaction = assignment.commits.offsets.ask(Source::Letter(letter), sequences, Vec::new());
+        self.send_offsets(id);
+        Some(transaction)
     }
 
     /// How a transaction ended, also one whose turn had not come. What it marked counts if it was committed. An end whose
@@ -147,9 +176,14 @@ impl<M: Record> Engine<M> {
         let counts = assignment.marks_count();
         while !counts || !assignment.commits.is_on_its_way() {
             let Some(next) = assignment.commits.offsets.waiting.pop_front() else { return };
-            let job = self.jobs.get_mut(next.job).filter(|job| job.assignment == id && job.era == assignment.era);
+            let is_there = match next.source {
+                Source::Job(job) => {
+                    self.jobs.get(job).is_some_and(|job| job.assignment == id && job.era == assignment.era)
+                }
+                Source::Letter(letter) => assignment.letters.sent(letter).is_some(),
+            };
             let transaction = next.id;
-            if !counts || job.is_none() {
+            if !counts || !is_there {
                 self.actions.push_back(Action::OffsetsRefused { assignment: id, transaction });
                 continue;
             }

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::single_range_in_vec_init, missing_docs)]
 
 use crate::common::{Driver, Offsets, message};
-use karafka_engine::{AssignmentId, Extent, Instant, Job, Outcome, TransactionId, VirtualPartitions, metadata};
+use karafka_engine::{
+    AssignmentId, Extent, GivenUp, Instant, Job, Outcome, TransactionId, VirtualPartitions, metadata,
+};
 use std::time::Duration;
 
 type Message = crate::common::Message;
@@ -201,4 +203,69 @@ fn a_text_is_stored_with_the_message_that_a_transaction_marks() {
     for job in jobs.drain(..) {
         driver.complete(job, Outcome::FAILED);
     }
+}
+
+/// A driver with a letter on its way, of offset 1, and what runs beside it.
+fn with_letter() -> (Driver, AssignmentId, Job<Message>) {
+    let mut driver = Driver::new(|options| {
+        options.virtual_partitions = VirtualPartitions::ByKey;
+        options.max_retries = Some(0);
+        options.given_up = GivenUp::Dispatched { wait: true };
+    });
+    let id = driver.assign(0);
+    driver.deliver(id, [message(0, "a"), message(1, "b")]);
+    let mut jobs = driver.jobs();
+    driver.complete(jobs.pop().unwrap(), Outcome::FAILED);
+    assert_eq!(driver.letters.len(), 1);
+    (driver, id, jobs.pop().unwrap())
+}
+
+#[test]
+fn the_copy_of_a_message_that_was_given_up_goes_with_its_offset() {
+    let (mut driver, id, job) = with_letter();
+    let letter = driver.letters[0].id;
+    driver.engine.letter_in_transaction(driver.now, id, letter).unwrap();
+    driver.wait(Duration::ZERO);
+    let aborted = driver.offsets[0].clone();
+    assert_eq!(said(&aborted), (0, vec![1..2]));
+    end(&mut driver, &aborted, false);
+    driver.answer_letter(false);
+    assert_eq!(
+        driver.engine.letter_in_transaction(driver.now, id, letter),
+        None,
+        "it is here, until its back-off is over"
+    );
+    driver.wait(Duration::from_secs(60));
+    let commit = driver.confirm();
+    assert_eq!((commit.position, commit.metadata.as_str()), (0, ""), "nothing of what was aborted");
+    driver.engine.letter_in_transaction(driver.now, id, letter).unwrap();
+    driver.wait(Duration::ZERO);
+    let committed = driver.offsets[1].clone();
+    end(&mut driver, &committed, true);
+    assert_eq!(driver.answer_letter(true), Some((1, 1)));
+    driver.complete(job, Outcome::Done);
+    driver.wait(Duration::from_secs(60));
+    assert_eq!(driver.confirm().position, 2);
+    assert_eq!(driver.engine.letter_in_transaction(driver.now, id, letter), None, "it has gone");
+}
+
+#[test]
+fn a_letter_is_not_committed_for_a_partition_that_is_lost_or_was_moved() {
+    let (mut driver, id, job) = with_letter();
+    let letter = driver.letters[0].id;
+    ask(&mut driver, &job).unwrap();
+    driver.engine.letter_in_transaction(driver.now, id, letter).unwrap();
+    driver.engine.seek(driver.now, id, 5);
+    let first = driver.offsets[0].clone();
+    end(&mut driver, &first, false);
+    assert_eq!((driver.offsets.len(), driver.refused.len()), (1, 1));
+    assert_eq!(driver.engine.letter_in_transaction(driver.now, id, letter), None);
+    driver.answer_letter(false);
+    driver.complete(job, Outcome::FAILED);
+    let (mut driver, id, job) = with_letter();
+    let letter = driver.letters[0].id;
+    driver.lose(id);
+    assert_eq!(driver.engine.letter_in_transaction(driver.now, id, letter), None);
+    driver.answer_letter(true);
+    driver.complete(job, Outcome::FAILED);
 }

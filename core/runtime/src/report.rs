@@ -88,6 +88,12 @@ pub(crate) enum Report {
         marks: Marks,
         turn: Sender<Turn>,
     },
+    /// The copy of a message that was given up is sent; its transaction wants to commit.
+    LetterTransaction {
+        assignment: AssignmentId,
+        id: LetterId,
+        turn: Sender<Turn>,
+    },
     TransactionEnded {
         assignment: AssignmentId,
         transaction: TransactionId,

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use karafka_engine::{CommitFailure, Instant, metadata};
 
-use crate::broker::Broker;
+use crate::broker::{Broker, Log};
 use crate::history::{Event, History, Owner, Place};
-use crate::queue::{CommitRequest, GroupEvent, Happening, ProcessEvent, Queue, TransactionRequest};
+use crate::queue::{CommitRequest, GroupEvent, Happening, ProcessEvent, Queue, TransactionPart, TransactionRequest};
 use crate::random::Random;
 use crate::scenario::{Protocol, Scenario};
 
@@ -203,19 +203,22 @@ impl Group {
 
     /// All of a transaction counts or nothing of it. Where the answer gets lost, the process finds it out later.
     fn end_transaction(&mut self, request: TransactionRequest, context: &mut Context<'_>) {
-        let TransactionRequest { process, call, place, generation, log_epoch, owner, position, metadata, outputs } =
-            request;
-        let owned = |found: &Ownership| found.owner == Some(process) && found.generation == generation;
-        let is_owned = self.places.get(&place).is_some_and(owned);
+        let TransactionRequest { process, number, parts } = request;
         let fails = context.chance_of_failure(100);
-        let log = context.broker.logs.get_mut(&place).filter(|log| is_owned && !fails && log.epoch == log_epoch);
-        let committed = log.is_some();
-        if let Some(log) = log {
-            let done = metadata::decode(position, &metadata).done.runs().to_vec();
-            log.committed = Some((position, metadata));
-            context.add(Event::Transacted { owner, place, position, done, outputs });
-        } else {
-            context.add(Event::Refused { place });
+        let counts = |part: &TransactionPart| {
+            let owned = |found: &Ownership| found.owner == Some(process) && found.generation == part.generation;
+            let is_same = |log: &Log| log.epoch == part.log_epoch;
+            self.places.get(&part.place).is_some_and(owned) && context.broker.logs.get(&part.place).is_some_and(is_same)
+        };
+        let committed = !fails && parts.iter().all(counts);
+        for TransactionPart { place, owner, position, metadata, outputs, .. } in parts {
+            if let Some(log) = context.broker.logs.get_mut(&place).filter(|_| committed) {
+                let done = metadata::decode(position, &metadata).done.runs().to_vec();
+                log.committed = Some((position, metadata));
+                context.add(Event::Transacted { owner, place, position, done, outputs });
+            } else {
+                context.add(Event::Refused { place });
+            }
         }
         let lost = context.chance_of_failure(50);
         let mut after = context.latency();
@@ -223,7 +226,7 @@ impl Group {
             after += context.random.duration(Duration::from_millis(300), Duration::from_secs(5));
             context.add(Event::Hindered { process: Some(process), until: context.queue.now + after });
         }
-        context.queue.plan(after, Happening::Process(process, ProcessEvent::TransactionAnswered { call, committed }));
+        context.queue.plan(after, Happening::Process(process, ProcessEvent::TransactionAnswered { number, committed }));
     }
 
     fn apply(&mut self, request: CommitRequest, context: &mut Context<'_>) -> Result<(), CommitFailure> {

@@ -148,8 +148,8 @@ impl Process {
             ProcessEvent::CommitAnswered { assignment, id, result } => {
                 self.engine.committed(now, assignment, id, result);
             }
-            ProcessEvent::TransactionAnswered { call, committed } => {
-                self.transaction_answered(call, committed, context);
+            ProcessEvent::TransactionAnswered { number, committed } => {
+                self.transaction_answered(number, committed, context);
             }
             ProcessEvent::LetterAnswered { letter } => self.letter_answered(letter, context),
             ProcessEvent::Chosen { question, order } => self.engine.chosen(now, question, order.as_deref()),

@@ -59,9 +59,9 @@ pub enum ProcessEvent {
         id: CommitId,
         result: Result<(), CommitFailure>,
     },
-    /// Whether the transaction of a call was committed, told once that is known.
+    /// Whether a transaction was committed, told once that is known.
     TransactionAnswered {
-        call: u64,
+        number: u64,
         committed: bool,
     },
     /// A copy that was sent to the dead letters arrived, or did not.
@@ -117,11 +117,17 @@ pub struct CommitRequest {
     pub metadata: String,
 }
 
-/// The end of a transaction on its way to the brokers: what was produced of these records, and what the group knows then.
+/// The end of a transaction on its way to the brokers: all of its parts count, or none does.
 #[derive(Clone, Debug)]
 pub struct TransactionRequest {
     pub process: u32,
-    pub call: u64,
+    pub number: u64,
+    pub parts: Vec<TransactionPart>,
+}
+
+/// What a transaction has of one partition: what was produced of these records, and what the group knows then.
+#[derive(Clone, Debug)]
+pub struct TransactionPart {
     pub place: Place,
     pub generation: u32,
     pub log_epoch: u32,

@@ -5,7 +5,7 @@
 use karafka_engine::{Backoff, GivenUp, TopicOptions};
 
 use super::problem::Problems;
-use super::table::TopicConfig;
+use super::table::{AppConfig, TopicConfig};
 
 impl TopicConfig {
     pub(super) fn relate_failures(&self, problems: &mut Problems) {
@@ -20,9 +20,25 @@ impl TopicConfig {
             &["dead_letter_queue_strategy", "dead_letter_queue_topic"],
             || "a strategy needs dead_letter_queue_topic, for what it gives up without naming another".to_owned(),
         );
+        let transactional = self.dead_letter_queue_transactional;
+        problems.unless(
+            has_topic || !transactional,
+            &["dead_letter_queue_transactional", "dead_letter_queue_topic"],
+            || "needs dead_letter_queue_topic: it is about what goes there".to_owned(),
+        );
+        problems.unless(!(transactional && self.is_direct()), &["dead_letter_queue_transactional", "assign"], || {
+            "a transaction needs a group, by whose generation owners of the past are known: leave one out".to_owned()
+        });
     }
 
-    pub(super) fn relate_dead_letters(&self, topic: &str, problems: &mut Problems) {
+    pub(super) fn relate_dead_letters(&self, topic: &str, app: &AppConfig, problems: &mut Problems) {
+        let brokers = self.bootstrap_servers.as_deref().unwrap_or(&app.bootstrap_servers);
+        let is_embedded = crate::embedded::is_embedded(brokers);
+        problems.unless(
+            !(self.dead_letter_queue_transactional && is_embedded),
+            &["dead_letter_queue_transactional"],
+            || "needs a Kafka: the embedded broker keeps no transactions".to_owned(),
+        );
         let loops = self.dead_letter_queue_topic.as_deref() == Some(topic);
         problems.unless(!loops, &["dead_letter_queue_topic"], || {
             "is the topic itself: what fails would come back for ever; name another one".to_owned()

@@ -458,6 +458,11 @@ options! {
     dead_letter_queue_dispatch: String = "sync".to_owned(), choice(&["sync", "async"]),
         also "dead_letter_queue_dispatch_method";
 
+    /// Whether the copy of a message that was given up and the passing of its offset are one transaction, so that readers of
+    /// committed records find exactly one copy, also over crashes. Each copy then costs a commit. Not with `assign`, whose
+    /// partitions have no group, nor with the embedded broker, which keeps no transactions.
+    dead_letter_queue_transactional: bool = false, Kind::Boolean;
+
     /// Whether messages that are given up count as done, instead of going to a topic: they are lost, and an event
     /// `message.discarded` says so.
     dead_letter_queue_skip: bool = false, Kind::Boolean;

@@ -78,6 +78,7 @@ pub(super) fn poller(
                 work: entry.work.clone(),
                 pool,
                 dead_letter_topic: entry.config.dead_letter_queue_topic.as_deref().map(Arc::from),
+                dead_letters_in_transactions: entry.config.dead_letter_queue_transactional,
                 opener: opener.clone(),
             });
         }

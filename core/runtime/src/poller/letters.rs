@@ -12,9 +12,10 @@ use crate::event::Event;
 use crate::job::{Failure, Verdict};
 use crate::letter::{Given, partition_of};
 use crate::message::MessageInner;
-use crate::producer::{DeliveryReport, Producer, Record};
+use crate::producer::{Delivery, DeliveryReport, Producer, Record};
 use crate::report::Report;
 use crate::shared::Shared;
+use crate::transaction::{TransactionalProducer, dispatch_letter};
 use crate::{Error, ErrorKind, Result};
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use karafka_engine::{AssignmentId, JobId, LetterId};
@@ -38,7 +39,7 @@ const SHARED_SETTINGS: [&str; 5] = ["security.", "sasl.", "ssl.", "socket.", "br
 #[derive(Default)]
 pub(super) struct Letters {
     given: HashMap<(AssignmentId, LetterId), Arc<Given>>,
-    threads: BTreeMap<Cluster, Sender<Letter>>,
+    threads: BTreeMap<Thread, Sender<Letter>>,
 }
 
 /// A message for the thread.
@@ -47,7 +48,11 @@ struct Letter {
     id: LetterId,
     message: MessageInner,
     given: Arc<Given>,
+    in_transaction: bool,
 }
+
+/// Whose letters a thread sends. Those in transactions have one of their own: each of them waits for its commit.
+type Thread = (Cluster, bool);
 
 /// The cluster that a message came from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,18 +107,20 @@ impl Poller {
             self.engine.dead_lettered(self.at(now), assignment, id, Err(message));
             return;
         };
-        let letter = Letter { assignment: Arc::clone(&partition.assignment), id, message, given };
-        if !self.letters.threads.contains_key(&cluster)
-            && let Some(thread) = start(&self.shared, cluster.clone())
+        let in_transaction = self.routes.get(partition.route).is_some_and(|route| route.dead_letters_in_transactions);
+        let letter = Letter { assignment: Arc::clone(&partition.assignment), id, message, given, in_transaction };
+        let whose = (cluster, in_transaction);
+        if !self.letters.threads.contains_key(&whose)
+            && let Some(thread) = start(&self.shared, whose.0.clone())
         {
-            self.letters.threads.insert(cluster.clone(), thread);
+            self.letters.threads.insert(whose.clone(), thread);
         }
-        let unsent = match self.letters.threads.get(&cluster) {
+        let unsent = match self.letters.threads.get(&whose) {
             Some(thread) => thread.send(letter).err().map(|refused| refused.0),
             None => Some(letter),
         };
         if let Some(letter) = unsent {
-            self.letters.threads.remove(&cluster);
+            self.letters.threads.remove(&whose);
             self.engine.dead_lettered(self.at(now), assignment, id, Err(letter.message));
         }
     }
@@ -178,20 +185,25 @@ impl Poller {
 fn start(shared: &Arc<Shared>, cluster: Cluster) -> Option<Sender<Letter>> {
     let (sender, letters) = unbounded();
     let shared = Arc::clone(shared);
-    let sending = Sending { shared, cluster, producer: None, partitions: HashMap::new() };
+    let sending = Sending { shared, cluster, producer: None, transactional: None, partitions: HashMap::new() };
     let spawned = std::thread::Builder::new().name("karafka-letters".to_owned()).spawn(move || sending.serve(&letters));
     spawned.ok().map(|_| sender)
 }
 
 type Held = Arc<Mutex<Option<MessageInner>>>;
 
+/// Of each topic, how many there are, and when that was asked.
+type Partitions = HashMap<Arc<str>, (usize, Instant)>;
+
 /// A cluster's thread, with what it knows of the cluster.
 struct Sending {
     shared: Arc<Shared>,
     cluster: Cluster,
     producer: Option<Producer>,
+    /// For letters in transactions.
+    transactional: Option<TransactionalProducer>,
     /// How many partitions a topic has, and since when that is known.
-    partitions: HashMap<Arc<str>, (usize, Instant)>,
+    partitions: Partitions,
 }
 
 impl Sending {
@@ -200,10 +212,12 @@ impl Sending {
         while let Ok(letter) = letters.recv() {
             let whose = (letter.assignment.id, letter.id);
             let message = Arc::new(Mutex::new(Some(letter.message)));
-            let sent = if letter.assignment.owned.load(Ordering::SeqCst) {
-                self.send(&letter.given, whose, &message)
-            } else {
+            let sent = if !letter.assignment.owned.load(Ordering::SeqCst) {
                 Err(Error::new(ErrorKind::NotOwned, "dispatch a dead letter", "the partition is lost"))
+            } else if letter.in_transaction {
+                self.send_with_offset(&letter.given, &letter.assignment, letter.id, &message)
+            } else {
+                self.send(&letter.given, whose, &message)
             };
             if let Err(error) = sent {
                 if error.is_fatal() {
@@ -227,27 +241,10 @@ impl Sending {
                 ..ProducerConfig::default()
             })?)
         };
-        let known = self.partitions.get(&given.target).filter(|(_, asked)| asked.elapsed() < BELIEVED);
-        let count = if let Some((count, _)) = known {
-            *count
-        } else {
-            let count = producer.partition_count(&given.target, PATIENCE_MS)?;
-            self.partitions.insert(Arc::clone(&given.target), (count, Instant::now()));
-            count
-        };
+        let count = count_of(&mut self.partitions, producer, &given.target)?;
         let held = message.lock();
         let Some(original) = held.as_ref() else { return Ok(()) };
-        let (native, values) = (original.native(), given.values());
-        let headers = Given::headers(native.headers(), &values);
-        let record = Record {
-            topic: &given.target,
-            partition: Some(partition_of(given.partition, count)),
-            key: native.key(),
-            payload: native.payload(),
-            headers: &headers,
-            ..Record::default()
-        };
-        let delivery = producer.try_produce(&record)?;
+        let delivery = produce(producer, given, original, count)?;
         // The answer takes the message out, perhaps at once.
         drop(held);
         let (shared, kept, own) = (Arc::clone(&self.shared), Arc::clone(message), delivery.clone());
@@ -258,6 +255,47 @@ impl Sending {
         });
         Ok(())
     }
+
+    /// Sends a copy in a transaction in which the offset passes, too; what arrived is answered here.
+    fn send_with_offset(&mut self, given: &Given, owner: &Assignment, id: LetterId, message: &Held) -> Result<()> {
+        let producer = match self.transactional.take() {
+            Some(producer) => producer,
+            None => owner.transactions.of_letters()?,
+        };
+        let sent = dispatch_letter(&producer, &self.shared, owner, id, |producer| {
+            let count = count_of(&mut self.partitions, producer, &given.target)?;
+            let held = message.lock();
+            let gone = || Error::new(ErrorKind::Internal, "dispatch a dead letter", "the message is gone");
+            produce(producer, given, held.as_ref().ok_or_else(gone)?, count)
+        });
+        self.transactional = Some(producer).filter(TransactionalProducer::is_usable);
+        answer(&self.shared, (owner.id, id), message, Ok(sent?));
+        Ok(())
+    }
+}
+
+/// How many partitions a topic has, asked from a broker now and then.
+fn count_of(known: &mut Partitions, producer: &Producer, topic: &Arc<str>) -> Result<usize> {
+    if let Some((count, _)) = known.get(topic).filter(|(_, asked)| asked.elapsed() < BELIEVED) {
+        return Ok(*count);
+    }
+    let count = producer.partition_count(topic, PATIENCE_MS)?;
+    known.insert(Arc::clone(topic), (count, Instant::now()));
+    Ok(count)
+}
+
+/// Sends the copy off.
+fn produce(producer: &Producer, given: &Given, original: &MessageInner, count: usize) -> Result<Delivery> {
+    let (native, values) = (original.native(), given.values());
+    let headers = Given::headers(native.headers(), &values);
+    producer.try_produce(&Record {
+        topic: &given.target,
+        partition: Some(partition_of(given.partition, count)),
+        key: native.key(),
+        payload: native.payload(),
+        headers: &headers,
+        ..Record::default()
+    })
 }
 
 fn answer(

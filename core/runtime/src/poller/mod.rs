@@ -94,6 +94,8 @@ struct Route {
     pool: usize,
     /// Where messages go that were given up.
     dead_letter_topic: Option<Arc<str>>,
+    /// Whether they go there in transactions, with their offsets.
+    dead_letters_in_transactions: bool,
     /// What opens its records.
     opener: Option<Arc<Opener>>,
 }
@@ -340,6 +342,7 @@ impl Poller {
                 }
                 Report::Chosen { question, order } => self.chosen(now, question, order),
                 Report::Transaction { job, marks, turn } => self.ask_for_turn(now, job, marks, turn),
+                Report::LetterTransaction { assignment, id, turn } => self.ask_for_letter(now, assignment, id, turn),
                 Report::TransactionEnded { assignment, transaction, committed } => {
                     self.engine.transaction_ended(self.at(now), assignment, transaction, committed);
                     self.act(now);

@@ -1,13 +1,13 @@
-//! Transactions of handlers: whose turn it is to commit, and how that ended.
+//! Transactions of handlers and of dead letters: whose turn it is to commit, and how that ended.
 //!
 //! Called by the poller, on its thread; the engine decides. A handler that asks waits on its own thread: it is told its offsets
 //! when it is its turn, or by the end of its channel that its partition is not its own any more.
 
 use super::Poller;
 use crate::native::PartitionOffset;
-use crate::transaction::{Marks, Turn};
+use crate::transaction::{Marks, Part, Turn};
 use crossbeam::channel::Sender;
-use karafka_engine::{AssignmentId, JobId, TransactionId};
+use karafka_engine::{AssignmentId, JobId, LetterId, TransactionId};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,6 +21,14 @@ impl Poller {
     pub(super) fn ask_for_turn(&mut self, now: Instant, job: JobId, marks: Marks, turn: Sender<Turn>) {
         if let Some(asked) = self.engine.commit_in_transaction(self.at(now), job, &marks.records, marks.texts) {
             self.transactions.0.insert(asked, turn);
+            self.act(now);
+        }
+    }
+
+    /// The same of the copy of a message that was given up.
+    pub(super) fn ask_for_letter(&mut self, now: Instant, assignment: AssignmentId, id: LetterId, turn: Sender<Turn>) {
+        if let Some(asked) = self.engine.letter_in_transaction(self.at(now), assignment, id) {
+            self.transactions.0.insert((assignment, asked), turn);
             self.act(now);
         }
     }
@@ -44,8 +52,9 @@ impl Poller {
         let mut offset = PartitionOffset::new(&partition.assignment.topic, partition.assignment.partition);
         offset.offset = Some(position);
         offset.metadata = Some(metadata);
-        let (shared, cluster) = (Arc::clone(&self.shared), consumer.cluster());
-        let turn = Turn { shared, assignment, transaction, offset, cluster, committed: false };
+        let (owner, member) = (Arc::clone(&partition.assignment), partition.member);
+        let part = Part { owner, transaction, offset, member, cluster: consumer.cluster() };
+        let turn = Turn { shared: Arc::clone(&self.shared), parts: vec![part], committed: false };
         // Where nobody waits any more, the turn ends by being dropped.
         let _ = waits.map(|waits| waits.send(turn));
     }

@@ -1,55 +1,27 @@
 //! A handler's transaction: what it produces and what it marks count together, or not at all.
 //!
-//! Used on the handler's thread, which waits: for its turn among the commits of its partition, for brokers, and, where the
-//! result of a commit is unknown, until the group's coordinator knows it.
+//! Used on the handler's thread, which waits: for its turn among the commits of its partition, and for brokers.
 
-use super::client::{Client, End};
+use super::open::Open;
 use super::producer::TransactionalProducer;
-use super::{Core, Transaction};
+use super::turn::{self, LOST, Turn};
+use super::{COMMIT, Transaction};
 use crate::context::Context;
-use crate::event::Phase;
 use crate::message::Message;
-use crate::native::{Cluster, PartitionOffset};
 use crate::report::Report;
-use crate::shared::Shared;
 use crate::{Error, ErrorKind, Result};
-use crossbeam::channel::{RecvTimeoutError, bounded};
-use karafka_engine::{AssignmentId, Extent, TransactionId};
+use crossbeam::channel::RecvTimeoutError;
+use karafka_engine::Extent;
 use parking_lot::Mutex;
-use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const MARK: &str = "mark in a transaction";
-const COMMIT: &str = "commit a transaction";
-/// Between two looks for what became of a transaction.
-const PAUSE: Duration = Duration::from_millis(200);
-/// How long one look may take.
-const LOOK: Duration = Duration::from_secs(5);
 
 /// What a transaction marks: records of its call by their index, and texts to be stored with some.
 #[derive(Debug, Default)]
 pub(crate) struct Marks {
     pub(crate) records: Vec<(u32, Extent)>,
     pub(crate) texts: Vec<(u32, String)>,
-}
-
-/// It is a transaction's turn to commit, with these offsets. The engine is told its end, also when nobody takes it.
-pub(crate) struct Turn {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) assignment: AssignmentId,
-    pub(crate) transaction: TransactionId,
-    pub(crate) offset: PartitionOffset,
-    pub(crate) cluster: Cluster,
-    pub(crate) committed: bool,
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        let Self { assignment, transaction, committed, .. } = *self;
-        self.shared.report(Report::TransactionEnded { assignment, transaction, committed });
-        self.shared.waker.wake();
-    }
 }
 
 /// What a handler's transaction has beside its producer.
@@ -131,8 +103,7 @@ impl Context {
     }
 
     fn lost(&self, operation: &'static str) -> Error {
-        let message = "the partition went to another member; nothing of this transaction counts";
-        let error = Error::new(ErrorKind::NotOwned, operation, message);
+        let error = Error::new(ErrorKind::NotOwned, operation, LOST);
         error.with("topic", self.topic()).with("partition", self.partition())
     }
 }
@@ -202,104 +173,31 @@ fn place(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX)
 }
 
-impl Core {
-    /// Commits a handler's transaction with the offsets of what it marked.
-    pub(super) fn commit_with(&self, side: &Side, client: Client) -> Result<()> {
-        let refused = side.refused.lock().take();
-        let marks = std::mem::take(&mut *side.marks.lock());
-        if refused.is_none() && marks.records.is_empty() {
-            let (end, client) = client.commit();
-            return self.ended(end, client);
-        }
-        let give_up = |client: Client, error: Error| {
-            self.owner.release(client.abort(), None);
-            Err(error)
-        };
+impl Side {
+    /// Commits with the offsets of what was marked.
+    pub(super) fn commit(&self, open: Open) -> Result<()> {
+        let refused = self.refused.lock().take();
+        let marks = std::mem::take(&mut *self.marks.lock());
         if let Some(error) = refused {
-            return give_up(client, error);
+            return open.abort_with(error);
+        }
+        if marks.records.is_empty() {
+            return open.commit();
         }
         // The others of the partition do not wait for these acknowledgements.
-        client.flush();
-        let mut turn = match side.take_turn(marks, self.owner.patience()) {
-            Ok(turn) => turn,
-            Err(error) => return give_up(client, error),
-        };
-        let deadline = Instant::now() + self.owner.patience();
-        // In this order: who is a member still and owns the partition afterwards, is a member of a generation that owns it.
-        let member = turn.cluster.member().filter(|_| !side.context.is_revoked());
-        let added = match member {
-            None => Err(side.context.lost(COMMIT)),
-            Some(member) => client
-                .step(deadline, |native, wait| native.send_offsets(std::slice::from_ref(&turn.offset), &member, wait)),
-        };
-        if let Err(error) = added {
-            return give_up(client, error);
-        }
-        match client.commit() {
-            (End::Committed, client) => {
-                turn.committed = true;
-                self.owner.release(client, None);
-                Ok(())
-            }
-            (End::Unknown(error), _) => {
-                let Some((committed, client)) = self.find_out(side, &turn.offset) else {
-                    self.owner.release(None, None);
-                    return Err(side.context.lost(COMMIT));
-                };
-                turn.committed = committed;
-                self.owner.release(Some(client), None);
-                if committed { Ok(()) } else { Err(error.retriable()) }
-            }
-            (end, client) => self.ended(end, client),
+        open.client.flush();
+        match self.take_turn(marks, open.owner.patience()) {
+            Ok(mut turn) => open.commit_with(&mut turn),
+            Err(error) => open.abort_with(error),
         }
     }
 
-    /// What became of a commit whose answer got lost: a new epoch ends the transaction one way or the other, and then the group
-    /// says which. `None` when the partition is lost, whose next owner finds it out in the same way.
-    fn find_out(&self, side: &Side, sent: &PartitionOffset) -> Option<(bool, Client)> {
-        let mut client = None;
-        while !side.context.is_revoked() {
-            if client.is_none() {
-                client = self.owner.register().ok();
-            }
-            let Some(registered) = &client else {
-                thread::park_timeout(PAUSE);
-                continue;
-            };
-            let (context, group) = (&side.context, side.context.group());
-            match registered.native().stable_offset(group, context.topic(), context.partition(), LOOK) {
-                Ok(found) => {
-                    let text = |offset: &PartitionOffset| offset.metadata.clone().unwrap_or_default();
-                    let is_ours = found.offset == sent.offset && text(&found) == text(sent);
-                    return client.map(|client| (is_ours, client));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a transaction's result is still unknown");
-                    thread::park_timeout(PAUSE);
-                }
-            }
-        }
-        client.into_iter().for_each(Client::retire);
-        None
-    }
-}
-
-impl Side {
     fn take_turn(&self, marks: Marks, patience: Duration) -> Result<Turn> {
         let context = &self.context;
-        let (turn, answer) = bounded(1);
-        context.report(Report::Transaction { job: context.job, marks, turn });
-        context.shared.waker.wake();
-        if context.shared.phase() == Phase::Stopped {
-            // A poller that has ended reads nothing any more.
-            context.shared.refuse_reports();
-        }
-        answer.recv_timeout(patience).map_err(|error| match error {
+        let ask = |turn| Report::Transaction { job: context.job, marks, turn };
+        turn::take(&context.shared, patience, ask).map_err(|error| match error {
             RecvTimeoutError::Disconnected => context.refused(),
-            RecvTimeoutError::Timeout => {
-                let message = format!("other transactions of the partition took more than {patience:?}");
-                Error::new(ErrorKind::Timeout, COMMIT, message).retriable()
-            }
+            RecvTimeoutError::Timeout => turn::too_late(patience),
         })
     }
 

@@ -7,33 +7,36 @@
 mod client;
 mod ending;
 mod handler;
+mod letter;
+mod open;
 mod producer;
 mod producers;
+mod turn;
 
-pub(crate) use handler::{Marks, Turn};
+pub(crate) use handler::Marks;
+pub(crate) use letter::dispatch as dispatch_letter;
 pub use producer::TransactionalProducer;
 pub(crate) use producers::Producers;
+pub(crate) use turn::{Part, Turn};
 
 use crate::producer::{Delivery, OnDelivery, Producer, Record};
 use crate::{Error, ErrorKind, Result};
-use client::{Client, End};
 use handler::Side;
+use open::Open;
 use parking_lot::Mutex;
-use producer::Inner;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+
+const COMMIT: &str = "commit a transaction";
 
 /// An open transaction. Dropping the last handle of it aborts it.
 pub struct Transaction(Arc<Core>);
 
 /// What the handles of one transaction share.
 struct Core {
-    owner: Arc<Inner>,
     /// `None` once ended.
-    client: Mutex<Option<Client>>,
+    open: Mutex<Option<Open>>,
     gives_up: AtomicBool,
-    begun: Instant,
     /// Of a handler's transaction.
     side: Option<Side>,
 }
@@ -95,7 +98,7 @@ impl Transaction {
     /// Whether it has neither been committed nor aborted.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.0.client.lock().is_some()
+        self.0.open.lock().is_some()
     }
 
     /// Waits until everything that was produced is acknowledged, and commits: it becomes visible together. Aborts instead
@@ -136,72 +139,48 @@ impl Transaction {
 }
 
 impl Core {
-    fn new(owner: Arc<Inner>, client: Client, side: Option<Side>) -> Self {
-        let (gives_up, begun) = (AtomicBool::new(false), Instant::now());
-        Self { owner, client: Mutex::new(Some(client)), gives_up, begun, side }
+    fn new(open: Open, side: Option<Side>) -> Self {
+        Self { open: Mutex::new(Some(open)), gives_up: AtomicBool::new(false), side }
     }
 
     /// The client's own producer. Cloned, so that nothing is locked while a full queue is waited for.
     fn producer(&self, operation: &'static str) -> Result<Producer> {
-        let client = self.client.lock();
-        client.as_ref().map(|client| client.producer().clone()).ok_or_else(|| over(operation))
+        let open = self.open.lock();
+        open.as_ref().map(|open| open.client.producer().clone()).ok_or_else(|| over(operation))
     }
 
     fn commit(&self) -> Result<()> {
-        let Some(client) = self.client.lock().take() else { return Err(over("commit a transaction")) };
-        let ended = self.end(client);
+        let Some(open) = self.open.lock().take() else { return Err(over(COMMIT)) };
+        let ended = self.end(open);
         if let Some(side) = &self.side {
             side.leave();
         }
         ended
     }
 
-    fn end(&self, client: Client) -> Result<()> {
+    fn end(&self, open: Open) -> Result<()> {
         if self.gives_up.load(Ordering::SeqCst) {
-            let client = client.abort();
-            self.owner.release(client, None);
+            open.abort();
             return Ok(());
         }
-        if let Some(side) = &self.side {
-            return self.commit_with(side, client);
-        }
-        let (end, client) = client.commit();
-        self.ended(end, client)
-    }
-
-    fn ended(&self, end: End, client: Option<Client>) -> Result<()> {
-        let ended = self.owner.ended_by(&end, self.begun);
-        self.owner.release(client, ended);
-        match end {
-            End::Committed => Ok(()),
-            End::Aborted(error) => Err(error),
-            End::Unknown(error) => Err(unknown(&error)),
+        match &self.side {
+            Some(side) => side.commit(open),
+            None => open.commit(),
         }
     }
 }
 
 impl Drop for Core {
     fn drop(&mut self) {
-        let Some(client) = self.client.get_mut().take() else { return };
-        if self.owner.is_of_this_process() {
-            let client = client.abort();
-            self.owner.release(client, None);
+        let Some(open) = self.open.get_mut().take() else { return };
+        if open.owner.is_of_this_process() {
+            open.abort();
         } else {
-            std::mem::forget(client);
+            std::mem::forget(open);
         }
     }
 }
 
 fn over(operation: &'static str) -> Error {
     Error::new(ErrorKind::Transaction, operation, "the transaction has ended")
-}
-
-fn unknown(cause: &Error) -> Error {
-    let message = format!(
-        "the result is unknown: the coordinator's answer got lost ({}), so the transaction may have been committed or aborted; \
-         look at its topics before doing it again",
-        cause.message()
-    );
-    let error = Error::new(ErrorKind::Transaction, "commit a transaction", message);
-    cause.kafka().into_iter().fold(error, Error::kafka_code)
 }

@@ -113,7 +113,7 @@ impl TransactionalProducer {
     }
 
     /// Whether it may begin another transaction some time.
-    pub(super) fn is_usable(&self) -> bool {
+    pub(crate) fn is_usable(&self) -> bool {
         self.0.stand.lock().ended.is_none()
     }
 
@@ -217,7 +217,8 @@ impl Inner {
         drop(stand);
         match self.ready(client) {
             Ok(client) => {
-                let core = Arc::new(Core::new(Arc::clone(shared), client, side));
+                let open = super::Open { owner: Arc::clone(shared), client, begun: Instant::now() };
+                let core = Arc::new(Core::new(open, side));
                 self.stand.lock().open = Some(Open { owner, transaction: Arc::downgrade(&core) });
                 Ok(core)
             }

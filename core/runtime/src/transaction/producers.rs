@@ -51,11 +51,16 @@ impl Producers {
     /// A producer for a transaction, to be put back.
     pub(super) fn take(&self) -> Result<TransactionalProducer> {
         let idle = self.idle.lock().pop();
-        idle.map_or_else(|| self.make(), Ok)
+        idle.map_or_else(|| self.make(|config| config), Ok)
     }
 
-    fn make(&self) -> Result<TransactionalProducer> {
-        let Some(config) = self.config.clone() else {
+    /// A producer for copies of messages that were given up, which are let through however large they are.
+    pub(crate) fn of_letters(&self) -> Result<TransactionalProducer> {
+        self.make(|config| ProducerConfig { max_payload_bytes: 1_000_000_000, ..config })
+    }
+
+    fn make(&self, change: impl FnOnce(ProducerConfig) -> ProducerConfig) -> Result<TransactionalProducer> {
+        let Some(config) = self.config.clone().map(change) else {
             let message = "partitions of `assign` have no group by whose generation owners of the past are known; leave it \
                            to the group who reads the topic";
             return Err(Error::new(ErrorKind::Unsupported, "begin a transaction", message));

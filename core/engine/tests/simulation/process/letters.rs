@@ -24,8 +24,22 @@ struct Sent {
     arrived: bool,
 }
 
+impl Letters {
+    /// Whose copy it is.
+    pub fn offset(&self, letter: u64) -> Option<i64> {
+        self.sent.get(&letter).map(|sent| sent.message.0.offset)
+    }
+
+    /// It is known by now whether a copy arrived.
+    pub fn arrived(&mut self, letter: u64, arrived: bool) {
+        if let Some(sent) = self.sent.get_mut(&letter) {
+            sent.arrived = arrived;
+        }
+    }
+}
+
 impl Process {
-    /// A copy leaves: whether it arrives is decided here, and told later.
+    /// A copy leaves: whether it arrives is decided here, and told later; or by its transaction.
     pub(super) fn send_letter(
         &mut self,
         assignment: AssignmentId,
@@ -43,10 +57,17 @@ impl Process {
         let refused = context.is_outage() || (!context.healed && context.random.chance(failing.refused));
         let unknown = !refused && !context.healed && context.random.chance(failing.unknown);
         let (owner, offset) = (self.owner(assignment), message.0.offset);
-        context.add(Event::LetterSent { owner, place, offset, attempts, arrives: !refused, answered: !unknown });
+        let is_transactional = context.scenario.topics[place.topic].transactional;
+        // What is part of a transaction has arrived once that is committed.
+        let answered = !unknown && !is_transactional;
+        context.add(Event::LetterSent { owner, place, offset, attempts, arrives: !refused, answered });
         self.letters.last += 1;
-        let (letter, arrived) = (self.letters.last, !refused && !unknown);
+        let (letter, arrived) = (self.letters.last, !refused && answered);
         self.letters.sent.insert(letter, Sent { owner, id, message, arrived });
+        if is_transactional && !refused {
+            self.letter_commits(assignment, id, letter, context);
+            return;
+        }
         let after = context.latency() * 2;
         context.queue.plan(after, Happening::Process(self.number, ProcessEvent::LetterAnswered { letter }));
     }

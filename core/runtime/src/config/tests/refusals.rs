@@ -252,3 +252,21 @@ fn options_that_contradict_each_other_are_refused() {
     let topic = TopicConfig { kafka, ..TopicConfig::default() };
     topic.validate_for("orders", &AppConfig::default()).unwrap_err();
 }
+
+#[test]
+fn letters_in_transactions_need_a_topic_a_group_and_brokers_that_keep_them() {
+    let dead = Some("dead".to_owned());
+    let topic = TopicConfig { dead_letter_queue_topic: dead, ..TopicConfig::default() };
+    let topic = TopicConfig { dead_letter_queue_transactional: true, ..topic };
+    let app = AppConfig::default();
+    let refused = |topic: &TopicConfig, app: &AppConfig| topic.validate_for("orders", app).unwrap_err().to_string();
+    topic.validate_for("orders", &app).unwrap();
+    let nowhere = TopicConfig { dead_letter_queue_topic: None, ..topic.clone() };
+    assert!(refused(&nowhere, &app).contains("needs dead_letter_queue_topic"));
+    let direct = TopicConfig { assign: "all".to_owned(), ..topic.clone() };
+    assert!(refused(&direct, &app).contains("needs a group"));
+    let embedded = AppConfig { bootstrap_servers: "embedded://".to_owned(), ..app.clone() };
+    assert!(refused(&topic, &embedded).contains("the embedded broker keeps no transactions"));
+    let elsewhere = TopicConfig { bootstrap_servers: Some("kafka:9092".to_owned()), ..topic };
+    elsewhere.validate_for("orders", &embedded).unwrap();
+}
