@@ -54,9 +54,16 @@ impl Producers {
         idle.map_or_else(|| self.make(|config| config), Ok)
     }
 
-    /// A producer for copies of messages that were given up, which are let through however large they are.
+    /// A producer for copies of messages that were given up, which are let through as they are: however large, and not sealed, or
+    /// sealed for the topic that they came from.
     pub(crate) fn of_letters(&self) -> Result<TransactionalProducer> {
-        self.make(|config| ProducerConfig { max_payload_bytes: 1_000_000_000, ..config })
+        let ProducerConfig { encryption_keys, encryption_active_key, .. } = ProducerConfig::default();
+        self.make(|config| ProducerConfig {
+            max_payload_bytes: 1_000_000_000,
+            encryption_keys,
+            encryption_active_key,
+            ..config
+        })
     }
 
     fn make(&self, change: impl FnOnce(ProducerConfig) -> ProducerConfig) -> Result<TransactionalProducer> {
