@@ -1,4 +1,4 @@
-//! Acceptance 45: a handler that runs for ten times `max.poll.interval.ms` keeps its partition, and other partitions, also those
+//! Acceptance 20, 45: a handler that runs for ten times `max.poll.interval.ms` keeps its partition, and other partitions, also those
 //! of another topic on the same connection, flow meanwhile.
 
 use crate::support::{PATIENCE, fleet};

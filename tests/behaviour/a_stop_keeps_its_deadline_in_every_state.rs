@@ -107,6 +107,11 @@ fn idle_in_a_group_of_kip_848() {
 }
 
 #[test]
+fn idle_while_a_fetch_waits_at_the_broker() {
+    idle(&["kafka.fetch.wait.max.ms=30000"]);
+}
+
+#[test]
 fn busy() {
     let bootstrap = broker::shared();
     let (group, topic) = (topics::unique("group"), topics::create(bootstrap, 1));

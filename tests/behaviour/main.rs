@@ -76,6 +76,7 @@ mod a_throttle_holds_in_every_window;
 // Who owns a partition, and what becomes of its messages when that changes.
 mod a_loss_in_the_midst_of_a_call_sends_no_letter;
 mod a_rebalance_that_is_asked_for_waits_for_what_runs;
+mod a_search_for_a_culprit_ends_with_its_ownership;
 mod what_waits_of_a_lost_partition_is_left_to_its_heir;
 mod what_was_committed_before_a_loss_is_not_repeated;
 mod with_synchronous_commits_no_rebalance_repeats_anything;
@@ -83,6 +84,7 @@ mod with_synchronous_commits_no_rebalance_repeats_anything;
 // Transactions.
 mod a_member_halted_in_a_transaction_leaves_nothing_of_it;
 mod a_transaction_is_seen_whole_or_not_at_all;
+mod a_transaction_of_a_lost_partition_leaves_nothing;
 mod every_input_has_its_effect_exactly_once;
 mod what_a_handler_produces_and_marks_counts_together;
 
@@ -92,6 +94,7 @@ mod a_letter_counts_as_a_mark;
 mod a_partitioner_that_fails_loses_nothing;
 mod a_scheduler_that_fails_is_stood_in_for;
 mod a_topic_has_no_more_calls_than_it_may;
+mod each_message_counts_by_itself;
 mod no_seat_is_idle_while_a_key_waits;
 mod one_value_is_never_in_two_hands;
 mod texts_travel_with_the_offset;

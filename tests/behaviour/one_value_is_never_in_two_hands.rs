@@ -1,4 +1,4 @@
-//! `unique_by` on a real broker: messages of one value never run at once, over topics, partitions and groups of the process, by
+//! Acceptance scenario 56: `unique_by` on a real broker: messages of one value never run at once, over topics, partitions and groups of the process, by
 //! key and by what a callback says, while all other values go on; what waits for a value has no seat. A call keeps its value
 //! until it ends, also when its partition has gone to another member meanwhile.
 

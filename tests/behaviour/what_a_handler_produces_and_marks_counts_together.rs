@@ -1,4 +1,4 @@
-//! What a handler produces in a transaction and what it marks there become visible together: a reader of committed records
+//! Acceptance scenario 54: what a handler produces in a transaction and what it marks there become visible together: a reader of committed records
 //! sees the result of every input exactly once, in order per key, over handlers that fail, members that come and go, and
 //! commits whose answers get lost. Over processes that are killed and halted: `every_input_has_its_effect_exactly_once`.
 

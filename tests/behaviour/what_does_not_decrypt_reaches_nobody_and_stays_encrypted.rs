@@ -1,10 +1,11 @@
 //! Encryption at rest: brokers hold nothing readable; after a rotation old records open with the old key and new ones with the new
 //! one; a record whose key is missing reaches no handler, goes to the dead letters as it was, and opens there once its key is back.
+//! What is opened for a handler's transaction leaves it sealed again, and a reader with the key opens it.
 
 use crate::support::{PATIENCE, quick, stop};
 use karafka::{
-    App, Batch, Context, EncryptionKeys, Failure, Producer, ProducerConfig, Record, TopicConfig, encryption_header,
-    handler_fn,
+    App, AppConfig, Batch, Context, EncryptionKeys, Error, Failure, Producer, ProducerConfig, ReadFrom, Reader,
+    ReaderConfig, Record, Selection, TopicConfig, encryption_header, handler_fn,
 };
 use libkarafka_tests::topics::{self, Message};
 use libkarafka_tests::{broker, group, wait};
@@ -93,4 +94,66 @@ fn after_a_rotation_and_with_a_key_missing() {
     }
     let finds = TopicConfig { encryption_topics: Some(topic), ..TopicConfig::default() };
     assert_eq!(handle(bootstrap, &dead, &[OLD], finds), texts(&[Some("old-1"), Some("")]));
+}
+
+#[test]
+fn a_transaction_opens_what_it_gets_and_seals_what_it_sends() {
+    let bootstrap = broker::shared();
+    let [from, to, dead] = [1, 1, 1].map(|partitions| topics::create(bootstrap, partitions));
+    send(bootstrap, &from, NEW, &[Some("there is no key for it")]);
+    send(bootstrap, &from, OLD, &[Some("two apples"), Some("three pears")]);
+    let name = topics::unique("seals");
+    let config =
+        AppConfig { transaction_encryption_keys: EncryptionKeys::from([(NEW.0, NEW.1)]), ..quick(bootstrap, &name) };
+    let app = App::new(config).unwrap();
+    let target = to.clone();
+    let handler = handler_fn(move |batch: &Batch, context: &Context| {
+        let outcome: Result<(), Error> = context.transaction(|transaction| {
+            for message in batch.iter() {
+                let payload = message.payload();
+                transaction.produce_async(&Record { topic: &target, payload, ..Record::default() })?;
+                transaction.mark_as_consumed(&message)?;
+            }
+            Ok(())
+        });
+        outcome.map_err(|error| Failure::new("Refused", error.to_string()))
+    });
+    let options = TopicConfig {
+        encryption_keys: EncryptionKeys::from([(OLD.0, OLD.2)]),
+        dead_letter_queue_topic: Some(dead.clone()),
+        dead_letter_queue_max_retries: 0,
+        dead_letter_queue_transactional: true,
+        ..TopicConfig::default()
+    };
+    app.topic(&from, options, handler).unwrap();
+    app.start().unwrap();
+    wait::until(PATIENCE, "everything committed", || group::lag(bootstrap, &name, &from) == 0);
+    stop(&app);
+    // What does not open goes out as it lay there, also in a transaction.
+    let payload_of = |topic: &str| topics::read(bootstrap, topic).into_iter().next().and_then(|one| one.payload);
+    assert_eq!((topics::read(bootstrap, &dead).len(), payload_of(&dead)), (1, payload_of(&from)));
+    let held: Vec<_> = topics::read(bootstrap, &to).into_iter().map(|one| one.payload.unwrap()).collect();
+    assert_eq!(held.iter().map(Vec::len).collect::<Vec<_>>(), [10 + 28, 11 + 28]);
+    assert!(!held.iter().any(|payload| payload.windows(6).any(|part| part == b"apples")));
+    let config = ReaderConfig {
+        bootstrap_servers: bootstrap.to_owned(),
+        encryption_keys: EncryptionKeys::from([(NEW.0, NEW.2)]),
+        ..ReaderConfig::default()
+    };
+    let mut reader = Reader::open(config, &[Selection::new(&to, ReadFrom::Earliest)]).unwrap();
+    let mut opened = Vec::new();
+    while let Some(batch) = reader.next(PATIENCE).unwrap() {
+        opened.extend(batch.iter().map(|message| message.payload().map(<[u8]>::to_vec)));
+    }
+    assert_eq!(opened, texts(&[Some("two apples"), Some("three pears")]));
+
+    // A key that is not there is told by the start.
+    let config = AppConfig {
+        transaction_encryption_keys: EncryptionKeys::from([(NEW.0, "file:not-there.pem")]),
+        ..quick(bootstrap, &name)
+    };
+    let app = App::new(config).unwrap();
+    app.topic(&from, TopicConfig::default(), handler_fn(|_, _| Ok::<(), Failure>(()))).unwrap();
+    let refused = app.start().unwrap_err().to_string();
+    assert!(refused.contains("not-there.pem\" cannot be read"), "{refused}");
 }
