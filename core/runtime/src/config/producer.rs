@@ -14,6 +14,10 @@ use super::table::ProducerConfig;
 /// Requests in flight up to which a broker can tell duplicates apart.
 const MOST_IN_FLIGHT: u64 = 5;
 
+/// After so long without a request a transactional client closes a connection. librdkafka looks for a group's coordinator anew only
+/// when some connection of the client comes or goes: without that, offsets of a transaction would wait for a broker that is gone.
+const IDLE_MS: u32 = 10_000;
+
 impl ProducerConfig {
     pub(super) fn relate(&self, problems: &mut Problems) {
         let linger = milliseconds(self.linger);
@@ -61,7 +65,11 @@ impl ProducerConfig {
         ];
         let transactional = self.transactional_id.clone().map(|id| {
             let timeout = milliseconds(self.transaction_timeout).to_string();
-            [("transactional.id", id), ("transaction.timeout.ms", timeout)]
+            [
+                ("transactional.id", id),
+                ("transaction.timeout.ms", timeout),
+                ("connections.max.idle.ms", IDLE_MS.to_string()),
+            ]
         });
         let options = options.into_iter().chain(transactional.into_iter().flatten());
         kafka::compose(producer_defaults().iter().copied(), options, &self.kafka)

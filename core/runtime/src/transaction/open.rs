@@ -112,6 +112,8 @@ fn find_out(owner: &Inner, turn: &Turn) -> Option<(bool, Client)> {
             }
             Err(error) => {
                 tracing::warn!(%error, "a transaction's result is still unknown");
+                // A client goes on asking the coordinator that it has found first.
+                client.take().into_iter().for_each(Client::retire);
                 thread::park_timeout(PAUSE);
             }
         }

@@ -124,6 +124,10 @@ fn client_settings_hold_each_setting_once_and_librdkafka_takes_them() {
     librdkafka_takes(&composed);
     assert_eq!(composed["delivery.timeout.ms"], "120000");
     assert_eq!(composed["batch.size"], "1000");
+    assert!(!composed.contains_key("connections.max.idle.ms"));
+    let composed = ProducerConfig { transactional_id: Some("billing".into()), ..producer }.client_settings();
+    librdkafka_takes(&composed);
+    assert_eq!(composed["connections.max.idle.ms"], "10000", "or a coordinator that is gone is waited for");
     for (name, value) in consumer_defaults().iter().chain(producer_defaults()) {
         librdkafka_takes(&BTreeMap::from([((*name).to_owned(), (*value).to_owned())]));
     }
