@@ -51,9 +51,12 @@ impl Scene {
         self.produced.extend(topics::produce(self.bootstrap, &self.from, &records.collect::<Vec<_>>()));
     }
 
-    fn line(&self, what: &str, from: u64) -> String {
-        let is_it = |line: &str| line.starts_with("app transaction.") && line.contains(what) && at(line) > from;
-        self.members.program(self.halted).wait_for_line(PATIENCE, what, is_it)
+    /// What the first member tells of a transaction after a time: that it is held, or how it ended.
+    fn line(&self, is_held: bool, from: u64) -> String {
+        let is_it = |line: &str| {
+            line.starts_with("app transaction.") && line.contains("transaction.held") == is_held && at(line) > from
+        };
+        self.members.program(self.halted).wait_for_line(PATIENCE, "a word on a transaction", is_it)
     }
 
     /// The halted member's work is done by another one.
@@ -68,7 +71,7 @@ impl Scene {
         let committed = group::committed(self.bootstrap, &self.group, &self.from);
         let resumed = now();
         self.members.program(self.halted).signal("CONT");
-        let end = self.line("", resumed);
+        let end = self.line(false, resumed);
         assert!(!end.contains("committed"), "{end}");
         assert_eq!(group::committed(self.bootstrap, &self.group, &self.from), committed, "after {end}");
     }
@@ -92,7 +95,7 @@ fn before_its_commit(options: &[&str]) {
     let options = [options, &["app.transaction_timeout=60s"]].concat();
     let mut scene = Scene::set(None, "hold_ms=1500", &options);
     scene.produce(&["a", "held", "b", "held", "a"]);
-    scene.line("held", 0);
+    scene.line(true, 0);
     scene.inherit();
     scene.goes_on();
     scene.ends_well();
@@ -113,7 +116,7 @@ fn for_longer_than_its_transaction_may_take() {
     let options = [CLASSIC.as_slice(), &["app.transaction_timeout=2s"]].concat();
     let mut scene = Scene::set(None, "hold_ms=1500", &options);
     scene.produce(&["a", "held", "b", "held", "a"]);
-    scene.line("held", 0);
+    scene.line(true, 0);
     scene.inherit();
     wait::until(PATIENCE, "the brokers have aborted it", || topics::is_decided(scene.bootstrap, &scene.to));
     exactly_once(&scene.produced, &topics::read(scene.bootstrap, &scene.to));

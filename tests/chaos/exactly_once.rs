@@ -8,16 +8,19 @@ use std::time::{Duration, Instant};
 use crate::faults::{Faults, Random, Survivors};
 use crate::load::{Amount, Load};
 use crate::{LONG, Run};
-use libkarafka_tests::censor::Censor;
+use libkarafka_tests::censor::{Censor, END_TRANSACTION, REGISTER_PRODUCER};
 use libkarafka_tests::cluster::{Cluster, REPLICAS};
 use libkarafka_tests::exactly_once::exactly_once;
 use libkarafka_tests::fleet::Fleet;
-use libkarafka_tests::{group, topics, wait};
+use libkarafka_tests::topics::{self, Record};
+use libkarafka_tests::{group, wait};
 
 const RECORDS: usize = 50_000;
 const KEYS: usize = 400;
 const PARTITIONS: i32 = 8;
 const MEMBERS: usize = 3;
+/// How many come while a broker is away.
+const MORE: usize = 2_000;
 /// How long the rest may take when all is well again.
 const REST: Duration = Duration::from_secs(600);
 
@@ -65,29 +68,39 @@ pub fn run(run: &Run, cluster: Cluster) {
         faults.step();
         load.check();
     }
-    let Survivors { cluster: _cluster, mut fleets, censors, done, .. } = faults.end(&bootstrap);
-    let produced = load.stop();
+    let Survivors { mut cluster, mut fleets, censors, done, .. } = faults.end(&bootstrap);
+    let mut produced = load.stop();
     println!("chaos: {:4} s: {} records produced; waiting for the rest", began.elapsed().as_secs(), produced.len());
     let fleet = &mut fleets[0];
-    let mut told = Instant::now();
+    let lag = || group::lag(&bootstrap, &name, &from);
     wait::until(REST, "everything committed", || {
         fleet.check();
-        let lag = group::lag(&bootstrap, &name, &from);
-        if told.elapsed() > Duration::from_secs(10) {
-            println!("chaos: {:4} s: {lag} left", began.elapsed().as_secs());
-            told = Instant::now();
-        }
         std::thread::sleep(Duration::from_millis(500));
-        lag == 0
+        lag() == 0
     });
+    // A coordinator that is away for as long as it takes, and nothing else happens that would have anybody look for another one.
+    for broker in 0..REPLICAS as usize {
+        let next = produced.len();
+        let keyed = |number: usize| Record::keyed(format!("key-{}", number % KEYS), number.to_string());
+        produced.extend(topics::produce(&bootstrap, &from, &(next..next + MORE).map(keyed).collect::<Vec<_>>()));
+        cluster.brokers()[broker].stop();
+        let stopped = Instant::now();
+        wait::until(LONG, "everything committed without one broker", || lag() == 0);
+        println!("chaos: {:4} s: {:?} without broker {broker}", began.elapsed().as_secs(), stopped.elapsed());
+        cluster.brokers()[broker].restart();
+        wait::until(LONG, "all replicas in sync", || topics::are_replicas_in_sync(&bootstrap, REPLICAS));
+    }
     fleet.leave_all(LONG);
     wait::until(LONG, "no transaction left open", || topics::is_decided(&bootstrap, &to));
     let seen = topics::read(&bootstrap, &to);
     let log: i64 = topics::log_end(&bootstrap, &to).into_values().sum();
     let swallowed: usize = censors.iter().map(Censor::applied).sum();
+    let [ends, registrations] =
+        [END_TRANSACTION, REGISTER_PRODUCER].map(|api| censors.iter().map(|censor| censor.seen(api)).sum::<usize>());
     println!(
         "chaos: {} inputs, {} outputs, {log} entries in the log with those never seen; {done} faults, {swallowed} answers or \
-         ends swallowed or held; {} s",
+         ends swallowed or held, of {ends} ends \
+         and {registrations} registrations of producers; {} s",
         produced.len(),
         seen.len(),
         began.elapsed().as_secs(),

@@ -21,6 +21,8 @@ pub fn committed(bootstrap: &str, group: &str, topic: &str) -> BTreeMap<i32, (i6
         .set("bootstrap.servers", bootstrap)
         .set("group.id", group)
         .set("enable.auto.commit", "false")
+        // Else there is no answer while any transaction of the group is about to commit: under load there is always one.
+        .set("isolation.level", "read_uncommitted")
         .create()
         .expect("cannot make a consumer");
     let mut list = TopicPartitionList::new();
