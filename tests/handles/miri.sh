@@ -17,7 +17,8 @@ done
 echo '==== the engine'
 # Sizes are smaller here, by `cfg!(miri)`. Not the simulator, the model and the product of all policies, which take hours and run
 # the same lines as the others.
-for part in --lib '--test rules commits::' '--test rules dispatch::' '--test rules ledger::' '--test rules life::' '--test rules metadata::' '--test rules retry::'; do
+for part in --lib '--test rules commits::' '--test rules dispatch::' '--test rules ledger::' '--test rules life::' '--test rules metadata::' '--test rules retry::' \
+    '--test rules transactions::'; do
     # shellcheck disable=SC2086
     "${miri[@]}" -p karafka-engine $part
 done
