@@ -487,6 +487,13 @@ typedef struct karafka_producer_t karafka_producer_t;
 typedef struct karafka_reader_t karafka_reader_t;
 
 /**
+ * The recurring tasks of a topic.
+ *
+ * Owned by whoever got it, freed by `karafka_recurring_tasks_free`, also while the app runs.
+ */
+typedef struct karafka_recurring_tasks_t karafka_recurring_tasks_t;
+
+/**
  * A topic of an app. Belongs to the app and is freed with it.
  */
 typedef struct karafka_topic_t karafka_topic_t;
@@ -1028,6 +1035,43 @@ typedef struct karafka_schedule_id_t {
      */
     char text[64];
 } karafka_schedule_id_t;
+
+/**
+ * A run of a task. The struct's layout never changes.
+ */
+typedef struct karafka_task_run_t {
+    /**
+     * The task's name: UTF-8, not ended by NUL.
+     */
+    const char *task;
+    /**
+     * The name's length in bytes.
+     */
+    size_t task_length;
+    /**
+     * The time that the run is for, in milliseconds since 1970-01-01 UTC: the last one that has come; -1 when it was triggered.
+     */
+    int64_t scheduled_ms;
+    /**
+     * The run itself, for `karafka_task_run_should_end`.
+     */
+    const void *inner;
+} karafka_task_run_t;
+
+/**
+ * A recurring task.
+ *
+ * Thread: one of the app's worker threads; of the tasks of one topic, one runs at a time. Inside: as in handlers. It must not unwind
+ * and must not end its thread.
+ *
+ * A run that takes longer than its task's times are apart holds up its next one, and the other tasks of the topic meanwhile.
+ *
+ * @param run What runs, and for which time. Gone when the call ends.
+ * @param user_data As given with the task.
+ * Returns: `KARAFKA_DONE`; everything else is a failure, which is told by the event `recurring_tasks.error` and in the log, and not
+ * repeated: the next run is at the next time.
+ */
+typedef karafka_result_t (*karafka_task_t)(const struct karafka_task_run_t *run, void *user_data);
 
 #ifdef __cplusplus
 extern "C" {
@@ -2448,6 +2492,88 @@ struct karafka_error_t *karafka_producer_cancel(struct karafka_producer_t *produ
                                                 size_t topic_length,
                                                 const char *id,
                                                 size_t id_length);
+
+/**
+ * Keeps recurring tasks in a topic, before the app is started: declare them by `karafka_recurring_tasks_add`. Of all members of the
+ * group one runs them. The start checks that the topic is there and compacted, and that the log's is there.
+ *
+ * @param topic The topic's name. UTF-8.
+ * @param config The options `interval`, how often is looked for what is due (1s), `group`, the consumer group (the app's), `log_topic`,
+ *   a topic that gets a record for each run (none), `time_zone`, that of the patterns (UTC), and `catch_up`, whether one run makes up
+ *   for times that were missed (true). NULL for defaults. Read, not kept.
+ * @param tasks Gets the tasks, to be freed by `karafka_recurring_tasks_free`.
+ * Errors: `CONFIG` for names, options and a time zone that is not there, or when the group reads the topic already; `STOPPED` once the app was started;
+ * `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_app_recurring_tasks(struct karafka_app_t *app,
+                                                    const char *topic,
+                                                    size_t topic_length,
+                                                    const struct karafka_config_t *config,
+                                                    struct karafka_recurring_tasks_t **tasks);
+
+/**
+ * Declares a task: a function that runs at the times of a cron pattern, before the app is started.
+ *
+ * @param name The task's name, 1 to 200 bytes. UTF-8.
+ * @param cron The pattern: "minute hour day month weekday", with seconds before them where wanted, or "@hourly" and the like.
+ * @param task Called on the app's worker threads; see `karafka_task_t`.
+ * @param user_data Handed to the task. Belongs to the app from now on, also when this call fails.
+ * @param destructor Frees `user_data`, once; may be NULL.
+ * Errors: `CONFIG` for a name that is taken, or a pattern that is none, with the field that is wrong; `STOPPED` once the app was
+ * started; `ARGUMENT`, `FORKED`.
+ */
+struct karafka_error_t *karafka_recurring_tasks_add(struct karafka_recurring_tasks_t *tasks,
+                                                    const char *name,
+                                                    size_t name_length,
+                                                    const char *cron,
+                                                    size_t cron_length,
+                                                    karafka_task_t task,
+                                                    void *user_data,
+                                                    karafka_destructor_t destructor);
+
+/**
+ * Whether a run should end early: the app was asked to stop, or another member of the group has the tasks now. On any thread, until
+ * the call of the task ends. NULL is none, and false.
+ */
+bool karafka_task_run_should_end(const struct karafka_task_run_t *run);
+
+/**
+ * Frees the handle; the tasks stay the app's. Takes NULL.
+ */
+void karafka_recurring_tasks_free(struct karafka_recurring_tasks_t *tasks);
+
+/**
+ * Has a task of a topic of recurring tasks run at its times again, from now on. Waits until the command is acknowledged; it is
+ * carried out within the `interval` of the app that runs the tasks.
+ *
+ * @param topic The topic of the tasks. UTF-8.
+ * @param task The task's name; "*" for all. UTF-8.
+ * Errors: `CONFIG` for an empty name; `BROKER` when the topic is not there; `UNSUPPORTED` of a producer that encrypts; else as
+ * `karafka_producer_produce_sync`.
+ */
+struct karafka_error_t *karafka_producer_enable_task(struct karafka_producer_t *producer,
+                                                     const char *topic,
+                                                     size_t topic_length,
+                                                     const char *task,
+                                                     size_t task_length);
+
+/**
+ * Has a task not run at its times any more, until it is enabled; otherwise as `karafka_producer_enable_task`.
+ */
+struct karafka_error_t *karafka_producer_disable_task(struct karafka_producer_t *producer,
+                                                      const char *topic,
+                                                      size_t topic_length,
+                                                      const char *task,
+                                                      size_t task_length);
+
+/**
+ * Has a task run once, now, also where it is disabled; otherwise as `karafka_producer_enable_task`.
+ */
+struct karafka_error_t *karafka_producer_trigger_task(struct karafka_producer_t *producer,
+                                                      const char *topic,
+                                                      size_t topic_length,
+                                                      const char *task,
+                                                      size_t task_length);
 
 /**
  * The broker behind an address that begins with "embedded://"; it is started if it is not there. Apps and producers whose

@@ -47,10 +47,11 @@ pub(crate) enum Tag {
     Reader = 0xD6,
     Admin = 0xD7,
     Answer = 0xD8,
+    RecurringTasks = 0xD9,
 }
 
 impl Tag {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 19] = [
         Self::Error,
         Self::Config,
         Self::App,
@@ -69,6 +70,7 @@ impl Tag {
         Self::Reader,
         Self::Admin,
         Self::Answer,
+        Self::RecurringTasks,
     ];
 
     const fn noun(self) -> &'static str {
@@ -91,6 +93,7 @@ impl Tag {
             Self::Reader => "a reader",
             Self::Admin => "an admin",
             Self::Answer => "an answer",
+            Self::RecurringTasks => "recurring tasks",
         }
     }
 }

@@ -29,6 +29,7 @@ mod producer_hooks;
 mod producer_variant;
 mod reader;
 mod record;
+mod recurring;
 mod registry;
 mod scheduled;
 mod scheduler;

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// The header's order is that of these files.
-const FILES: [&str; 23] = [
+const FILES: [&str; 24] = [
     "version",
     "error",
     "config",
@@ -31,6 +31,7 @@ const FILES: [&str; 23] = [
     "reader",
     "admin",
     "scheduled",
+    "recurring",
 ];
 const LAST: &str = "embedded";
 

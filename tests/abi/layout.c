@@ -73,6 +73,10 @@ int main(void) {
     FIELD(karafka_place_t, is_done, 36);
 
     SIZE(karafka_schedule_id_t, 64);
+    SIZE(karafka_task_run_t, 32);
+    FIELD(karafka_task_run_t, task, 0);
+    FIELD(karafka_task_run_t, task_length, 8);
+    FIELD(karafka_task_run_t, scheduled_ms, 16);
     SIZE(karafka_delivery_report_t, 24);
     FIELD(karafka_delivery_report_t, offset, 0);
     FIELD(karafka_delivery_report_t, timestamp_ms, 8);

@@ -334,6 +334,91 @@ static void a_scheduled_message_comes_at_its_time_unless_it_is_cancelled(void) {
     karafka_config_free(wrong);
 }
 
+struct chores {
+    struct board board;
+    int timed;
+    int triggered;
+    int refused;
+    int early;
+    int ending;
+    int destroyed;
+};
+
+static karafka_result_t do_chore(const karafka_task_run_t *run, void *user_data) {
+    struct chores *chores = user_data;
+    TELL(&chores->board, {
+        chores->early |= run->scheduled_ms > now_ms();
+        chores->ending |= karafka_task_run_should_end(run);
+        if (run->task_length == 5 && memcmp(run->task, "often", 5) == 0) {
+            chores->timed += run->scheduled_ms > 0 && run->scheduled_ms % 1000 == 0;
+        } else {
+            chores->triggered += run->scheduled_ms == -1;
+        }
+    });
+    return KARAFKA_DONE;
+}
+
+static karafka_result_t refuse_chore(const karafka_task_run_t *run, void *user_data) {
+    struct chores *chores = user_data;
+    (void)run;
+    TELL(&chores->board, chores->refused++);
+    return KARAFKA_FAILED;
+}
+
+static void forget_chores(void *user_data) {
+    struct chores *chores = user_data;
+    TELL(&chores->board, chores->destroyed++);
+}
+
+static void recurring_tasks_run_at_their_times_and_on_command(void) {
+    static struct chores chores = {.board = BOARD_INIT};
+    karafka_config_t *options = CONFIG("interval", "50", "log_topic", "chores-log-c"), *wrong = CONFIG("intervals", "50");
+    karafka_app_t *app = new_app("chores-c");
+    karafka_producer_t *producer = new_producer();
+    karafka_recurring_tasks_t *tasks = NULL;
+    karafka_events_t *events;
+    karafka_event_t *event = NULL;
+    karafka_error_t *error;
+
+    create_topic("chores-c", 1);
+    create_topic("chores-log-c", 1);
+    FAILS(karafka_app_recurring_tasks(app, KARAFKA_STRING("chores-c"), wrong, &tasks), KARAFKA_ERROR_CONFIG);
+    FAILS(karafka_app_recurring_tasks(app, KARAFKA_STRING("chores-c"), options, NULL), KARAFKA_ERROR_ARGUMENT);
+    OK(karafka_app_recurring_tasks(app, KARAFKA_STRING("chores-c"), options, &tasks));
+    OK(karafka_recurring_tasks_add(tasks, KARAFKA_STRING("often"), KARAFKA_STRING("* * * * * *"), do_chore, &chores, forget_chores));
+    OK(karafka_recurring_tasks_add(tasks, KARAFKA_STRING("rare"), KARAFKA_STRING("0 0 29 2 *"), do_chore, &chores, forget_chores));
+    OK(karafka_recurring_tasks_add(tasks, KARAFKA_STRING("refuses"), KARAFKA_STRING("@yearly"), refuse_chore, &chores, forget_chores));
+    FAILS(karafka_recurring_tasks_add(tasks, KARAFKA_STRING("rare"), KARAFKA_STRING("@daily"), do_chore, &chores, forget_chores),
+          KARAFKA_ERROR_CONFIG);
+    IS(chores.destroyed, 1);
+    FAILS(karafka_recurring_tasks_add(tasks, KARAFKA_STRING("none"), KARAFKA_STRING("@daily"), NULL, NULL, NULL), KARAFKA_ERROR_ARGUMENT);
+    error = karafka_recurring_tasks_add(tasks, KARAFKA_STRING("wrong"), KARAFKA_STRING("0 25 * * *"), do_chore, &chores, NULL);
+    CHECK(error != NULL && strstr(karafka_error_message(error), "\"25\" is no hour") != NULL);
+    karafka_error_free(error);
+    OK(karafka_app_events_of(app, KARAFKA_STRING("recurring_tasks.error"), &events));
+    OK(karafka_app_start(app));
+    OK(karafka_producer_trigger_task(producer, KARAFKA_STRING("chores-c"), KARAFKA_STRING("rare")));
+    WAIT(&chores.board, chores.timed >= 2 && chores.triggered == 1);
+    OK(karafka_producer_disable_task(producer, KARAFKA_STRING("chores-c"), KARAFKA_STRING("often")));
+    OK(karafka_producer_enable_task(producer, KARAFKA_STRING("chores-c"), KARAFKA_STRING("often")));
+    OK(karafka_producer_trigger_task(producer, KARAFKA_STRING("chores-c"), KARAFKA_STRING("refuses")));
+    FAILS(karafka_producer_trigger_task(producer, KARAFKA_STRING("chores-c"), KARAFKA_STRING("")), KARAFKA_ERROR_CONFIG);
+    WAIT(&chores.board, chores.refused == 1);
+    OK(karafka_events_next(events, 30000, &event));
+    CHECK(event != NULL && strcmp(karafka_event_name(event), "recurring_tasks.error") == 0);
+    karafka_event_free(event);
+    karafka_events_free(events);
+    karafka_recurring_tasks_free(tasks);
+    stop_and_free(app);
+    CHECK(!chores.early);
+    CHECK(!karafka_task_run_should_end(NULL));
+    IS(chores.triggered, 1);
+    IS(chores.destroyed, 4);
+    karafka_producer_free(producer);
+    karafka_config_free(options);
+    karafka_config_free(wrong);
+}
+
 int main(void) {
     RUN(payloads_are_sealed_for_a_key_and_opened_for_handlers);
     RUN(a_reader_opens_what_was_sealed_and_tells_what_does_not_open);
@@ -344,5 +429,6 @@ int main(void) {
     RUN(records_of_older_headers_are_read);
     RUN(a_variant_has_its_own_options_and_events_tell_of_both);
     RUN(a_scheduled_message_comes_at_its_time_unless_it_is_cancelled);
+    RUN(recurring_tasks_run_at_their_times_and_on_command);
     return 0;
 }

@@ -6,7 +6,7 @@
 use super::functions::*;
 use super::{
     World, delivered, filter, handler, hook, middleware, partitioner, read, record_partitioner, recorded, scheduler,
-    strategy,
+    strategy, task,
 };
 
 type Call = fn(&mut World<'_>);
@@ -1106,6 +1106,59 @@ pub(super) const CALLS: &[(&str, Call)] = &[
         let (topic, id) = (world.text(), world.text());
         // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
         let error = unsafe { karafka_producer_cancel(producer, topic.0, topic.1, id.0, id.1) };
+        world.error(error);
+    }),
+    ("karafka_app_recurring_tasks", |world| {
+        let app = world.handle();
+        let topic = world.text();
+        let config = world.handle();
+        let mut made = std::ptr::null_mut();
+        let place = world.place(&mut made);
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_app_recurring_tasks(app, topic.0, topic.1, config, place) };
+        world.error(error);
+        world.keep(made, karafka_recurring_tasks_free);
+    }),
+    ("karafka_recurring_tasks_add", |world| {
+        let tasks = world.handle();
+        let name = world.text();
+        let often = "* * * * * *";
+        let cron = if world.input.byte() < 0x80 { (often.as_ptr(), often.len()) } else { world.text() };
+        let task: Task = (world.input.byte() != 0xff).then_some(task);
+        let (data, destructor) = world.user_data();
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error =
+            unsafe { karafka_recurring_tasks_add(tasks, name.0, name.1, cron.0, cron.1, task, data, destructor) };
+        world.error(error);
+    }),
+    ("karafka_task_run_should_end", |_| {
+        // SAFETY: NULL is no run.
+        assert!(!unsafe { karafka_task_run_should_end(std::ptr::null()) });
+    }),
+    ("karafka_recurring_tasks_free", |world| {
+        let tasks = world.handle();
+        // SAFETY: any handle will do.
+        unsafe { karafka_recurring_tasks_free(tasks) };
+    }),
+    ("karafka_producer_enable_task", |world| {
+        let producer = world.handle();
+        let (topic, task) = (world.text(), world.text());
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_producer_enable_task(producer, topic.0, topic.1, task.0, task.1) };
+        world.error(error);
+    }),
+    ("karafka_producer_disable_task", |world| {
+        let producer = world.handle();
+        let (topic, task) = (world.text(), world.text());
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_producer_disable_task(producer, topic.0, topic.1, task.0, task.1) };
+        world.error(error);
+    }),
+    ("karafka_producer_trigger_task", |world| {
+        let producer = world.handle();
+        let (topic, task) = (world.text(), world.text());
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_producer_trigger_task(producer, topic.0, topic.1, task.0, task.1) };
         world.error(error);
     }),
 ];

@@ -13,6 +13,7 @@ pub(super) type Partitioner =
 pub(super) type Each = Option<unsafe extern "C" fn(*const c_void, Handle, Data) -> u32>;
 pub(super) type Filter = Option<unsafe extern "C" fn(Handle, *const c_void, *mut bool, Data) -> u32>;
 pub(super) type Hook = Option<unsafe extern "C" fn(Handle, Data) -> u32>;
+pub(super) type Task = Option<unsafe extern "C" fn(*const c_void, Data) -> u32>;
 pub(super) type Strategy =
     Option<unsafe extern "C" fn(Handle, *const c_void, Handle, *const c_void, usize, Data) -> u32>;
 pub(super) type Callback = Option<unsafe extern "C" fn(Handle, *const c_void, Data)>;
@@ -426,5 +427,45 @@ unsafe extern "C" {
         topic_length: usize,
         id: *const u8,
         id_length: usize,
+    ) -> Handle;
+    pub(super) fn karafka_app_recurring_tasks(
+        app: Handle,
+        topic: *const u8,
+        topic_length: usize,
+        config: Handle,
+        tasks: *mut Handle,
+    ) -> Handle;
+    pub(super) fn karafka_recurring_tasks_add(
+        tasks: Handle,
+        name: *const u8,
+        name_length: usize,
+        cron: *const u8,
+        cron_length: usize,
+        task: Task,
+        data: Data,
+        destructor: Destructor,
+    ) -> Handle;
+    pub(super) fn karafka_task_run_should_end(run: *const c_void) -> bool;
+    pub(super) fn karafka_recurring_tasks_free(tasks: Handle);
+    pub(super) fn karafka_producer_enable_task(
+        producer: Handle,
+        topic: *const u8,
+        topic_length: usize,
+        task: *const u8,
+        task_length: usize,
+    ) -> Handle;
+    pub(super) fn karafka_producer_disable_task(
+        producer: Handle,
+        topic: *const u8,
+        topic_length: usize,
+        task: *const u8,
+        task_length: usize,
+    ) -> Handle;
+    pub(super) fn karafka_producer_trigger_task(
+        producer: Handle,
+        topic: *const u8,
+        topic_length: usize,
+        task: *const u8,
+        task_length: usize,
     ) -> Handle;
 }

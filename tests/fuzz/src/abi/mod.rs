@@ -313,6 +313,13 @@ unsafe extern "C" fn hook(context: Handle, data: *mut c_void) -> u32 {
     data.addr() as u32 % 4
 }
 
+/// A task that ends in any way, and asks whether it should.
+unsafe extern "C" fn task(run: *const c_void, data: *mut c_void) -> u32 {
+    // SAFETY: the library gives a run.
+    let _ = unsafe { functions::karafka_task_run_should_end(run) };
+    data.addr() as u32 % 4
+}
+
 /// A strategy that says any number, and names a topic.
 unsafe extern "C" fn strategy(
     _batch: Handle,
