@@ -155,6 +155,7 @@ pub fn define(ruby: &Ruby, native: RModule) -> Result<(), Error> {
     class.define_method("stop", method!(App::stop, 1))?;
     class.define_method("join", method!(App::join, 1))?;
     crate::scheduled::define_for_app(class)?;
+    crate::recurring::define_for_app(class)?;
     class.define_method("events", method!(App::events, 1))?;
     class.define_method("statistics", method!(App::statistics, 1))
 }

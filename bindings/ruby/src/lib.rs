@@ -19,6 +19,7 @@ mod message;
 mod messages;
 mod producer;
 mod reader;
+mod recurring;
 mod scheduled;
 mod scheduler;
 mod transaction;
@@ -41,6 +42,7 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
     config::define(native)?;
     event::define(ruby, native)?;
     app::define(ruby, native)?;
+    recurring::define(ruby, native)?;
     scheduler::define(ruby, native)?;
     messages::define(ruby, module, native)?;
     producer::define(ruby, module, native)?;

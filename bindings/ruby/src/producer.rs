@@ -424,6 +424,7 @@ pub fn define(ruby: &Ruby, module: RModule, native: RModule) -> Result<(), Error
     producer.define_method("flush", method!(Producer::flush, 1))?;
     producer.define_method("close", method!(Producer::close, 0))?;
     crate::scheduled::define_for_producer(producer)?;
+    crate::recurring::define_for_producer(producer)?;
     let delivery = module.define_class("Delivery", ruby.class_object())?;
     Delivery::class(ruby);
     delivery.define_private_method("await_report", method!(Delivery::await_report, 1))?;

@@ -79,6 +79,7 @@ module LibKarafka
       @told = false
       @workers = Workers.new(@native, @dispatcher)
       @subscribers = Subscribers.new(@native)
+      @recurring = []
       LibKarafka.producer_for(Config.new(options, config.producer))
       self.class.routes.topics.each { |topic| add(topic) }
     end
@@ -102,12 +103,25 @@ module LibKarafka
       self
     end
 
+    # Keeps recurring tasks in a topic: declare them by RecurringTasks#task, before #start. Of all members of the group one runs
+    # them. Options: +interval+, how often is looked for what is due (1 s), +group+, the consumer group (the app's), +log_topic+, a topic
+    # that gets a record for each run (none), +time_zone+, that of the patterns (UTC), and +catch_up+, whether one run makes up for times
+    # that were missed (true). The start checks that the topic is there and compacted, and that the log's is there.
+    #
+    # Raises ConfigError for names, options and a time zone that is not there; StoppedError once the app was started.
+    def recurring_tasks(topic, **options)
+      native, tasks = @native.recurring_tasks(topic.to_s, options), {}
+      @recurring += [TaskThread.new(native, tasks)]
+      RecurringTasks.new(native, tasks)
+    end
+
     # Starts polling and the worker threads, and returns at once.
     #
     # Raises ConfigError when there is no topic, StoppedError when it was started before.
     def start
       @native.start
       @scheduler&.start
+      @recurring.each(&:start)
       Exit.watch(self)
       @subscribers.start
       @workers.add(@native.concurrency)
@@ -155,6 +169,7 @@ module LibKarafka
       end
       true
     ensure
+      @recurring.each(&:close) if @native.phase == :stopped
       @joining -= 1
     end
 
@@ -162,7 +177,7 @@ module LibKarafka
     # subscribers, where it returns at once. +timeout+ is in seconds, +shutdown_timeout+ unless given.
     def stop(timeout: nil, wait: true)
       @native.stop(timeout)
-      own = @workers.include?(Thread.current) || @subscribers.include?(Thread.current)
+      own = [@workers, @subscribers, *@recurring].any? { |threads| threads.include?(Thread.current) }
       join if wait && !own
       nil
     end

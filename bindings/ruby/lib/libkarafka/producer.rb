@@ -95,6 +95,24 @@ module LibKarafka
       @native.cancel(schedule.to_s, id)
     end
 
+    # Has a task of a topic of recurring tasks (App#recurring_tasks) run at its times again, from now on; "*" stands for all. Waits
+    # until that is acknowledged; it is carried out within the +interval+ of the app that runs the tasks.
+    #
+    # Raises ConfigError for an empty name, BrokerError when +topic+ is not there.
+    def enable_task(topic, task)
+      @native.command_task("enable", topic.to_s, task.to_s)
+    end
+
+    # Has a task not run at its times any more, until it is enabled; otherwise as #enable_task.
+    def disable_task(topic, task)
+      @native.command_task("disable", topic.to_s, task.to_s)
+    end
+
+    # Has a task run once, now, also where it is disabled; otherwise as #enable_task.
+    def trigger_task(topic, task)
+      @native.command_task("trigger", topic.to_s, task.to_s)
+    end
+
     # Keeps a message, with the keywords of #produce_async, until the buffer is flushed or the producer closed.
     def buffer(**message)
       @native.buffer_many(prepare_all([message]))
