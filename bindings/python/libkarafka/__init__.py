@@ -52,6 +52,7 @@ from .errors import (
 )
 from .event import Event
 from .reader import Place, Reader
+from .recurring import RecurringTasks, TaskRun
 from .transaction import AbortTransaction, TransactionalProducer
 
 __all__ = [
@@ -85,8 +86,10 @@ __all__ = [
     "Producer",
     "QueueFullError",
     "Reader",
+    "RecurringTasks",
     "Running",
     "StoppedError",
+    "TaskRun",
     "TimeoutError",
     "Transaction",
     "TransactionError",

@@ -27,6 +27,7 @@ from .failures import read as read_failures
 from .handler import Handler, examine
 from .latch import Latch
 from .loop import Bridge, on_open
+from .recurring import RecurringTasks
 from .scheduler import serve
 from .signals import end_process, obedience
 
@@ -58,6 +59,7 @@ class App:
         self._outcome: BaseException | None = None
         self._process = os.getpid()
         self._questions: _native.Questions | None = None
+        self._recurring: list[RecurringTasks] = []
         self._choose: Callable[..., Any] | None = None
         self._is_started = False
         self._is_terminated = False
@@ -141,6 +143,19 @@ class App:
         start checks that the topic is there and compacted.
         """
         self._native.scheduled_messages(topic, options)
+
+    def recurring_tasks(self, topic: str, **options: Any) -> RecurringTasks:
+        """Keeps recurring tasks in a topic: declare them by ``RecurringTasks.task``, before the start. Of all members of the group
+        one runs them.
+
+        Options: ``interval``, how often is looked for what is due (``"1s"``), ``group``, the consumer group (the app's),
+        ``log_topic``, a topic that gets a record for each run (none), ``time_zone``, that of the patterns (``"UTC"``), and ``catch_up``,
+        whether one run makes up for times that were missed (True). The start checks that the topic is there and compacted, and that
+        the log's is there.
+        """
+        tasks = RecurringTasks(self._native.recurring_tasks(topic, options))
+        self._recurring.append(tasks)
+        return tasks
 
     def scheduler(self, function: Function) -> Function:
         """Has the decorated function decide whose turn it is when more work waits than may run at once.

@@ -75,6 +75,16 @@ impl App {
         crate::scheduled::send_on(py, &self.inner, topic, options)
     }
 
+    /// Keeps recurring tasks in a topic.
+    fn recurring_tasks(
+        &self,
+        py: Python<'_>,
+        topic: &str,
+        options: &Bound<'_, PyDict>,
+    ) -> PyResult<crate::recurring::RecurringTasks> {
+        crate::recurring::keep(py, &self.inner, topic, options)
+    }
+
     /// Lets a Python thread decide whose turn it is.
     fn lend_scheduler(&self, py: Python<'_>) -> PyResult<Waiting> {
         self.inner.lend_scheduler().map(Waiting::new).or_raise(py)

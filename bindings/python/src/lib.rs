@@ -23,6 +23,7 @@ mod message;
 mod producer;
 mod reader;
 mod record;
+mod recurring;
 mod scheduled;
 mod scheduler;
 mod settings;
@@ -64,6 +65,8 @@ mod _native {
     use super::producer::Producer;
     #[pymodule_export]
     use super::reader::Reader;
+    #[pymodule_export]
+    use super::recurring::{RecurringTasks, TaskRun};
     #[pymodule_export]
     use super::scheduler::Waiting;
     #[pymodule_export]

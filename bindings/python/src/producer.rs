@@ -8,6 +8,7 @@ use crate::delivery::{Delivery, DeliveryReport};
 use crate::error::OrRaise;
 use crate::event::Events;
 use crate::record::{Extras, Outgoing};
+use crate::recurring;
 use crate::scheduled::{self, Planned};
 use crate::settings::{seconds, settings};
 use crossbeam::channel::bounded;
@@ -289,6 +290,22 @@ impl Producer {
     /// the app that would send it, the message is not sent; one that was sent or cancelled already is no error.
     fn cancel(&self, py: Python<'_>, schedule: &str, id: &str) -> PyResult<()> {
         scheduled::cancel(py, self.core()?, schedule, id)
+    }
+
+    /// Has a task of a topic of recurring tasks (``App.recurring_tasks``) run at its times again, from now on; ``"*"`` stands for all.
+    /// Waits until that is acknowledged; it is carried out within the ``interval`` of the app that runs the tasks.
+    fn enable_task(&self, py: Python<'_>, topic: &str, task: &str) -> PyResult<()> {
+        recurring::command(py, self.core()?, karafka::Producer::enable_task, topic, task)
+    }
+
+    /// Has a task not run at its times any more, until it is enabled; otherwise as ``enable_task``.
+    fn disable_task(&self, py: Python<'_>, topic: &str, task: &str) -> PyResult<()> {
+        recurring::command(py, self.core()?, karafka::Producer::disable_task, topic, task)
+    }
+
+    /// Has a task run once, now, also where it is disabled; otherwise as ``enable_task``.
+    fn trigger_task(&self, py: Python<'_>, topic: &str, task: &str) -> PyResult<()> {
+        recurring::command(py, self.core()?, karafka::Producer::trigger_task, topic, task)
     }
 
     /// Keeps a record, a dict with the names of ``produce``'s parameters, until the buffer is flushed or the producer closed.
