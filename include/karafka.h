@@ -2548,8 +2548,7 @@ void karafka_recurring_tasks_free(struct karafka_recurring_tasks_t *tasks);
  *
  * @param topic The topic of the tasks. UTF-8.
  * @param task The task's name; "*" for all. UTF-8.
- * Errors: `CONFIG` for an empty name; `BROKER` when the topic is not there; `UNSUPPORTED` of a producer that encrypts; else as
- * `karafka_producer_produce_sync`.
+ * Errors: `CONFIG` for an empty name; `BROKER` when the topic is not there; else as `karafka_producer_produce_sync`.
  */
 struct karafka_error_t *karafka_producer_enable_task(struct karafka_producer_t *producer,
                                                      const char *topic,

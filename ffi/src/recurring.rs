@@ -163,8 +163,7 @@ unsafe fn command(
 ///
 /// @param topic The topic of the tasks. UTF-8.
 /// @param task The task's name; "*" for all. UTF-8.
-/// Errors: `CONFIG` for an empty name; `BROKER` when the topic is not there; `UNSUPPORTED` of a producer that encrypts; else as
-/// `karafka_producer_produce_sync`.
+/// Errors: `CONFIG` for an empty name; `BROKER` when the topic is not there; else as `karafka_producer_produce_sync`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn karafka_producer_enable_task(
     producer: *mut karafka_producer_t,

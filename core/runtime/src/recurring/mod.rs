@@ -233,7 +233,7 @@ impl Producer {
     /// acknowledged; it is carried out within the `interval` of the app that runs the tasks.
     ///
     /// # Errors
-    /// `Broker` when the topic is not there; `Unsupported` of a producer that encrypts; else as [`Self::produce_sync`].
+    /// `Broker` when the topic is not there; else as [`Self::produce_sync`].
     pub fn enable_task(&self, topic: &str, task: &str) -> Result<()> {
         self.command(topic, task, Command::Enable)
     }
@@ -258,10 +258,6 @@ impl Producer {
         if task.is_empty() {
             return Err(Error::new(ErrorKind::Config, COMMAND, "the task has no name; \"*\" stands for all"));
         }
-        if self.config().active_key().is_some() {
-            let message = "a producer that encrypts cannot command tasks: commands are read as they are";
-            return Err(Error::new(ErrorKind::Unsupported, COMMAND, message).with("topic", topic));
-        }
         self.partitions(topic, self.config().delivery_timeout.min(LOOK))?;
         let (key, payload) = record::command(&new_id(1).0, task, command);
         let record = Record {
@@ -271,6 +267,7 @@ impl Producer {
             payload: Some(&payload),
             ..Record::default()
         };
-        self.produce_sync(&record).map(drop)
+        // Commands are read as they are, also those of a producer that encrypts.
+        self.produce_sealed_sync(&record).map(drop)
     }
 }
