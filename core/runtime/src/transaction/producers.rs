@@ -8,9 +8,16 @@ use crate::config::ProducerConfig;
 use crate::{Error, ErrorKind, Result};
 use karafka_engine::JobId;
 use parking_lot::Mutex;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How long a producer rests after a transaction, where another one can be had. Brokers note the end of a transaction in its
+/// partitions after they have answered; who begins the next one before that is told to come back after 20 ms.
+const REST: Duration = Duration::from_millis(15);
+/// Producers beyond the transactions that are open at once, so that some can rest.
+const SPARE: usize = 8;
 
 /// By default of partitions that are not shared out by a group: there is no transaction of theirs.
 #[derive(Debug, Default)]
@@ -19,7 +26,8 @@ pub(crate) struct Producers {
     /// What the names of all have in front.
     name: String,
     made: AtomicU64,
-    idle: Mutex<Vec<TransactionalProducer>>,
+    /// The one that ended its transaction first is the first.
+    idle: Mutex<VecDeque<(Instant, TransactionalProducer)>>,
     open: Mutex<Vec<(JobId, Weak<Core>)>>,
     /// How many are open: marks outside of transactions cost one look at it.
     count: AtomicUsize,
@@ -50,8 +58,20 @@ impl Producers {
 
     /// A producer for a transaction, to be put back.
     pub(super) fn take(&self) -> Result<TransactionalProducer> {
-        let idle = self.idle.lock().pop();
-        idle.map_or_else(|| self.make(|config| config), Ok)
+        let rested = self.rested();
+        rested.map_or_else(|| self.make(|config| config).or_else(|error| self.idle().ok_or(error)), Ok)
+    }
+
+    /// One that has rested; where too few can, the one that ended its transaction first.
+    fn rested(&self) -> Option<TransactionalProducer> {
+        let enough = (self.count.load(Ordering::SeqCst) + 2).min(SPARE);
+        let mut idle = self.idle.lock();
+        let is_tired = idle.front().is_some_and(|(since, _)| since.elapsed() < REST);
+        if is_tired && idle.len() < enough { None } else { idle.pop_front().map(|(_, producer)| producer) }
+    }
+
+    fn idle(&self) -> Option<TransactionalProducer> {
+        self.idle.lock().pop_front().map(|(_, producer)| producer)
     }
 
     /// A producer for copies of messages that were given up, which are let through as they are: however large, and not sealed, or
@@ -87,7 +107,7 @@ impl Producers {
     /// The transaction of a job has ended, if it had begun.
     pub(super) fn put_back(&self, job: JobId, producer: TransactionalProducer) {
         if producer.is_usable() {
-            self.idle.lock().push(producer);
+            self.idle.lock().push_back((Instant::now(), producer));
         }
         let mut open = self.open.lock();
         open.retain(|(of, _)| *of != job);
