@@ -181,6 +181,9 @@ impl NativeProducer {
         message: &Outgoing<'_>,
         cell: Arc<Cell>,
     ) -> std::result::Result<(), Unsent> {
+        if message.headers.is_empty() && message.timestamp_ms.is_none() {
+            return send_plain(topic, message, cell);
+        }
         let topic_argument = (V::RD_KAFKA_VTYPE_RKT, U { rkt: topic.0.as_ptr() });
         let partition = message.partition.unwrap_or(UNASSIGNED);
         let ticket = Arc::into_raw(cell);
@@ -296,6 +299,33 @@ impl Drop for NativeProducer {
         self.queue = None;
         // SAFETY: the client is ours; its queue was given back.
         unsafe { sys::rd_kafka_destroy(self.client.as_ptr()) };
+    }
+}
+
+/// [`NativeProducer::send`] of what most messages have: librdkafka takes it without a list of arguments, which it would go through one
+/// by one.
+fn send_plain(topic: &NativeTopic, message: &Outgoing<'_>, cell: Arc<Cell>) -> std::result::Result<(), Unsent> {
+    let parts = |bytes: Option<&[u8]>| bytes.map_or((std::ptr::null(), 0), |bytes| (bytes.as_ptr(), bytes.len()));
+    let ((payload, payload_length), (key, key_length)) = (parts(message.payload), parts(message.key));
+    let ticket = Arc::into_raw(cell);
+    // SAFETY: topic, payload and key are valid for the call, and memory is copied. After a failure, whose reason is asked for on
+    // the same thread, the cell's reference is still ours.
+    unsafe {
+        let refused = sys::rd_kafka_produce(
+            topic.0.as_ptr(),
+            message.partition.unwrap_or(UNASSIGNED),
+            sys::RD_KAFKA_MSG_F_COPY,
+            payload.cast_mut().cast::<c_void>(),
+            payload_length,
+            key.cast::<c_void>(),
+            key_length,
+            ticket.cast_mut().cast::<c_void>(),
+        );
+        if refused == 0 {
+            return Ok(());
+        }
+        let number = sys::rd_kafka_last_error() as i32;
+        Err(Unsent { cell: Arc::from_raw(ticket), error: error(number, "produce") })
     }
 }
 

@@ -57,6 +57,26 @@ impl Cell {
         Self { state, changed: Condvar::new(), topic, label: label.map(Box::from), has_callback }
     }
 
+    /// The cell of the next record, made of one that nobody else holds.
+    pub(super) fn renewed(mut cell: Arc<Self>, topic: &Arc<str>, label: Option<&str>, hook: Option<Hook>) -> Arc<Self> {
+        let Some(own) = Arc::get_mut(&mut cell) else {
+            return Arc::new(Self::new(Arc::clone(topic), label, hook));
+        };
+        own.has_callback = matches!(hook, Some(Hook::Callback(_)));
+        *own.state.get_mut() = State::OnItsWay(hook.into_iter().collect());
+        if !Arc::ptr_eq(&own.topic, topic) {
+            own.topic = Arc::clone(topic);
+        }
+        own.label = label.map(Box::from);
+        cell
+    }
+
+    /// Whether nobody waits for the record's end or is told of it: the caller holds the only reference.
+    pub(super) fn is_forgotten(cell: &mut Arc<Self>) -> bool {
+        let own = Arc::get_mut(cell);
+        own.is_some_and(|own| matches!(own.state.get_mut(), State::OnItsWay(hooks) if hooks.is_empty()))
+    }
+
     /// Whether the record counts as being on its way until a callback has returned.
     pub(super) fn has_callback(&self) -> bool {
         self.has_callback

@@ -14,6 +14,7 @@ mod record;
 mod recorder;
 mod room;
 mod service;
+mod shelf;
 mod telling;
 mod variant;
 

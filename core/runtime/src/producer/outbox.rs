@@ -11,6 +11,7 @@ use super::record::Record;
 use super::recorder::Recorder;
 use super::room::Room;
 use super::service::Place;
+use super::shelf::Shelf;
 use super::{ProducerHooks, telling};
 use crate::config::{self, ProducerConfig};
 use crate::encryption;
@@ -47,6 +48,7 @@ pub(super) struct Outbox {
     pub(super) room: Arc<Room>,
     pub(super) publisher: Arc<Publisher>,
     pub(super) losses: Losses,
+    shelf: Shelf,
     epoch: u32,
     target: RwLock<Option<Target>>,
     closing: AtomicBool,
@@ -75,6 +77,7 @@ impl Outbox {
             room: Arc::new(Room::new(limit)),
             publisher,
             losses: Losses::default(),
+            shelf: Shelf::default(),
             epoch: fork_epoch(),
             target: RwLock::new(None),
             closing: AtomicBool::new(false),
@@ -307,13 +310,19 @@ impl Outbox {
                     }
                 };
                 if let Some(topic) = topics.get(record.topic) {
-                    let cell =
-                        cell.unwrap_or_else(|| Arc::new(Cell::new(Arc::clone(&topic.name), record.label, hook.take())));
+                    let cell = cell.unwrap_or_else(|| self.cell(&topic.name, record.label, hook.take()));
                     return self.send_to(client, topic, record, cell);
                 }
                 Arc::clone(client)
             };
             self.meet(&unacquainted, record.topic).map_err(Refused::Error)?;
+        }
+    }
+
+    fn cell(&self, topic: &Arc<str>, label: Option<&str>, hook: Option<Hook>) -> Arc<Cell> {
+        match self.shelf.take() {
+            Some(cell) => Cell::renewed(cell, topic, label, hook),
+            None => Arc::new(Cell::new(Arc::clone(topic), label, hook)),
         }
     }
 
@@ -386,7 +395,8 @@ impl Outbox {
     fn delivered(&self, outcomes: &mut Vec<DeliveryOutcome>) {
         let ended = outcomes.iter().filter(|outcome| !outcome.cell.has_callback()).count();
         self.room.leave(ended);
-        for outcome in outcomes.drain(..) {
+        let mut forgotten = Vec::with_capacity(outcomes.len());
+        for mut outcome in outcomes.drain(..) {
             let result = match outcome.code {
                 code::NO_ERROR => Ok(DeliveryReport {
                     partition: outcome.partition,
@@ -401,8 +411,13 @@ impl Outbox {
             if self.publisher.wants_jobs() {
                 telling::ended(&self.publisher, &outcome.cell, outcome.partition, result);
             }
-            self.notify(&outcome.cell, result);
+            if Cell::is_forgotten(&mut outcome.cell) {
+                forgotten.push(outcome.cell);
+            } else {
+                self.notify(&outcome.cell, result);
+            }
         }
+        self.shelf.put(&mut forgotten);
         self.room.told(ended);
     }
 
