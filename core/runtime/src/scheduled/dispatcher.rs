@@ -4,7 +4,8 @@
 //! begins with reading the partition, so that nothing that waited is missed, and nothing that was cancelled goes.
 //!
 //! The order of a dispatch: the message is produced and acknowledged; then its tombstone is. Where one of them fails it is tried again
-//! by the same owner; where the owner ends in between, the next one finds the message and sends it again.
+//! by the same owner; where the owner ends in between, the next one finds the message and sends it again. What has no answer within a
+//! second (its topic is not there, say) is left on its way, and holds up no other message.
 
 use super::log::{catch_up, take_in};
 use super::{now, tombstone};
@@ -16,7 +17,7 @@ use crate::native::{Client, PartitionOffset, code, describe, kind_of};
 use crate::producer::{Delivery, OwnedRecord, Producer};
 use crate::reader::{self, ReadFrom, ReaderConfig};
 use crate::{Batch, Context, Error, Result};
-use karafka_schedule::Messages;
+use karafka_schedule::{Due, Messages};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -30,6 +31,9 @@ const TURN: Duration = Duration::from_secs(2);
 
 /// How long a broker may take to say how far a partition goes.
 const ANSWER: Duration = Duration::from_secs(10);
+
+/// How long one call waits for the answers to what it sent.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// librdkafka gives a record up by itself; the margin lets its own error arrive first.
 const MARGIN: Duration = Duration::from_secs(5);
@@ -48,6 +52,39 @@ struct Link {
 struct Known {
     ownership: u64,
     messages: Messages<OwnedRecord>,
+    /// Sent, and not answered yet.
+    flying: Vec<(Due<OwnedRecord>, Delivery)>,
+}
+
+impl Known {
+    /// Takes in what became of what was sent. The error is the first of them.
+    fn land(&mut self, now: i64) -> Result<()> {
+        let mut outcome = Ok(());
+        for (due, delivery) in std::mem::take(&mut self.flying) {
+            match delivery.outcome() {
+                None => self.flying.push((due, delivery)),
+                Some(Ok(_)) => self.messages.sent(&due),
+                Some(Err(error)) => outcome = outcome.and(Err(self.failed(now, &due, error))),
+            }
+        }
+        outcome
+    }
+
+    fn failed(&mut self, now: i64, due: &Due<OwnedRecord>, error: Error) -> Error {
+        self.messages.failed(now, due);
+        let id = String::from_utf8_lossy(&due.id).into_owned();
+        tracing::warn!(%error, id, "a scheduled message could not be sent; it is tried again");
+        error.with("id", id)
+    }
+}
+
+/// Waits until all were answered, at most so long.
+fn wait_for(sent: &[(Due<OwnedRecord>, Delivery)], longest: Duration) {
+    let deadline = Instant::now() + longest;
+    for (_, delivery) in sent {
+        // Whatever it is, it is looked at later.
+        drop(delivery.wait(deadline.saturating_duration_since(Instant::now())));
+    }
 }
 
 pub(crate) struct Dispatcher {
@@ -97,13 +134,13 @@ impl Dispatcher {
     }
 
     /// Works with what is known of a partition, which is found out first in a new ownership.
-    fn with<T>(&self, context: &Context, work: impl FnOnce(&mut Messages<OwnedRecord>) -> Result<T>) -> Result<T> {
+    fn with<T>(&self, context: &Context, work: impl FnOnce(&mut Known) -> Result<T>) -> Result<T> {
         let known = self.partitions.lock().remove(&context.partition());
         let mut known = match known.filter(|known| known.ownership == context.ownership()) {
             Some(known) => known,
-            None => Known { ownership: context.ownership(), messages: self.read(context)? },
+            None => Known { ownership: context.ownership(), messages: self.read(context)?, flying: Vec::new() },
         };
-        let done = work(&mut known.messages);
+        let done = work(&mut known);
         self.partitions.lock().insert(context.partition(), known);
         done
     }
@@ -117,12 +154,12 @@ impl Dispatcher {
     }
 
     fn handle_batch(&self, batch: &Batch, context: &Context) -> Result<()> {
-        self.with(context, |messages| {
+        self.with(context, |known| {
             for message in batch.iter() {
-                take_in(messages, &message);
+                take_in(&mut known.messages, &message);
             }
             // What was read counts, whatever becomes of what is due: it is tried again.
-            if let Err(error) = self.send_due(messages, context) {
+            if let Err(error) = self.send_due(known, context) {
                 tracing::warn!(%error, topic = context.topic(), "scheduled messages could not be sent yet");
             }
             Ok(())
@@ -130,25 +167,38 @@ impl Dispatcher {
     }
 
     fn tick(&self, context: &Context) -> Result<()> {
-        self.with(context, |messages| {
+        self.with(context, |known| {
+            let messages = &mut known.messages;
             // Nothing came for an interval: what is missing are no messages, or they are on their way still.
             if messages.must_read_to().is_some_and(|end| end > messages.next()) {
                 let from = ReadFrom::Offset(messages.next());
                 catch_up(messages, self.reading(), context, from)?;
             }
-            self.send_due(messages, context)
+            self.send_due(known, context)
         })
+    }
+
+    /// The partition goes: what is on its way is waited for a little, so that the next owner need not send it again.
+    fn part(&self, mut known: Known, context: &Context) {
+        wait_for(&known.flying, PATIENCE);
+        if known.land(now()).is_ok() && !known.messages.to_forget(1).is_empty() {
+            let forgotten = self.link().and_then(|link| self.forget(&mut known.messages, &link.producer, context));
+            if let Err(error) = forgotten {
+                tracing::warn!(%error, "scheduled messages that were sent could not be forgotten; the next owner sends them again");
+            }
+        }
     }
 
     /// Sends what is due, and writes the tombstones of what arrived. The error is the first of them; the others were tried all the
     /// same.
-    fn send_due(&self, messages: &mut Messages<OwnedRecord>, context: &Context) -> Result<()> {
-        let (began, mut outcome) = (Instant::now(), Ok(()));
+    fn send_due(&self, known: &mut Known, context: &Context) -> Result<()> {
+        let (began, mut outcome) = (Instant::now(), known.land(now()));
         while outcome.is_ok() && began.elapsed() < TURN && !context.is_revoked() {
             let now = now();
+            let Known { messages, flying, .. } = &mut *known;
             let owes = !messages.to_forget(1).is_empty();
             let must_look = messages.must_look(now);
-            let due = if must_look { Vec::new() } else { messages.due(now, MOST) };
+            let due = if must_look { Vec::new() } else { messages.due(now, MOST.saturating_sub(flying.len())) };
             if !owes && !must_look && due.is_empty() {
                 break;
             }
@@ -170,20 +220,15 @@ impl Dispatcher {
                     break;
                 }
             }
-            let sent: Vec<_> =
-                due.iter().map(|due| due.message.lend(|record| link.producer.produce_async(record))).collect();
-            for (due, sent) in due.iter().zip(sent) {
-                match sent.and_then(|delivery| self.wait(&delivery)) {
-                    Ok(()) => messages.sent(due),
-                    Err(error) => {
-                        messages.failed(now, due);
-                        let id = String::from_utf8_lossy(&due.id).into_owned();
-                        tracing::warn!(%error, id, "a scheduled message could not be sent; it is tried again");
-                        outcome = outcome.and(Err(error.with("id", id)));
-                    }
+            let first = flying.len();
+            for due in due {
+                match due.message.lend(|record| link.producer.produce_async(record)) {
+                    Ok(delivery) => known.flying.push((due, delivery)),
+                    Err(error) => outcome = outcome.and(Err(known.failed(now, &due, error))),
                 }
             }
-            outcome = outcome.and(self.forget(messages, &link.producer, context));
+            wait_for(known.flying.get(first..).unwrap_or_default(), PATIENCE);
+            outcome = outcome.and(known.land(now)).and(self.forget(&mut known.messages, &link.producer, context));
         }
         outcome
     }
@@ -246,12 +291,15 @@ impl Handler for Dispatcher {
             let outcome = self.tick(job.context());
             return end(job, outcome);
         }
-        let mut partitions = self.partitions.lock();
         let (partition, ownership) = (job.context().partition(), job.context().ownership());
-        if partitions.get(&partition).is_some_and(|known| known.ownership == ownership) {
-            partitions.remove(&partition);
+        let known = {
+            let mut partitions = self.partitions.lock();
+            let is_its = partitions.get(&partition).is_some_and(|known| known.ownership == ownership);
+            if is_its { partitions.remove(&partition) } else { None }
+        };
+        if let Some(known) = known.filter(|_| !job.context().is_revoked()) {
+            self.part(known, job.context());
         }
-        drop(partitions);
         job.done();
     }
 }
