@@ -105,6 +105,9 @@ mod whatever_a_handler_throws_its_messages_come_again;
 mod every_record_ends_when_brokers_die_under_a_producer;
 
 // What is done at a time.
+mod a_scheduled_message_without_its_topic_holds_up_no_other;
+mod a_topic_that_would_forget_what_waits_refuses_the_start;
+mod recurring_tasks_have_one_runner_whoever_dies;
 mod scheduled_messages_survive_whoever_sends_them;
 
 // What consumers are called for beside messages.

@@ -4,7 +4,9 @@
 //! `workers`, `hold_key` and `hold_ms` (records with this key take so long instead), `log` (1, or a level: the log goes to the error stream), and any option of an
 //! app (`app.NAME`), of the topic (`topic.NAME`) or of librdkafka (`kafka.NAME`). Begins and ends are printed as
 //! [`libkarafka_tests::record::Event`], events of the app as `app NAME ... at=NANOSECONDS`. A record with the key of `fail_key`
-//! always fails. `scheduled` is a topic of scheduled messages that it sends on. With `signals=1` it obeys signals, and its status is that of its error. With `tells=1` a record with `hold_key` is
+//! always fails. `scheduled` is a topic of scheduled messages that it sends on. `recurring` are a topic of recurring tasks and that of
+//! their log, by a comma: the task `often` runs every second and `rare` when it is triggered; each run takes 200 ms, and is printed as
+//! `app task.began NAME TIME at=NANOSECONDS` and `task.ended`. With `signals=1` it obeys signals, and its status is that of its error. With `tells=1` a record with `hold_key` is
 //! held until its partition is lost at most, which is printed as `app handler.lost`, and the call of the hook as `app hook.revoked`.
 //!
 //! With `sends_to` each call sends what [`f`] makes of its records on to this topic, and marks them, in a transaction; `fails` percent
@@ -16,8 +18,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use karafka::{
-    App, AppConfig, Batch, Context, Error, ErrorKind, Failure, Hook, NoEvent, Record, ScheduledMessagesConfig,
-    TopicConfig, Value, handler_fn, hooked,
+    App, AppConfig, Batch, Context, Error, ErrorKind, Failure, Hook, NoEvent, Record, RecurringTasksConfig,
+    ScheduledMessagesConfig, TaskRun, TopicConfig, Value, handler_fn, hooked,
 };
 use libkarafka_tests::exactly_once::f;
 use libkarafka_tests::record::{Event, Place, What, now};
@@ -42,6 +44,7 @@ struct Options {
     sends_to: Option<String>,
     fails: u64,
     scheduled: Option<String>,
+    recurring: Option<String>,
     app: Vec<(String, Value)>,
     of_topic: Vec<(String, Value)>,
     kafka: Vec<(String, Value)>,
@@ -69,6 +72,7 @@ fn options() -> Options {
                 "sends_to" => options.sends_to = Some(text.to_owned()),
                 "fails" => options.fails = text.parse().expect("fails is a number"),
                 "scheduled" => options.scheduled = Some(text.to_owned()),
+                "recurring" => options.recurring = Some(text.to_owned()),
                 "fail_key" => options.fail_key = Some(text.to_owned()),
                 "work_us" => options.work = Duration::from_micros(text.parse().expect("work_us is a number")),
                 "hold_key" => text.clone_into(&mut options.hold.0),
@@ -140,6 +144,19 @@ fn main() {
             ScheduledMessagesConfig { interval: Duration::from_millis(100), ..ScheduledMessagesConfig::default() };
         app.scheduled_messages(topic, config).unwrap();
     }
+    if let Some((topic, log)) = options.recurring.as_deref().and_then(|topics| topics.split_once(',')) {
+        let log_topic = Some(log.to_owned());
+        let config =
+            RecurringTasksConfig { interval: Duration::from_millis(100), log_topic, ..RecurringTasksConfig::default() };
+        let tasks = app.recurring_tasks(topic, config).unwrap();
+        for (name, cron) in [("often", "* * * * * *"), ("rare", "0 0 29 2 *")] {
+            let told = |run: &TaskRun| {
+                tell_run(run);
+                Ok::<(), Failure>(())
+            };
+            tasks.task(name, cron, told).unwrap();
+        }
+    }
     let events = app.events();
     let guard = options.signals.then(|| app.obey_signals().unwrap());
     app.start().unwrap();
@@ -161,6 +178,14 @@ fn main() {
         eprintln!("{error}");
         std::process::exit(if obeys { error.exit_code().into() } else { 2 });
     }
+}
+
+/// A task's run, told when it begins and ends.
+fn tell_run(run: &TaskRun) {
+    let scheduled = run.scheduled.unwrap_or(-1);
+    println!("app task.began {} {scheduled} at={}", run.task, now());
+    thread::sleep(Duration::from_millis(200));
+    println!("app task.ended {} {scheduled} at={}", run.task, now());
 }
 
 /// Sends what becomes of the records of a call on in a transaction.
