@@ -1318,6 +1318,15 @@ struct karafka_error_t *karafka_context_mark_as_consumed_sync(struct karafka_con
                                                               bool *owned);
 
 /**
+ * From now on, what this thread produces counts for this call, where its topic declares what it `produces`. In the handler it
+ * does so anyway: this is for calls that end later, on other threads.
+ *
+ * @param context NULL: what this thread produces counts for no call any more. Say so before the thread does something else.
+ * Errors: `ARGUMENT`, also when the job has ended; `FORKED`.
+ */
+struct karafka_error_t *karafka_context_count_outputs(struct karafka_context_t *context);
+
+/**
  * Names the error that the handler is about to return `KARAFKA_FAILED` for. It is shown in the event
  * "consumer.consume.error". By itself it fails nothing.
  *

@@ -26,6 +26,7 @@ _PATIENCE = 5.0
 async def _handle(job: Job, handler: Handler) -> None:
     """One call of a handler. Whatever happens, the job is completed once; dropped unrun, it has failed."""
     try:
+        job.enter()
         if job.hook is not None:
             outcome = handler.hooks[job.hook](job.context())
             if isawaitable(outcome):

@@ -6,6 +6,7 @@
 use crate::batch::Batch;
 use crate::context::Context;
 use crate::handler::Handlers;
+use crate::output;
 use karafka::Hook;
 use parking_lot::Mutex;
 use pyo3::prelude::*;
@@ -40,6 +41,12 @@ impl Job {
     /// What the handler may know and do; None once the job is completed.
     fn context(&self) -> Option<Context> {
         self.open.lock().as_ref().map(Context::new)
+    }
+
+    /// The running task is this call: what it produces is counted for it.
+    fn enter(&self, py: Python<'_>) -> PyResult<()> {
+        let open = self.open.lock().as_ref().map(|job| job.context().clone());
+        open.map_or(Ok(()), |context| output::enter(py, &context))
     }
 
     /// The handler returned.

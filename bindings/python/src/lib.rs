@@ -20,6 +20,7 @@ mod handler;
 mod job;
 mod kept;
 mod message;
+mod output;
 mod producer;
 mod reader;
 mod record;

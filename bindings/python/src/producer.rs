@@ -7,6 +7,7 @@ use crate::attach;
 use crate::delivery::{Delivery, DeliveryReport};
 use crate::error::OrRaise;
 use crate::event::Events;
+use crate::output;
 use crate::record::{Extras, Outgoing};
 use crate::recurring;
 use crate::scheduled::{self, Planned};
@@ -145,6 +146,7 @@ impl Producer {
     /// Sends a record; waits without the interpreter's lock when it must.
     fn send(&self, py: Python<'_>, outgoing: &Outgoing<'_>) -> PyResult<Delivery> {
         let producer = self.core()?;
+        let _scope = output::scope(py)?;
         let headers = outgoing.headers()?;
         let record = outgoing.record(&headers)?;
         let asks = record.partition.is_none() && record.partition_key.is_some();
@@ -282,6 +284,7 @@ impl Producer {
         partition_key: Option<&Bound<'py, PyAny>>,
         label: Option<Bound<'py, PyString>>,
     ) -> PyResult<String> {
+        let _scope = output::scope(py)?;
         let extras = Extras { headers, partition, timestamp, partition_key, label };
         scheduled::schedule(py, self.core()?, schedule, Planned { at, topic, value, key, extras })
     }
@@ -289,6 +292,7 @@ impl Producer {
     /// Takes a scheduled message back, and waits until that is acknowledged. When it is before the message's time, by the clock of
     /// the app that would send it, the message is not sent; one that was sent or cancelled already is no error.
     fn cancel(&self, py: Python<'_>, schedule: &str, id: &str) -> PyResult<()> {
+        let _scope = output::scope(py)?;
         scheduled::cancel(py, self.core()?, schedule, id)
     }
 
@@ -318,6 +322,7 @@ impl Producer {
     fn buffer_many(&self, py: Python<'_>, records: &Bound<'_, PyAny>) -> PyResult<()> {
         let own = |outgoing: Outgoing<'_>| Ok(outgoing.record(&outgoing.headers()?)?.to_owned_record());
         let records = self.read(py, records)?.into_iter().map(own).collect::<PyResult<Vec<_>>>()?;
+        let _scope = output::scope(py)?;
         self.core()?.buffer_owned(records).or_raise(py)
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -61,6 +62,26 @@ def test_handlers_that_are_left_behind(tmp_path: Path) -> None:
     (tmp_path / "hang.py").write_text(APP)
     status, errors = stopped(tmp_path, "hang:app")
     assert status == 2 and "libkarafka: stop:" in errors, errors
+
+
+def test_a_program_tells_its_flow_and_does_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "flow.py").write_text(
+        "import atexit, libkarafka\n"
+        "atexit.register(print, 'something else')\n"
+        "app = libkarafka.App(bootstrap_servers='127.0.0.1:1')\n"
+        "app.consumer('orders', produces={'invoices': 'required', 'audit': {'multiple': True}})(lambda batch: None)\n"
+        "app.consumer('payments', produces=['paid', 'audit'])(lambda batch: None)\n"
+    )
+    monkeypatch.setenv("LIBKARAFKA_FLOW", "-")
+    process = execute(tmp_path, "run", "flow")
+    output, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (0, "")
+    topics = json.loads(output)["topics"]
+    written = [[(one["topic"], one["required"], one["multiple"]) for one in topic["writes"]] for topic in topics]
+    assert written == [
+        [("audit", False, True), ("invoices", True, False)],
+        [("audit", False, False), ("paid", False, False)],
+    ]
 
 
 def test_what_is_wrong_is_said(tmp_path: Path) -> None:

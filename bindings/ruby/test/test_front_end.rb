@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require "json"
 require "open3"
 require "tmpdir"
 
@@ -46,6 +47,35 @@ class TestFrontEnd < KarafkaTest
     end
     assert_equal 2, status, output
     assert_includes output, "libkarafka: stop:"
+  end
+
+  def test_a_program_tells_its_flow_and_does_nothing_else
+    code = <<~RUBY
+      class Base < LibKarafka::BaseConsumer
+        produces "invoices", "audit", multiple: true
+      end
+      class Billing < Base
+        produces "invoices", required: true
+        def consume; end
+      end
+      class Flow < LibKarafka::App
+        setup { |config| config.bootstrap_servers = "127.0.0.1:1" }
+        routes.draw do
+          topic("orders", consumer: Billing) { produces("orders.copy", multiple: true) }
+          topic(/pay.*/, produces: %w[paid audit]) { |_| nil }
+        end
+      end
+      at_exit { warn "something else" }
+    RUBY
+    ENV["LIBKARAFKA_FLOW"] = "-"
+    output, status = execute("run", :file, code: code)
+    topics = JSON.parse(output).fetch("topics")
+    written = topics.map { |topic| topic["writes"].map { |output| [output["topic"], output["required"], output["multiple"]] } }
+    assert_equal [[["audit", false, true], ["invoices", true, false], ["orders.copy", false, true]],
+                  [["audit", false, false], ["paid", false, false]]], written
+    assert_equal [0, ["orders", "^pay.*"]], [status, topics.map { |topic| topic["topic"] }]
+  ensure
+    ENV.delete("LIBKARAFKA_FLOW")
   end
 
   def test_what_is_wrong_is_said_in_one_line

@@ -5,6 +5,7 @@
 
 use crate::config::{AppConfig, TopicConfig};
 use crate::event::{Event, Events, Phase};
+use crate::flow;
 use crate::handler::Handler;
 use crate::hook::Hook;
 use crate::job::Job;
@@ -359,6 +360,8 @@ impl App {
         } else if let Some(entry) = topics.iter().find(|entry| entry.lacks_tick()) {
             let message = "the topic is periodic, and its handler has no tick";
             Err(Error::new(ErrorKind::Config, "start", message).with("topic", &entry.name))
+        } else if let Err(refused) = flow::tell_if_asked(&self.0.config, &topics) {
+            Err(refused)
         } else if let Some(refused) = checks.iter().find_map(|check| check().err()) {
             Err(refused)
         } else {

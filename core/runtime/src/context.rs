@@ -4,6 +4,7 @@
 
 use crate::encryption::Opener;
 use crate::message::Message;
+use crate::output::Tally;
 use crate::position::Said;
 use crate::report::{Place, Report};
 use crate::shared::{NoAnswer, Shared};
@@ -37,6 +38,8 @@ pub struct Context {
     pub(crate) attempt: u32,
     pub(crate) facts: Facts,
     pub(crate) era: u32,
+    /// What the call wrote, where its topic declares what it produces.
+    pub(crate) tally: Option<Arc<Tally>>,
 }
 
 impl Context {

@@ -6,13 +6,16 @@
 use crate::native::MockCluster;
 use crate::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
 
 const SCHEME: &str = "embedded://";
 
 /// How librdkafka's mock cluster names itself.
 pub(crate) const CLUSTER: &str = "mockCluster";
+
+/// Addresses of those that run in this process.
+static ADDRESSES: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 type Brokers = Mutex<HashMap<(u32, String), EmbeddedBroker>>;
 static BROKERS: OnceLock<Brokers> = OnceLock::new();
@@ -32,6 +35,9 @@ impl Drop for Inner {
         if self.process != std::process::id() {
             std::mem::forget(self.cluster.take());
         }
+        if let Some(cluster) = &self.cluster {
+            ADDRESSES.lock().remove(&cluster.bootstrap());
+        }
     }
 }
 
@@ -47,7 +53,9 @@ impl EmbeddedBroker {
     /// # Errors
     /// `Internal` when librdkafka cannot start it.
     pub fn start() -> Result<Self> {
-        let inner = Inner { process: std::process::id(), cluster: Some(MockCluster::start(1)?) };
+        let cluster = MockCluster::start(1)?;
+        ADDRESSES.lock().insert(cluster.bootstrap());
+        let inner = Inner { process: std::process::id(), cluster: Some(cluster) };
         Ok(Self(Arc::new(inner)))
     }
 
@@ -97,6 +105,11 @@ impl EmbeddedBroker {
 /// Whether an address stands for an embedded broker.
 pub(crate) fn is_embedded(address: &str) -> bool {
     address.starts_with(SCHEME)
+}
+
+/// Whether brokers are embedded in this process, by their own name or by the address of one.
+pub(crate) fn is_in_process(brokers: &str) -> bool {
+    is_embedded(brokers) || ADDRESSES.lock().contains(brokers)
 }
 
 /// The address to connect to: an embedded broker is started if it is not there.

@@ -179,6 +179,13 @@ impl Job {
 
     pub(crate) fn end(&mut self, mut outcome: Outcome, mut failure: Option<Failure>) {
         self.completed = true;
+        if let Some(tally) = self.context.tally.as_ref() {
+            let succeeded = self.kind == JobKind::Handle && matches!(outcome, Outcome::Done);
+            if let Some(wrong) = tally.end(&self.context, self.batch.first_offset(), succeeded) {
+                outcome = wrong.outcome();
+                failure = Some(wrong);
+            }
+        }
         if let Some(begun) = self.begun {
             self.tell_end(begun, matches!(outcome, Outcome::Done));
         }

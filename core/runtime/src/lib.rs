@@ -52,6 +52,7 @@ mod encryption;
 mod error;
 mod event;
 mod failure;
+mod flow;
 mod handler;
 mod hook;
 mod job;
@@ -60,6 +61,7 @@ mod letter;
 mod log;
 mod message;
 mod native;
+mod output;
 mod pattern;
 mod poller;
 mod pool;
@@ -96,7 +98,8 @@ pub use app::{App, SeatKind, SeatRunner, Work};
 pub use batch::{Batch, BatchMetadata, Group};
 pub use config::{
     AdminConfig, AppConfig, EncryptionKeys, GroupProtocol, InitialOffset, LogFormat, LogLevel, OffsetMetadataStrategy,
-    ProducerConfig, Scheduling, Settings, TopicConfig, UniqueBy, Value, VirtualPartitions,
+    Output, OutputCheck, Outputs, ProducerConfig, Scheduling, Settings, TopicConfig, UniqueBy, Value,
+    VirtualPartitions,
 };
 pub use context::Context;
 pub use dead_letter::{DeadLetter, LetterFilter};
@@ -116,6 +119,8 @@ pub use log::log_to_stderr;
 pub use message::{Header, Message, Timestamp, TimestampKind};
 #[doc(hidden)]
 pub use native::fork_epoch;
+#[doc(hidden)]
+pub use output::OutputScope;
 pub use position::SeekTo;
 pub use producer::{
     Delivery, DeliveryReport, Middleware, OnDelivery, OwnedRecord, Partitioner, Producer, ProducerHooks, Record,

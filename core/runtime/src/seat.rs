@@ -7,6 +7,7 @@ use crate::desk::{Desk, Desks};
 use crate::event::Event;
 use crate::hook::Hook;
 use crate::job::{Job, JobKind};
+use crate::output;
 use crate::pool::{Place, Pool, Sleeper, Taken};
 use crate::shared::Shared;
 use std::sync::Arc;
@@ -96,6 +97,7 @@ impl Seat {
     /// The last job is over, for whoever was told of it.
     fn leave_last(&mut self) {
         self.desk.stand_up();
+        output::enter(None);
         if let Some(told) = self.told.take() {
             told.tell_end();
         }
@@ -113,6 +115,7 @@ impl Seat {
             self.told = Some(Told::begin(&job, self.desk.worker(), now));
         }
         job.begin(now);
+        output::enter(job.context.tally.as_ref());
         let opened = job.opened();
         if opened.is_none() {
             self.leave_last();

@@ -272,7 +272,7 @@ module LibKarafka
         raise ConfigError.new(message, kind: :config)
       end
       hooks = BaseConsumer.hooks_of(topic.consumer_class)
-      index, stays = @native.add_topic(topic.name, topic.options, hooks.map(&:to_s))
+      index, stays = @native.add_topic(topic.name, topic.settings, hooks.map(&:to_s))
       @dispatcher.add(index, topic, stays)
     end
   end

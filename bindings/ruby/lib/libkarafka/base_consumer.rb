@@ -26,7 +26,19 @@ module LibKarafka
   # +revoked+ and +shutdown+ come once for each consumer that had messages or a tick, after its running calls; only with
   # +long_running_job+, +revoked+ comes at once, beside a running +consume+ of the same object. What a hook raises is an
   # event, and is not tried again.
+  #
+  # What a class writes may be declared, for every topic that it is the consumer of:
+  #
+  #   produces "invoices", required: true
   class BaseConsumer
+    extend Outputs
+
+    # What was declared, by this class and those it comes from.
+    def self.outputs # :nodoc:
+      own = outputs_of_own
+      superclass.respond_to?(:outputs) ? superclass.outputs.merge(own) : own
+    end
+
     # Hooks, in the core's words.
     HOOKS = %i[tick eofed revoked shutdown].freeze
     private_constant :HOOKS

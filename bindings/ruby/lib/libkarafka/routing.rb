@@ -16,6 +16,8 @@ module LibKarafka
   class Routing
     # A topic and what is done with its messages.
     class Topic
+      include Outputs
+
       attr_reader :name, :consumer_class, :partitioner, :unique_value, :filtering, :options, :failures
 
       # A Regexp as the core takes patterns of topics: text that begins with +^+ and that the whole name has to match.
@@ -39,6 +41,7 @@ module LibKarafka
         virtual_partitions(@options.delete(:virtual_partitions)) if @options.key?(:virtual_partitions)
         unique_by(@options.delete(:unique_by)) if @options.key?(:unique_by)
         filter(@options.delete(:filter)) if @options.key?(:filter)
+        produces(@options.delete(:produces)) if @options.key?(:produces)
         if block&.arity&.zero?
           instance_exec(&block)
         elsif block
@@ -49,7 +52,7 @@ module LibKarafka
 
       Native.options(:topic).each do |option|
         name = option[:name]
-        own = %i[virtual_partitions unique_by filter].include?(name)
+        own = %i[virtual_partitions unique_by filter produces].include?(name)
         define_method(name) { |value| @options[name] = value } unless own
       end
 
@@ -66,6 +69,13 @@ module LibKarafka
       # The consumer's class.
       def consumer(consumer_class)
         @consumer_class = consumer_class
+      end
+
+      # The options, and what the consumer's class says that it writes.
+      def settings
+        inherited = consumer_class.respond_to?(:outputs) ? consumer_class.outputs : {}
+        outputs = inherited.merge(outputs_of_own)
+        outputs.empty? ? options : options.merge(produces: outputs)
       end
 
       # Which messages are handled: those of which the callable says so. What it skips counts as finished.

@@ -134,6 +134,19 @@ words! {
 }
 
 words! {
+    /// What it is when a call writes otherwise than its topic says it `produces`.
+    OutputCheck {
+        /// An error in tests: on the embedded broker, and with a testing producer. Else an event.
+        #[default]
+        Auto = "auto",
+        /// An error: of the call that produces, or of the handler's call.
+        Error = "error",
+        /// An event.
+        Event = "event",
+    }
+}
+
+words! {
     /// Whose turn it is when more work waits than seats are free, among topics of the same priority.
     Scheduling {
         /// The partition's that waits longest; it waits anew after each call.

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::choice::{
-    GroupProtocol, InitialOffset, LogFormat, LogLevel, OffsetMetadataStrategy, ReadUntil, Scheduling, UniqueBy,
-    VirtualPartitions, Words,
+    GroupProtocol, InitialOffset, LogFormat, LogLevel, OffsetMetadataStrategy, OutputCheck, ReadUntil, Scheduling,
+    UniqueBy, VirtualPartitions, Words,
 };
 use super::kafka;
 use super::kafka_names::holds_private_key;
@@ -63,7 +63,12 @@ pub(super) fn milliseconds(duration: Duration) -> u64 {
 
 impl Field for bool {
     fn read(value: &Value, spec: &OptionSpec) -> Result<Self, Vec<Problem>> {
-        if let Value::Bool(given) = value { Ok(*given) } else { refuse(value, spec) }
+        match value {
+            Value::Bool(given) => Ok(*given),
+            // As it is shown, and where a language hands over text: environment variables, C.
+            Value::Text(given) => given.parse().map_or_else(|_| refuse(value, spec), Ok),
+            _ => refuse(value, spec),
+        }
     }
 
     fn problems(&self, _: &OptionSpec) -> Vec<Problem> {
@@ -228,6 +233,7 @@ field_of_words!(
     LogFormat,
     LogLevel,
     OffsetMetadataStrategy,
+    OutputCheck,
     ReadUntil,
     Scheduling,
     UniqueBy

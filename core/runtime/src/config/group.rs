@@ -5,7 +5,7 @@
 //! every language alike.
 //!
 //! Keys, of which there is a map, may also be given one by one, by names that end with a dot and the key's id: where a
-//! language has no maps, `encryption_keys.2026-11`.
+//! language has no maps, `encryption_keys.2026-11`. So may outputs: `produces.invoices`.
 
 use super::keys::takes_keys;
 use super::option::{Kind, OptionSpec};

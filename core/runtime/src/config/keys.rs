@@ -194,7 +194,7 @@ impl Field for EncryptionKeys {
     }
 }
 
-/// Whether an option takes keys by their ids.
+/// Whether an option takes entries of its own: keys by their ids, outputs by their topics.
 pub(super) fn takes_keys(spec: &OptionSpec) -> bool {
-    matches!(spec.kind, Kind::Keys)
+    matches!(spec.kind, Kind::Keys | Kind::Outputs)
 }

@@ -39,6 +39,7 @@ mod keys;
 mod names;
 pub(crate) mod numbers;
 mod option;
+mod outputs;
 mod problem;
 mod producer;
 mod quantity;
@@ -52,8 +53,8 @@ mod value;
 mod tests;
 
 pub use choice::{
-    GroupProtocol, InitialOffset, LogFormat, LogLevel, OffsetMetadataStrategy, ReadUntil, Scheduling, UniqueBy,
-    VirtualPartitions,
+    GroupProtocol, InitialOffset, LogFormat, LogLevel, OffsetMetadataStrategy, OutputCheck, ReadUntil, Scheduling,
+    UniqueBy, VirtualPartitions,
 };
 pub use defaults::{consumer_defaults, producer_defaults};
 pub use kafka::redacted;
@@ -62,6 +63,7 @@ pub use keys::EncryptionKeys;
 pub(crate) use keys::Source;
 pub use names::{validate_group_name, validate_topic_name, validate_topic_or_pattern};
 pub use option::{Kind, OptionSpec, Scope};
+pub use outputs::{Output, Outputs};
 pub use reference::reference;
 pub use table::{AdminConfig, AppConfig, ProducerConfig, ReaderConfig, TopicConfig, options};
 pub use value::{Settings, Value};

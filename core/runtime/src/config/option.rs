@@ -111,6 +111,8 @@ pub enum Kind {
     Kafka,
     /// Keys of encryption: ids, and keys or where they are.
     Keys,
+    /// Topics that a handler writes to, and how often a call does.
+    Outputs,
 }
 
 impl Kind {
@@ -126,6 +128,7 @@ impl Kind {
             Self::Choice { .. } => "word",
             Self::VirtualPartitions => "word or integer",
             Self::Kafka | Self::Keys => "map",
+            Self::Outputs => "list or map",
         }
     }
 
@@ -151,6 +154,10 @@ impl Kind {
             Self::VirtualPartitions => VirtualPartitions::RANGE.to_owned(),
             Self::Kafka => "names and values of librdkafka settings".to_owned(),
             Self::Keys => "ids, and for each a PEM text, its base64, \"file:path\" or \"env:NAME\"".to_owned(),
+            Self::Outputs => {
+                "names of topics, separated by commas, or a map of them to \"required\", \"multiple\", both or neither"
+                    .to_owned()
+            }
         }
     }
 
@@ -158,7 +165,7 @@ impl Kind {
     pub(super) fn requirement(&self) -> String {
         let range = self.range();
         match self {
-            Self::Boolean | Self::Text { .. } | Self::VirtualPartitions => range,
+            Self::Boolean | Self::Text { .. } | Self::VirtualPartitions | Self::Outputs => range,
             Self::Integer { .. } => format!("an integer from {range}"),
             Self::Decimal { .. } => format!("a number from {range}"),
             Self::Duration { .. } => {

@@ -86,7 +86,7 @@ fn anchor(spec: &OptionSpec) -> String {
 
 fn default(spec: &OptionSpec) -> String {
     match spec.kind {
-        Kind::Kafka | Kind::Keys => "none".to_owned(),
+        Kind::Kafka | Kind::Keys | Kind::Outputs => "none".to_owned(),
         Kind::Text { .. } if spec.default == "none" => "none".to_owned(),
         _ => format!("`{}`", spec.default),
     }

@@ -13,14 +13,15 @@ use std::time::Duration;
 use crate::error::Result;
 
 use super::choice::{
-    GroupProtocol, InitialOffset, LogFormat, LogLevel, OffsetMetadataStrategy, ReadUntil, Scheduling, UniqueBy,
-    VirtualPartitions, Words,
+    GroupProtocol, InitialOffset, LogFormat, LogLevel, OffsetMetadataStrategy, OutputCheck, ReadUntil, Scheduling,
+    UniqueBy, VirtualPartitions, Words,
 };
 use super::field::Field;
 use super::group;
 use super::keys::EncryptionKeys;
 use super::names;
 use super::option::{Kind, OptionSpec, Scope};
+use super::outputs::Outputs;
 use super::problem::Problems;
 use super::value::{Value, excerpt};
 
@@ -289,6 +290,14 @@ options! {
     memory_budget_bytes: u64 = 32 << 20, Kind::Bytes { min: 1 << 20, max: 1 << 40 },
         for "queued.max.messages.kbytes" "queued.min.messages", also "memory_budget" "memory_limit" "max_memory";
 
+    /// What it is when a call of a handler writes otherwise than its topic says it `produces`.
+    ///
+    /// - `auto`: an error in tests, that is on the embedded broker and with a testing producer; else an event.
+    /// - `error`: the call that produces fails where the output is undeclared or doubled, and the handler's call fails where a
+    ///   required one is missing.
+    /// - `event`: `consumer.outputs.error`, at most once a second for each output.
+    output_check: OutputCheck = OutputCheck::Auto, choice(OutputCheck::WORDS), also "strict_outputs" "check_outputs";
+
     /// How often `statistics.emitted` tells how the app and its clients do. 0 is never, unless somebody names that event in
     /// a subscription before the start: then it is every 5 seconds. See [statistics](options/statistics.md).
     statistics_interval: Duration = Duration::ZERO, time(0, HOUR),
@@ -516,6 +525,12 @@ options! {
 
     /// Whether consumers tick whose messages wait for another attempt.
     periodic_during_retry: bool = false, Kind::Boolean;
+
+    /// The topics that the handler writes to, and for each whether every call writes to it (`required`) and whether a call may
+    /// write to it more than once (`multiple`): `{"invoices": "required", "audit": "multiple"}`. What a call does otherwise is an
+    /// error in tests and an event in production: see the app's `output_check`. Without it, nothing is counted. Where a language
+    /// has no maps, each topic is an option: `produces.invoices`. See [declared outputs](options/produces.md).
+    produces: Outputs = Outputs::default(), Kind::Outputs, also "outputs" "output_topics" "writes" "produces_to";
 
     /// The private keys that open encrypted messages, by their ids: `{"2026-11": "file:/run/secrets/orders.pem"}`. With them,
     /// handlers get payloads opened; what does not open fails as if its handler had. Without them, payloads are handed on as

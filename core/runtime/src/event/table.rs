@@ -227,6 +227,22 @@ events! {
         failure: Failure,
     }
 
+    /// A call wrote otherwise than its topic says it `produces`. Told at most once a second for each output and problem.
+    OutputsWrong = "consumer.outputs.error", Failure {
+        /// The topic's name.
+        topic: Arc<str>,
+        /// The partition's number.
+        partition: i32,
+        /// The first record of the call.
+        offset: i64,
+        /// The topic that was written, or should have been.
+        output: String,
+        /// `undeclared`, `missing` or `doubled`.
+        problem: String,
+        /// How many calls since the last event.
+        calls: u64,
+    }
+
     /// A copy of a record that was given up was acknowledged: the record counts as done from here on.
     DeadLetterDispatched = "dead_letter_queue.dispatched", Usual {
         /// The topic that it was read from.

@@ -10,6 +10,7 @@ mod admin;
 mod client;
 mod consumer;
 mod event;
+mod exit;
 mod fetcher;
 mod fork;
 mod groups;
@@ -27,6 +28,7 @@ pub(crate) use admin::{RawAcl, RawAclFilter, RawGroupListing, RawMember, RawNewT
 pub(crate) use client::{Client, RawTopicState};
 pub(crate) use consumer::{Cluster, Consumer};
 pub(crate) use event::{ConsumerEvent, RebalanceKind};
+pub(crate) use exit::exit_at_once;
 pub(crate) use fetcher::Fetcher;
 pub use fork::epoch as fork_epoch;
 pub(crate) use groups::with_members;

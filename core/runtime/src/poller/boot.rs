@@ -18,6 +18,7 @@ use crate::hook::{self, Hook};
 use crate::job::Job;
 use crate::lease::Renewal;
 use crate::native::Consumer;
+use crate::output::Declared;
 use crate::pattern::Pattern;
 use crate::pool::Pool;
 use crate::shared::Shared;
@@ -67,6 +68,8 @@ pub(super) fn poller(
         let pool = Poller::pool_of(entry.seats);
         let options = options(entry, pool_ids[pool]);
         let opener = Opener::of(&entry.config).map_err(|error| error.with("topic", &entry.name))?.map(Arc::new);
+        let is_test = embedded::is_in_process(entry.brokers(config));
+        let declared = Declared::new(&entry.config.produces, config.output_check, is_test);
         for (group, segment) in segments(entry.group(config), &entry.config) {
             let draft = Draft::of(&mut drafts, group, config, entry);
             draft.topics.push((number, routes.len()));
@@ -80,6 +83,7 @@ pub(super) fn poller(
                 dead_letter_topic: entry.config.dead_letter_queue_topic.as_deref().map(Arc::from),
                 dead_letters_in_transactions: entry.config.dead_letter_queue_transactional,
                 opener: opener.clone(),
+                declared: declared.clone(),
             });
         }
     }

@@ -49,6 +49,7 @@ use crate::job::{Failure, Job, Verdict};
 use crate::lease::Renewal;
 use crate::message::MessageInner;
 use crate::native::{NativeMessage, PartitionQueue};
+use crate::output::{Declared, Tally};
 use crate::pool::Pool;
 use crate::position::Said;
 use crate::report::{Control, Place, Report};
@@ -98,6 +99,8 @@ struct Route {
     dead_letters_in_transactions: bool,
     /// What opens its records.
     opener: Option<Arc<Opener>>,
+    /// What its handler says it writes.
+    declared: Option<Arc<Declared>>,
 }
 
 /// An assigned partition's queue and the handle that its jobs share.
@@ -558,6 +561,7 @@ impl Poller {
             attempt: job.attempt,
             facts: job.facts,
             era: job.era,
+            tally: route.declared.as_ref().map(|declared| Tally::new(declared, &assignment.topic)),
         };
         let (handler, is_own) = match &route.work {
             Work::Handler(handler) => (Some(Arc::clone(handler)), false),

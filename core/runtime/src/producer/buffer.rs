@@ -8,6 +8,7 @@ use super::delivery::{Delivery, DeliveryReport, refuse_inside_callback};
 use super::record::{OwnedRecord, Record};
 use crate::Result;
 use crate::event::Event;
+use crate::output;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 
@@ -33,7 +34,8 @@ impl Buffer {
         let mut records = std::mem::take(&mut *self.0.lock());
         let mut sent = Vec::with_capacity(records.len());
         while let Some(record) = records.pop_front() {
-            match pass(&record) {
+            // It was counted when it came into the buffer.
+            match output::uncounted(|| pass(&record)) {
                 Ok(delivery) => sent.push(delivery),
                 Err(error) => {
                     records.push_front(record);
@@ -78,6 +80,8 @@ impl Producer {
         outbox.is_open("buffer a record")?;
         let most = outbox.config.max_payload_bytes;
         records.iter().try_for_each(|record| record.lend(|record| record.check_all(most)))?;
+        let topics = records.iter().map(|record| record.topic.as_str());
+        output::counted(topics, || outbox.is_recording(), || Ok(()))?;
         self.0.buffer.add(records);
         Ok(())
     }

@@ -17,11 +17,13 @@ use crate::config::{self, ProducerConfig};
 use crate::encryption;
 use crate::event::Publisher;
 use crate::native::{DeliveryOutcome, NativeProducer, NativeTopic, Outgoing, ProducerEvent, code, fork_epoch, kind_of};
+use crate::output;
 use crate::shared::forked;
 use crate::{Error, ErrorKind, Result};
 use karafka_encryption::Recipient;
 use parking_lot::RwLock;
 use std::collections::HashMap;
+use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -148,6 +150,11 @@ impl Outbox {
         }
     }
 
+    /// Whether it records instead of sending.
+    pub(super) fn is_recording(&self) -> bool {
+        matches!(&*self.target.read(), Some(Target::Recorder(_)))
+    }
+
     /// Whether sending a record to this topic first asks a broker how many partitions there are.
     pub(super) fn must_look_up(&self, topic: &str) -> bool {
         !self.counts.is_known(topic)
@@ -192,8 +199,11 @@ impl Outbox {
         }
     }
 
-    /// Calls with a record as the middleware leaves it.
+    /// Calls with a record as the middleware leaves it, counted for the call of a handler that runs here.
     fn changed<T>(&self, record: &Record<'_>, send: impl FnOnce(&Record<'_>) -> Result<T>) -> Result<T> {
+        let send = |record: &Record<'_>| {
+            output::counted(iter::once(record.topic), || self.is_recording(), || send(record))
+        };
         if self.hooks.middleware.is_empty() {
             return send(record);
         }

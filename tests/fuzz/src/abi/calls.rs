@@ -1161,4 +1161,10 @@ pub(super) const CALLS: &[(&str, Call)] = &[
         let error = unsafe { karafka_producer_trigger_task(producer, topic.0, topic.1, task.0, task.1) };
         world.error(error);
     }),
+    ("karafka_context_count_outputs", |world| {
+        let context = world.handle();
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_context_count_outputs(context) };
+        world.error(error);
+    }),
 ];

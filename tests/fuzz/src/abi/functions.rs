@@ -468,4 +468,5 @@ unsafe extern "C" {
         task: *const u8,
         task_length: usize,
     ) -> Handle;
+    pub(super) fn karafka_context_count_outputs(context: Handle) -> Handle;
 }

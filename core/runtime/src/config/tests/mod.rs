@@ -158,7 +158,7 @@ fn every_option_is_documented_and_its_default_can_be_given_back() {
             Kind::Boolean => Value::Bool(spec.default == "true"),
             Kind::Integer { .. } => Value::Integer(spec.default.parse().unwrap()),
             Kind::Decimal { .. } => Value::Float(spec.default.parse().unwrap()),
-            Kind::Kafka | Kind::Keys => Value::Map(Vec::new()),
+            Kind::Kafka | Kind::Keys | Kind::Outputs => Value::Map(Vec::new()),
             _ => Value::from(spec.default.as_str()),
         };
         configure(spec.scope, &[(spec.name, value)]).unwrap();

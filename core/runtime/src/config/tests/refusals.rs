@@ -69,6 +69,12 @@ fn every_refusal_names_the_option_what_was_given_and_what_is_allowed() {
         (Topic, "initial_offset", "newest".into(), "must be one of \"earliest\", \"latest\"".into()),
         (Topic, "window", 0.into(), "window = 0: must be an integer from 1 to 1000000".into()),
         (Topic, "group", "".into(), "group = \"\": must be".into()),
+        (Topic, "produces", 1.into(), "produces = 1: must be names of topics".into()),
+        (Topic, "produces", "a,,b".into(), "produces[\"\"]: is no name of a topic".into()),
+        (Topic, "produces", raw(&[("a b", "required")]), "produces[\"a b\"]: is no name of a topic".into()),
+        (Topic, "produces", raw(&[("a", "often")]), "produces[\"a\"]: must be \"required\", \"multiple\"".into()),
+        (Topic, "produces", raw(&[("a", ""), ("a", "")]), "produces[\"a\"]: is given twice".into()),
+        (App, "output_check", "strict".into(), "must be one of \"auto\", \"error\", \"event\"".into()),
         (Producer, "acks", "2".into(), "acks = \"2\": must be one of \"all\", \"1\", \"0\"".into()),
         (Producer, "compression", "lzma".into(), "compression = \"lzma\": must be one of".into()),
         (Producer, "max_payload_bytes", 999.into(), "max_payload_bytes = 999B: must be from 1000B".into()),
@@ -79,6 +85,28 @@ fn every_refusal_names_the_option_what_was_given_and_what_is_allowed() {
         assert!(message.contains(&expected), "{name}: {message}");
         assert!(message.starts_with(name), "{name}: {message}");
         assert!(!message.contains('\n') && !message.contains("hunter2"), "{name}: {message}");
+    }
+}
+
+#[test]
+fn declared_outputs_are_read_from_lists_maps_and_single_options() {
+    let map = |entries: &[(&str, Value)]| {
+        Value::Map(entries.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect())
+    };
+    let words = map(&[("required", true.into()), ("multiple", false.into())]);
+    let cases: [(Given, &str); 5] = [
+        (vec![("produces", "b, a".into())], r#"{"a": "", "b": ""}"#),
+        (
+            vec![("produces", raw(&[("a", "required"), ("b", "multiple, required")]))],
+            r#"{"a": "required", "b": "required multiple"}"#,
+        ),
+        (vec![("produces", map(&[("a", words)]))], r#"{"a": "required"}"#),
+        (vec![("produces.a.b", "required".into()), ("produces.c", "".into())], r#"{"a.b": "required", "c": ""}"#),
+        (vec![], "{}"),
+    ];
+    for (given, expected) in cases {
+        let config = TopicConfig::from_settings(&settings(&given)).unwrap();
+        assert_eq!(config.produces.to_string(), expected);
     }
 }
 
