@@ -8,6 +8,7 @@ mod config;
 mod configs;
 mod dlq;
 mod doctor;
+mod flow;
 mod groups;
 mod output;
 mod pid_file;
@@ -63,6 +64,7 @@ enum Command {
     Configs(configs::Configs),
     Dlq(dlq::Dlq),
     Doctor(doctor::Doctor),
+    Flow(flow::Flow),
     Groups(groups::Groups),
     Lag(groups::Lag),
     #[command(name = "man")]
@@ -130,6 +132,7 @@ fn main() -> ExitCode {
         Command::Configs(configs) => configs.run(output),
         Command::Dlq(dlq) => dlq.run(output),
         Command::Doctor(doctor) => doctor.run(output),
+        Command::Flow(flow) => flow.run(output),
         Command::Groups(groups) => groups.run(output),
         Command::Lag(lag) => lag.run(output),
         Command::Manual(manual) => manual.run(output),

@@ -254,11 +254,11 @@ pub(crate) fn counted<'topic, T>(
             return Err(refused);
         }
     }
-    let sent = send();
-    if sent.is_err() {
+    let outcome = send();
+    if outcome.is_err() {
         topics.for_each(|topic| tally.discount(topic));
     }
-    sent
+    outcome
 }
 
 /// Does what is not counted: sends what was counted before.

@@ -1,5 +1,6 @@
 //! The command as a program: what it prints, and how it ends.
 
+mod flow;
 mod service;
 
 use crate::support::{Broker, LIBKARAFKA};

@@ -13,7 +13,7 @@ fn said(arguments: &[&str]) -> String {
 fn completions_and_manual_know_every_command() {
     for shell in ["bash", "zsh", "fish"] {
         let text = said(&["completions", shell]);
-        for command in ["redrive", "topics", "doctor", "plan"] {
+        for command in ["redrive", "topics", "doctor", "plan", "align", "flow", "acls", "configs", "restart", "send"] {
             assert!(text.contains(command), "{command} for {shell}");
         }
     }

@@ -9,7 +9,6 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-#[path = "producer/outputs.rs"]
 mod outputs;
 
 const SOON: Duration = Duration::from_secs(20);

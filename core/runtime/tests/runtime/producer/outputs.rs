@@ -140,8 +140,8 @@ fn a_testing_producer_makes_it_an_error_wherever_messages_come_from() {
     world.run(1, move |call, _| {
         recorder.produce_async(&record("required", "1"))?;
         if call == 0 {
-            recorder.produce_async(&record("required", "2")).map(drop)?
-        };
+            recorder.produce_async(&record("required", "2"))?;
+        }
         Ok(())
     });
     let Ok(Event::HandlerFailed { failure, .. }) = world.events.next(SOON) else { panic!("no failure") };
