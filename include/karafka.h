@@ -1318,15 +1318,6 @@ struct karafka_error_t *karafka_context_mark_as_consumed_sync(struct karafka_con
                                                               bool *owned);
 
 /**
- * From now on, what this thread produces counts for this call, where its topic declares what it `produces`. In the handler it
- * does so anyway: this is for calls that end later, on other threads.
- *
- * @param context NULL: what this thread produces counts for no call any more. Say so before the thread does something else.
- * Errors: `ARGUMENT`, also when the job has ended; `FORKED`.
- */
-struct karafka_error_t *karafka_context_count_outputs(struct karafka_context_t *context);
-
-/**
  * Names the error that the handler is about to return `KARAFKA_FAILED` for. It is shown in the event
  * "consumer.consume.error". By itself it fails nothing.
  *
@@ -2189,6 +2180,16 @@ struct karafka_error_t *karafka_producer_variant(struct karafka_producer_t *prod
                                                  struct karafka_producer_t **variant);
 
 /**
+ * A new producer with the options and callbacks of this one: for a forked child, where this one refuses to work, or after a fatal
+ * error. This one is not touched, and is freed by itself; where callbacks have destructors, both hold them.
+ *
+ * @param reopened Gets the producer, to be freed by `karafka_producer_free`.
+ * Errors: `CONFIG` when a setting is refused; `ARGUMENT`.
+ */
+struct karafka_error_t *karafka_producer_reopen(const struct karafka_producer_t *producer,
+                                                struct karafka_producer_t **reopened);
+
+/**
  * How many partitions a topic has, asked from a broker; an answer is kept for a minute. Blocks.
  *
  * @param topic The topic's name. UTF-8.
@@ -2582,6 +2583,15 @@ struct karafka_error_t *karafka_producer_trigger_task(struct karafka_producer_t 
                                                       size_t topic_length,
                                                       const char *task,
                                                       size_t task_length);
+
+/**
+ * From now on, what this thread produces counts for this call, where its topic declares what it `produces`. In the handler it
+ * does so anyway: this is for calls that end later, on other threads.
+ *
+ * @param context NULL: what this thread produces counts for no call any more. Say so before the thread does something else.
+ * Errors: `ARGUMENT`, also when the job has ended; `FORKED`.
+ */
+struct karafka_error_t *karafka_context_count_outputs(struct karafka_context_t *context);
 
 /**
  * The broker behind an address that begins with "embedded://"; it is started if it is not there. Apps and producers whose

@@ -121,23 +121,6 @@ pub unsafe extern "C" fn karafka_context_mark_as_consumed_sync(
     })
 }
 
-/// From now on, what this thread produces counts for this call, where its topic declares what it `produces`. In the handler it
-/// does so anyway: this is for calls that end later, on other threads.
-///
-/// @param context NULL: what this thread produces counts for no call any more. Say so before the thread does something else.
-/// Errors: `ARGUMENT`, also when the job has ended; `FORKED`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn karafka_context_count_outputs(context: *mut karafka_context_t) -> *mut karafka_error_t {
-    fallible("karafka_context_count_outputs", || {
-        if context.is_null() {
-            Context::count_on_this_thread(None);
-            return Ok(());
-        }
-        Context::count_on_this_thread(Some(&context_of(context)?));
-        Ok(())
-    })
-}
-
 /// Names the error that the handler is about to return `KARAFKA_FAILED` for. It is shown in the event
 /// "consumer.consume.error". By itself it fails nothing.
 ///

@@ -172,6 +172,11 @@ pub(crate) fn get<H: Handle>(handle: *const H) -> Result<Pinned<H::Object>, Faul
     H::registry().pin(unpack(handle)?).map_err(fault::<H>)
 }
 
+/// [`get`], also in a forked child: for what only reads the object's plain data.
+pub(crate) fn get_inherited<H: Handle>(handle: *const H) -> Result<Pinned<H::Object>, Fault> {
+    H::registry().pin_inherited(unpack(handle)?).map_err(fault::<H>)
+}
+
 /// Ends a handle; its object is dropped when no call uses it any more.
 pub(crate) fn close<H: Handle>(handle: *const H) -> Result<(), Fault> {
     H::registry().close(unpack(handle)?).map_err(fault::<H>)

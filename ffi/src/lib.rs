@@ -22,6 +22,7 @@ mod fork;
 mod handle;
 mod handler;
 mod message;
+mod output;
 mod position;
 mod producer;
 mod producer_buffer;

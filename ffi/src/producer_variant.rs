@@ -32,6 +32,24 @@ pub unsafe extern "C" fn karafka_producer_variant(
     })
 }
 
+/// A new producer with the options and callbacks of this one: for a forked child, where this one refuses to work, or after a fatal
+/// error. This one is not touched, and is freed by itself; where callbacks have destructors, both hold them.
+///
+/// @param reopened Gets the producer, to be freed by `karafka_producer_free`.
+/// Errors: `CONFIG` when a setting is refused; `ARGUMENT`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn karafka_producer_reopen(
+    producer: *const karafka_producer_t,
+    reopened: *mut *mut karafka_producer_t,
+) -> *mut karafka_error_t {
+    fallible("karafka_producer_reopen", || {
+        // SAFETY: the header asks for NULL or a valid place.
+        let out = unsafe { Out::required(reopened, "reopened")? };
+        out.write(handle::open(handle::get_inherited(producer)?.reopen()?)?);
+        Ok(())
+    })
+}
+
 /// How many partitions a topic has, asked from a broker; an answer is kept for a minute. Blocks.
 ///
 /// @param topic The topic's name. UTF-8.

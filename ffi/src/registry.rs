@@ -104,6 +104,12 @@ impl<T: Send + Sync + 'static> Registry<T> {
 
     /// The object, kept in place until the guard is dropped.
     pub(crate) fn pin(&'static self, key: Key) -> Result<Pinned<T>, Absent> {
+        let pinned = self.pin_inherited(key)?;
+        if pinned.slot.epoch.load(Ordering::Relaxed) == fork::epoch() { Ok(pinned) } else { Err(Absent::Forked) }
+    }
+
+    /// [`Self::pin`], also of an object of the parent process: for what only reads its plain data.
+    pub(crate) fn pin_inherited(&'static self, key: Key) -> Result<Pinned<T>, Absent> {
         let slot = self.slot(key.index).ok_or(Absent::Unknown)?;
         let mut state = slot.state.load(Ordering::Acquire);
         loop {
@@ -116,8 +122,7 @@ impl<T: Send + Sync + 'static> Registry<T> {
                 Err(now) => state = now,
             }
         }
-        let pinned = Pinned { registry: self, slot, index: key.index };
-        if slot.epoch.load(Ordering::Relaxed) == fork::epoch() { Ok(pinned) } else { Err(Absent::Forked) }
+        Ok(Pinned { registry: self, slot, index: key.index })
     }
 
     /// Ends a key. The object is dropped with its last pin; one of a parent process never is.

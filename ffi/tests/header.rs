@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// The header's order is that of these files.
-const FILES: [&str; 24] = [
+const FILES: [&str; 25] = [
     "version",
     "error",
     "config",
@@ -32,6 +32,7 @@ const FILES: [&str; 24] = [
     "admin",
     "scheduled",
     "recurring",
+    "output",
 ];
 const LAST: &str = "embedded";
 

@@ -79,6 +79,10 @@ static int child_of(struct family *family) {
     OK(karafka_producer_produce_sync(producer, &record, &report));
     IS(report.offset, 1);
     karafka_producer_free(producer);
+    OK(karafka_producer_reopen(family->producer, &producer));
+    OK(karafka_producer_produce_sync(producer, &record, &report));
+    IS(report.offset, 2);
+    karafka_producer_free(producer);
     karafka_config_free(config);
 
     karafka_completion_free(family->completion);

@@ -201,9 +201,8 @@ impl Outbox {
 
     /// Calls with a record as the middleware leaves it, counted for the call of a handler that runs here.
     fn changed<T>(&self, record: &Record<'_>, send: impl FnOnce(&Record<'_>) -> Result<T>) -> Result<T> {
-        let send = |record: &Record<'_>| {
-            output::counted(iter::once(record.topic), || self.is_recording(), || send(record))
-        };
+        let send =
+            |record: &Record<'_>| output::counted(iter::once(record.topic), || self.is_recording(), || send(record));
         if self.hooks.middleware.is_empty() {
             return send(record);
         }

@@ -1167,4 +1167,13 @@ pub(super) const CALLS: &[(&str, Call)] = &[
         let error = unsafe { karafka_context_count_outputs(context) };
         world.error(error);
     }),
+    ("karafka_producer_reopen", |world| {
+        let producer = world.handle();
+        let mut made = std::ptr::null_mut();
+        let place = world.place(&mut made);
+        // SAFETY: any handle will do; pointers are NULL or point to what their lengths say.
+        let error = unsafe { karafka_producer_reopen(producer, place) };
+        world.error(error);
+        world.keep(made, karafka_producer_free);
+    }),
 ];

@@ -469,4 +469,5 @@ unsafe extern "C" {
         task_length: usize,
     ) -> Handle;
     pub(super) fn karafka_context_count_outputs(context: Handle) -> Handle;
+    pub(super) fn karafka_producer_reopen(producer: Handle, reopened: *mut Handle) -> Handle;
 }
