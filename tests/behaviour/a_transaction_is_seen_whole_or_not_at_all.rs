@@ -11,6 +11,9 @@ use libkarafka_tests::{broker, secured, topics};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+/// Kafka's number of this error.
+const MESSAGE_TOO_LARGE: i32 = 10;
+
 fn producer(bootstrap: &str, id: &str) -> TransactionalProducer {
     producer_within(bootstrap, id, Duration::from_secs(60))
 }
@@ -85,6 +88,28 @@ fn by_how_its_block_ends() {
     assert_eq!(visible(bootstrap, &topic), ["one", "two", "three", "four"]);
     producer.close().unwrap();
     assert_eq!(producer.begin().unwrap_err().kind(), ErrorKind::Stopped);
+}
+
+#[test]
+fn by_what_brokers_refuse() {
+    let bootstrap = broker::shared();
+    let topic = topics::create_with(bootstrap, 1, &[("max.message.bytes", "2000")]);
+    let producer = producer(bootstrap, &topics::unique("transactions"));
+    let large = "a".repeat(5_000);
+    for turn in ["one", "two", "three"] {
+        let seen_by_the_block = producer.transaction(|transaction| {
+            send(transaction, &topic, "never: beside it")?;
+            send(transaction, &topic, &large)
+        });
+        assert_eq!(seen_by_the_block.unwrap_err().kafka(), Some(MESSAGE_TOO_LARGE));
+        let seen_by_the_commit = producer.transaction(|transaction| {
+            transaction.produce_async(&record(&topic, &large))?;
+            transaction.produce_async(&record(&topic, "never: behind it")).map(drop)
+        });
+        assert!(seen_by_the_commit.is_err());
+        producer.transaction(|transaction| send(transaction, &topic, turn)).unwrap();
+    }
+    assert_eq!(visible(bootstrap, &topic), ["one", "two", "three"]);
 }
 
 #[test]

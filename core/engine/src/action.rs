@@ -40,6 +40,9 @@ pub enum Action<M> {
         position: i64,
         /// Text to commit beside the offset.
         metadata: String,
+        /// Offset and text say what no commit before has said. Where they do not, for the marks do not fit, the group cannot tell
+        /// whether the transaction was committed.
+        is_distinct: bool,
     },
     /// Abort a transaction: what it marks does not count here any more. It has ended for the engine.
     OffsetsRefused {

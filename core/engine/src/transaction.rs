@@ -202,6 +202,8 @@ impl<M: Record> Engine<M> {
             let marks_dropped = &mut assignment.commits.marks_dropped;
             let limit = self.options.metadata_limit;
             let metadata = text_beside(id, position, &ledger, texts.text(), limit, marks_dropped, &mut self.actions);
+            let is_distinct = assignment.ledger.position() != Some(position)
+                || (!*marks_dropped && ledger.version() != assignment.ledger.version());
             #[cfg(feature = "planted")]
             if self.planted.is(crate::Planted::MarkedBeforeTheEnd) {
                 mark_all(&mut assignment.ledger, &next.sequences);
@@ -209,7 +211,7 @@ impl<M: Record> Engine<M> {
             let commit = assignment.commits.hold();
             let Waiting { sequences, texts, .. } = next;
             assignment.commits.offsets.open = Some(Open { id: transaction, commit, position, sequences, texts, stamp });
-            self.actions.push_back(Action::Offsets { assignment: id, transaction, position, metadata });
+            self.actions.push_back(Action::Offsets { assignment: id, transaction, position, metadata, is_distinct });
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::common::{Driver, Offsets, message};
 use karafka_engine::{
-    AssignmentId, Extent, GivenUp, Instant, Job, Outcome, TransactionId, VirtualPartitions, metadata,
+    AssignmentId, EngineOptions, Extent, GivenUp, Instant, Job, Outcome, TransactionId, VirtualPartitions, metadata,
 };
 use std::time::Duration;
 
@@ -268,4 +268,35 @@ fn a_letter_is_not_committed_for_a_partition_that_is_lost_or_was_moved() {
     assert_eq!(driver.engine.letter_in_transaction(driver.now, id, letter), None);
     driver.answer_letter(true);
     driver.complete(job, Outcome::FAILED);
+}
+
+#[test]
+fn where_the_marks_do_not_fit_the_group_cannot_tell_what_was_committed() {
+    let options = EngineOptions { metadata_limit: 10, ..EngineOptions::default() };
+    let mut driver = Driver::with(options, |topic| topic.virtual_partitions = VirtualPartitions::ByKey);
+    let id = driver.assign(0);
+    driver.deliver(id, [message(0, "a"), message(1, "b"), message(2, "c")]);
+    let jobs = driver.jobs();
+    for (turn, job, position, is_distinct) in [(0, &jobs[1], 0, false), (1, &jobs[0], 2, true), (2, &jobs[2], 3, true)]
+    {
+        ask(&mut driver, job).unwrap();
+        let offsets = driver.offsets[turn].clone();
+        assert_eq!((offsets.position, offsets.is_distinct), (position, is_distinct));
+        assert_eq!(offsets.metadata, "");
+        end(&mut driver, &offsets, true);
+    }
+}
+
+#[test]
+fn a_transaction_that_marks_nothing_new_cannot_be_told_from_what_was_committed_before() {
+    let (mut driver, id) = driver();
+    driver.deliver(id, [message(0, "a"), message(1, "b")]);
+    let jobs = driver.jobs();
+    ask(&mut driver, &jobs[1]).unwrap();
+    let first = driver.offsets[0].clone();
+    assert!(first.is_distinct, "its marks say so");
+    end(&mut driver, &first, true);
+    ask(&mut driver, &jobs[1]).unwrap();
+    let second = driver.offsets[1].clone();
+    assert_eq!((second.position, &second.metadata, second.is_distinct), (0, &first.metadata, false));
 }

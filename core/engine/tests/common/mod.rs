@@ -62,6 +62,7 @@ pub struct Offsets {
     pub transaction: TransactionId,
     pub position: i64,
     pub metadata: String,
+    pub is_distinct: bool,
 }
 
 /// A dead letter as the engine gave it out.
@@ -221,8 +222,8 @@ impl Driver {
                 }
                 Action::Dropped(messages) => self.dropped.extend(offsets(&messages)),
                 Action::Notice(notice) => self.notices.push(notice),
-                Action::Offsets { assignment, transaction, position, metadata } => {
-                    self.offsets.push(Offsets { assignment, transaction, position, metadata });
+                Action::Offsets { assignment, transaction, position, metadata, is_distinct } => {
+                    self.offsets.push(Offsets { assignment, transaction, position, metadata, is_distinct });
                 }
                 Action::OffsetsRefused { transaction, .. } => self.refused.push(transaction),
             }

@@ -461,8 +461,8 @@ impl Poller {
                 Action::Commit { assignment, id, position, metadata, last: _ } => {
                     commits.push((assignment, id, position, metadata));
                 }
-                Action::Offsets { assignment, transaction, position, metadata } => {
-                    self.give_turn(now, assignment, transaction, position, metadata);
+                Action::Offsets { assignment, transaction, position, metadata, is_distinct } => {
+                    self.give_turn(now, (assignment, transaction), (position, metadata), is_distinct);
                 }
                 Action::OffsetsRefused { assignment, transaction } => self.refuse_turn(assignment, transaction),
                 Action::Release { assignment } => self.release(assignment),

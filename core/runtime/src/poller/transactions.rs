@@ -37,10 +37,9 @@ impl Poller {
     pub(super) fn give_turn(
         &mut self,
         now: Instant,
-        assignment: AssignmentId,
-        transaction: TransactionId,
-        position: i64,
-        metadata: String,
+        (assignment, transaction): (AssignmentId, TransactionId),
+        (position, metadata): (i64, String),
+        is_distinct: bool,
     ) {
         let waits = self.transactions.0.remove(&(assignment, transaction));
         let partition = self.partitions.get(&assignment);
@@ -53,7 +52,7 @@ impl Poller {
         offset.offset = Some(position);
         offset.metadata = Some(metadata);
         let (owner, member) = (Arc::clone(&partition.assignment), partition.member);
-        let part = Part { owner, transaction, offset, member, cluster: consumer.cluster() };
+        let part = Part { owner, transaction, offset, is_distinct, member, cluster: consumer.cluster() };
         let turn = Turn { shared: Arc::clone(&self.shared), parts: vec![part], committed: false };
         // Where nobody waits any more, the turn ends by being dropped.
         let _ = waits.map(|waits| waits.send(turn));

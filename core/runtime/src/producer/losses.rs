@@ -1,6 +1,6 @@
-//! The records that a producer gave up when it closed, for its last word.
+//! The records that a producer gave up when it closed, for its last word, and how many brokers refused.
 //!
-//! Filled by the thread that reads reports, read by whoever closes.
+//! Filled by the thread that reads reports, read by whoever closes, or ends a transaction.
 
 use super::delivery::Cell;
 use crate::native::code;
@@ -16,18 +16,20 @@ const NAMED: usize = 10;
 struct Counted {
     by_place: BTreeMap<(Arc<str>, i32), u64>,
     labels: Vec<String>,
+    refused: u64,
 }
 
 #[derive(Default)]
 pub(super) struct Losses(Mutex<Counted>);
 
 impl Losses {
-    /// Counts a record that ended with an error, if it was given up because of the end.
+    /// Counts a record that ended with an error: given up because of the end, or refused.
     pub(super) fn add(&self, number: i32, cell: &Cell, partition: i32) {
+        let mut counted = self.0.lock();
         if !matches!(number, code::PURGED_IN_QUEUE | code::PURGED_IN_FLIGHT) {
+            counted.refused += 1;
             return;
         }
-        let mut counted = self.0.lock();
         *counted.by_place.entry((Arc::clone(cell.topic()), partition)).or_default() += 1;
         if let Some(label) = cell.label().filter(|_| counted.labels.len() < NAMED) {
             counted.labels.push(label.to_owned());
@@ -36,6 +38,10 @@ impl Losses {
 
     pub(super) fn count(&self) -> u64 {
         self.0.lock().by_place.values().sum()
+    }
+
+    pub(super) fn refused(&self) -> u64 {
+        self.0.lock().refused
     }
 
     /// How many records of which partitions, and the labels of the first.

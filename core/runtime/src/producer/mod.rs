@@ -272,6 +272,11 @@ impl Producer {
         Ok(outbox.room.used())
     }
 
+    /// How many records brokers have refused, or had not taken in time.
+    pub(crate) fn refused(&self) -> u64 {
+        self.0.outbox.losses.refused()
+    }
+
     /// How many partitions a topic has, asked from a broker; an answer is kept for a minute. Waits at most `timeout`.
     ///
     /// # Errors

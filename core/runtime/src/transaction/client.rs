@@ -110,6 +110,11 @@ impl Client {
     pub(crate) fn abort(self) -> Option<Self> {
         let deadline = Instant::now() + self.timeout;
         match self.repeat(Call::Abort, deadline, NativeProducer::abort_transaction) {
+            // After a refused record librdkafka counts the records of its next transactions wrong: "skipped sequence numbers".
+            Ok(()) if self.producer.refused() > 0 => {
+                self.retire();
+                None
+            }
             Ok(()) => Some(self),
             Err((_, error)) => {
                 tracing::warn!(%error, "a transaction could not be aborted; the next one begins with a new epoch");

@@ -92,7 +92,7 @@ fn ended(owner: &Inner, begun: Instant, end: End, client: Option<Client>) -> Res
 }
 
 /// What became of a commit whose answer got lost: a new epoch ends the transaction one way or the other, and then the group
-/// says which. `None` when all of its partitions are lost, whose next owners find it out in the same way.
+/// says which; where it cannot tell, what may be repeated is not lost. `None` when all of its partitions are lost, whose next owners find it out in the same way.
 fn find_out(owner: &Inner, turn: &Turn) -> Option<(bool, Client)> {
     let mut client = None;
     while let Some(part) = turn.parts.iter().find(|part| part.is_owned()) {
@@ -107,7 +107,7 @@ fn find_out(owner: &Inner, turn: &Turn) -> Option<(bool, Client)> {
         match registered.native().stable_offset(&of.group, &of.topic, of.partition, LOOK) {
             Ok(found) => {
                 let text = |offset: &PartitionOffset| offset.metadata.clone().unwrap_or_default();
-                let is_ours = found.offset == sent.offset && text(&found) == text(sent);
+                let is_ours = part.is_distinct && found.offset == sent.offset && text(&found) == text(sent);
                 return client.map(|client| (is_ours, client));
             }
             Err(error) => {

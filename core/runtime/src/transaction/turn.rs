@@ -28,6 +28,8 @@ pub(crate) struct Part {
     pub(crate) owner: Arc<Assignment>,
     pub(crate) transaction: TransactionId,
     pub(crate) offset: PartitionOffset,
+    /// Nothing that was committed before is the same.
+    pub(crate) is_distinct: bool,
     /// The member of the group that owns it, by its number and by its client.
     pub(crate) member: usize,
     pub(crate) cluster: Cluster,

@@ -59,7 +59,7 @@ impl Process {
                         CommitRequest { process, place, generation, log_epoch, owner, id, position, metadata };
                     context.ask(process, GroupEvent::Commit(request));
                 }
-                Action::Offsets { assignment, transaction, position, metadata } => {
+                Action::Offsets { assignment, transaction, position, metadata, is_distinct: _ } => {
                     self.send_offsets(assignment, transaction, position, metadata, context);
                 }
                 Action::OffsetsRefused { assignment, transaction } => self.refused((assignment, transaction), context),
