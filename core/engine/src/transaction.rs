@@ -1,9 +1,9 @@
 //! Offsets that are committed as part of a transaction, with what handlers produced.
 //!
 //! Called by the engine on its one thread. A transaction brings marks of one running job, or one message that was given up and
-//! whose copy is part of it. They count once it is committed, and not before; what is committed with it is the ledger's whole state of that moment with the marks on top, so that neither
-//! order nor parallelism is lost: transactions of several jobs of a partition produce at the same time, and commit one
-//! after the other, in the order in which they asked.
+//! whose copy is part of it. They count once it is committed, and not before; what is committed with it is the ledger's whole
+//! state of that moment with the marks on top, so that neither order nor parallelism is lost: transactions of several jobs of a
+//! partition produce at the same time, and commit one after the other, in the order in which they asked.
 //!
 //! Guarantees: while a transaction commits, no other commit of the partition goes out, so none goes back behind it or takes its
 //! marks along before they count; a transaction of a partition that is lost, of a job or a letter that has ended, or of before
