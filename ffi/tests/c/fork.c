@@ -81,7 +81,8 @@ static int child_of(struct family *family) {
     karafka_producer_free(producer);
     OK(karafka_producer_reopen(family->producer, &producer));
     OK(karafka_producer_produce_sync(producer, &record, &report));
-    IS(report.offset, 2);
+    /* The broker inside of a process is not that of its parent. */
+    IS(report.offset, 0);
     karafka_producer_free(producer);
     karafka_config_free(config);
 
