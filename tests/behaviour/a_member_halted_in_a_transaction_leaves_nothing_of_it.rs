@@ -51,6 +51,18 @@ impl Scene {
         self.produced.extend(topics::produce(self.bootstrap, &self.from, &records.collect::<Vec<_>>()));
     }
 
+    /// A record is held, and what comes behind it is done: no other transaction is open.
+    fn hold(&mut self) {
+        self.produce(&["held", "held"]);
+        self.line(true, 0);
+        for key in ["a", "b", "a"] {
+            let before = now();
+            self.produce(&[key]);
+            let end = self.line(false, before);
+            assert!(end.contains("committed"), "{end}");
+        }
+    }
+
     /// What the first member tells of a transaction after a time: that it is held, or how it ended.
     fn line(&self, is_held: bool, from: u64) -> String {
         let is_it = |line: &str| {
@@ -93,9 +105,8 @@ fn at(line: &str) -> u64 {
 /// The brokers know of the open transaction all the time.
 fn before_its_commit(options: &[&str]) {
     let options = [options, &["app.transaction_timeout=60s"]].concat();
-    let mut scene = Scene::set(None, "hold_ms=1500", &options);
-    scene.produce(&["a", "held", "b", "held", "a"]);
-    scene.line(true, 0);
+    let mut scene = Scene::set(None, "hold_ms=4000", &options);
+    scene.hold();
     scene.inherit();
     scene.goes_on();
     scene.ends_well();
@@ -114,9 +125,8 @@ fn before_its_commit_by_the_protocol_of_kip_848() {
 #[test]
 fn for_longer_than_its_transaction_may_take() {
     let options = [CLASSIC.as_slice(), &["app.transaction_timeout=2s"]].concat();
-    let mut scene = Scene::set(None, "hold_ms=1500", &options);
-    scene.produce(&["a", "held", "b", "held", "a"]);
-    scene.line(true, 0);
+    let mut scene = Scene::set(None, "hold_ms=4000", &options);
+    scene.hold();
     scene.inherit();
     wait::until(PATIENCE, "the brokers have aborted it", || topics::is_decided(scene.bootstrap, &scene.to));
     exactly_once(&scene.produced, &topics::read(scene.bootstrap, &scene.to));
