@@ -10,10 +10,7 @@ if [ -z "$python" ]; then
     python=python3
     [ -x .deps/venv/bin/python ] && python=$PWD/.deps/venv/bin/python
 fi
-# One package at a time: together they would have other features, and be built anew.
-for package in karafka-ffi libkarafka libkarafka-python; do
-    cargo build --locked --quiet -p "$package" "${flags[@]}"
-done
+cargo build --locked --quiet -p karafka-ffi -p libkarafka -p libkarafka-python "${flags[@]}"
 rm -rf "$STAGE"
 mkdir -p "$STAGE/ruby" "$STAGE/python"
 # Programs look for the library by its SONAME.

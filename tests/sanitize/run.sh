@@ -101,10 +101,10 @@ sanitize() {
     export ASAN_OPTIONS="detect_stack_use_after_return=1:symbolize=1"
     local build=(cargo +nightly build --locked "${std[@]}" --target $machine "${cargo_flags[@]}")
     if wants runtime c ruby python; then
-        local tests=(cargo +nightly test --locked "${std[@]}" --target $machine -p karafka "${cargo_flags[@]}" --test embedded)
+        local tests=(cargo +nightly test --locked "${std[@]}" --target $machine -p karafka "${cargo_flags[@]}" --test runtime)
         # Built before, for the limit is that of the suite.
         "${tests[@]}" --no-run || exit 1
-        suite "$name runtime" "${tests[@]}" -- --test-threads=2
+        suite "$name runtime" "${tests[@]}" -- --test-threads=2 embedded::
     fi
     if wants c runtime ruby python; then
         "${build[@]}" -p karafka-ffi --lib || exit 1

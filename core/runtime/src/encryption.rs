@@ -1,9 +1,9 @@
 //! Encryption of payloads where records are sent and handled.
 //!
 //! Keys are read when a producer, an app or a reader starts, on the caller's thread. A payload is sealed on the thread that produces,
-//! and opened by the seat that took its job, before any user code sees it, or by who reads; the poller does neither. Guarantees: a record that does not open
-//! reaches no handler, partitioner, filter or other callback; the record itself stays as it was fetched, for further attempts and for
-//! its dead letter; nothing here costs a topic or a producer without keys more than one look at an option.
+//! and opened by the seat that took its job, before any user code sees it, or by who reads; the poller does neither. Guarantees: a
+//! record that does not open reaches no handler, partitioner, filter or other callback; the record itself stays as it was fetched, for
+//! further attempts and for its dead letter; nothing here costs a topic or a producer without keys more than one look at an option.
 
 mod keys;
 mod opener;

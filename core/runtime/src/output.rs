@@ -22,6 +22,9 @@ static COUNTING: AtomicBool = AtomicBool::new(false);
 /// Between two events of the same kind about the same output.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Outputs whose last event is remembered: undeclared names may be without end.
+const REMEMBERED: usize = 1_000;
+
 thread_local! {
     /// The call that runs on this thread.
     static CURRENT: RefCell<Option<Arc<Tally>>> = const { RefCell::new(None) };
@@ -104,6 +107,9 @@ impl Declared {
         let mut told = self.told.lock();
         let key = (output.to_owned(), problem);
         let Some((last, calls)) = told.get_mut(&key) else {
+            if told.len() >= REMEMBERED {
+                told.clear();
+            }
             told.insert(key, (now, 0));
             return Some(1);
         };
@@ -385,5 +391,9 @@ mod tests {
             [Some(1), None, None, Some(3), None, Some(2)]
         );
         assert_eq!(declared.due("a", Problem::Missing, start), Some(1));
+        for number in 0..3 * REMEMBERED {
+            assert_eq!(declared.due(&format!("undeclared-{number}"), Problem::Undeclared, start), Some(1));
+            assert!(declared.told.lock().len() <= REMEMBERED);
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! Recurring tasks: functions that run at the times of a cron pattern, in one member of a group.
 //!
-//! Tasks are declared before the app's start ([`App::recurring_tasks`], [`RecurringTasks::task`]). The member that owns partition 0 of their topic
-//! runs them, one at a time, on a seat (`runner`). The topic remembers what was run and takes commands ([`Producer::enable_task`] and the like);
-//! another may log the runs. What runs when is decided by `karafka-schedule`; its guarantees become those of the topic because
+//! Tasks are declared before the app's start ([`App::recurring_tasks`], [`RecurringTasks::task`]). The member that owns partition 0
+//! of their topic runs them, one at a time, on a seat (`runner`). The topic remembers what was run and takes commands
+//! ([`Producer::enable_task`] and the like); another may log the runs. What runs when is decided by `karafka-schedule`; its guarantees become those of the topic because
 //! nothing runs before what ran is remembered, and everything is read first.
 
 mod record;

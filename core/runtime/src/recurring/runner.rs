@@ -73,9 +73,9 @@ impl Runner {
         if let Some(producer) = self.producer.lock().as_ref() {
             return Ok(producer.clone());
         }
-        // Made under no lock: of two that are made at once, one is kept.
+        // Made and closed under no lock: of two that are made at once, one is kept.
         let producer = Producer::open(self.producing.clone())?;
-        Ok(self.producer.lock().get_or_insert(producer).clone())
+        Ok(self.producer.lock().get_or_insert_with(|| producer.clone()).clone())
     }
 
     fn read(&self, context: &Context) -> Result<Tasks> {

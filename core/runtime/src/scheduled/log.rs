@@ -1,6 +1,7 @@
-//! The partitions of such a topic: what their records say, and reading them to their end.
+//! The partitions of a topic of scheduled messages: what their records say, and reading them to their end, which recurring tasks do,
+//! too.
 //!
-//! Called by the dispatcher, on a seat. Guarantee: a partition is read as far as it went when reading began, or there is an error.
+//! Called by the dispatcher and by the runner of tasks, on a seat. Guarantee: a partition is read as far as it went when reading began, or there is an error.
 
 use crate::message::Message;
 use crate::producer::OwnedRecord;

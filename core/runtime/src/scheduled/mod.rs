@@ -119,8 +119,9 @@ impl Producer {
     /// ```
     ///
     /// # Errors
-    /// `Config` for a time that is none, or a record that can never be sent; `Broker` when `topic` is not there; else as [`Self::produce_sync`]. When the acknowledgement is what failed, the message may wait all
-    /// the same; the error's context has its `id`.
+    /// `Config` for a time that is none, or a record that can never be sent; `Broker` when `topic` is not there; else as
+    /// [`Self::produce_sync`]. When the acknowledgement is what failed, the message may wait all the same; the error's context has
+    /// its `id`.
     pub fn schedule(&self, topic: &str, record: &Record<'_>, at: i64) -> Result<String> {
         let count = self.partitions(topic, self.config().delivery_timeout.min(LOOK))?;
         // What opens in the topic that it goes to is sealed for that one.
