@@ -1638,7 +1638,7 @@ struct karafka_error_t *karafka_app_stop_within(struct karafka_app_t *app, int64
  * @param timeout_ms Milliseconds; -1 for no limit, 0 to only look.
  * @param stopped Gets whether the app has stopped. May be NULL.
  * Errors: what the app ended with: `TIMEOUT` when handlers had to be left behind, or a client's fatal error; `STOPPED`
- * inside a callback; `ARGUMENT`, `FORKED`.
+ * inside a callback, and without a limit for an app that was not started; `ARGUMENT`, `FORKED`.
  */
 struct karafka_error_t *karafka_app_join(struct karafka_app_t *app, int64_t timeout_ms, bool *stopped);
 

@@ -226,7 +226,7 @@ pub extern "C" fn karafka_app_stop_within(app: *mut karafka_app_t, timeout_ms: i
 /// @param timeout_ms Milliseconds; -1 for no limit, 0 to only look.
 /// @param stopped Gets whether the app has stopped. May be NULL.
 /// Errors: what the app ended with: `TIMEOUT` when handlers had to be left behind, or a client's fatal error; `STOPPED`
-/// inside a callback; `ARGUMENT`, `FORKED`.
+/// inside a callback, and without a limit for an app that was not started; `ARGUMENT`, `FORKED`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn karafka_app_join(
     app: *mut karafka_app_t,

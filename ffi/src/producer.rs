@@ -285,7 +285,7 @@ pub unsafe extern "C" fn karafka_producer_produce_many_async(
         if deliveries.is_null() {
             return Ok(());
         }
-        let handles = sent.into_iter().map(handle::open).collect::<Result<Vec<*mut karafka_delivery_t>, _>>()?;
+        let handles = sent.iter().map(handle::open).collect::<Result<Vec<*mut karafka_delivery_t>, _>>()?;
         // SAFETY: the header asks for room for all of them.
         unsafe { ptr::copy_nonoverlapping(handles.as_ptr(), deliveries, handles.len()) };
         Ok(())

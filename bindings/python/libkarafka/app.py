@@ -33,6 +33,9 @@ from .signals import end_process, obedience
 
 _log = logging.getLogger("libkarafka")
 
+# Seconds in which the log may take what was told last.
+_LAST_WORDS = 1.0
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -181,6 +184,8 @@ class App:
         """
         if function is None:
             return lambda decorated: self.on(name, decorated)
+        if not callable(function):
+            raise TypeError(f"a listener must be a function, not {type(function).__name__}")
         self._listeners.add([name], function)
         return function
 
@@ -311,8 +316,10 @@ class App:
                 bridge.close()
             raise
         # The interpreter waits for threads that are no daemons before it runs what stops the app.
-        self._host = threading.Thread(target=self._serve, args=(events, bridge), name="karafka-host", daemon=True)
+        teller = threading.Thread(target=_tell, args=(events,), name="karafka-tell", daemon=True)
+        self._host = threading.Thread(target=self._serve, args=(teller, bridge), name="karafka-host", daemon=True)
         try:
+            teller.start()
             self._host.start()
         except BaseException:
             self._native.stop(timedelta(0))
@@ -324,14 +331,14 @@ class App:
             serve(self._questions, self._choose)
         self._listeners.start()
 
-    def _serve(self, events: _native.Events, bridge: Bridge | None) -> None:
-        """The host thread: events until there are no more, then the end."""
+    def _serve(self, teller: threading.Thread, bridge: Bridge | None) -> None:
+        """The host thread: sees the app to its end."""
         try:
-            while (event := events.next()) is not None:
-                log(Event(*event))
             self._native.join()
         except BaseException as error:
             self._outcome = error
+        # A log that nobody reads holds up no end.
+        teller.join(_LAST_WORDS)
         if bridge is not None:
             bridge.close()
         ending = self._native.take_ending()
@@ -386,6 +393,12 @@ class App:
         if isinstance(outcome, Error):
             _log.error("the app ended with the program: %s", outcome)
             _native.interrupt_left_behind()
+
+
+def _tell(events: _native.Events) -> None:
+    """Logs what nobody listens to, until there is no more."""
+    while (event := events.next()) is not None:
+        log(Event(*event))
 
 
 class Running:

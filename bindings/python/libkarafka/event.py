@@ -10,6 +10,7 @@ import logging
 import queue
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,9 @@ _GRACE = 2.0
 _AHEAD = 1024
 """Events that wait for an iterator before its queue in the core is used."""
 
+_LOOK = 1.0
+"""Seconds after which a full iterator's thread looks whether anybody holds it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -40,6 +44,42 @@ class Event:
 
 
 Listener = Callable[[Event], object]
+
+
+class _Read(Iterator[Event]):
+    """An iterator over events, whose thread ends when nobody holds it any more."""
+
+    def __init__(self, events: _native.Events) -> None:
+        self.events = events
+        self.gathered: queue.Queue[Event | None] = queue.Queue(_AHEAD)
+        self._has_ended = False
+
+    def __next__(self) -> Event:
+        # In a forked child nobody gathers.
+        self.events.owned()
+        event = None if self._has_ended else self.gathered.get()
+        if event is _ENDED:
+            self._has_ended = True
+            raise StopIteration
+        return event
+
+
+def _gather(events: _native.Events, gathered: queue.Queue[Event | None], reader: Callable[[], object]) -> None:
+    """The thread of an iterator. Where that is full it looks now and then whether anybody is still to read it."""
+    event: Event | None
+    while True:
+        told = events.next()
+        event = _ENDED if told is None else Event(*told)
+        while reader() is not None:
+            try:
+                gathered.put(event, timeout=_LOOK)
+                break
+            except queue.Full:
+                continue
+        else:
+            return
+        if event is _ENDED:
+            return
 
 
 class Listeners:
@@ -62,20 +102,14 @@ class Listeners:
 
     def subscribe(self, names: list[str] | None) -> Iterator[Event]:
         """Iterates over events from now on, and ends when the app has stopped."""
-        events = self._native.events(names)
-        gathered: queue.Queue[Event | None] = queue.Queue(_AHEAD)
-
-        def gather() -> None:
-            while (event := events.next()) is not None:
-                gathered.put(Event(*event))
-            gathered.put(_ENDED)
-
-        thread = threading.Thread(target=gather, name="karafka-events", daemon=True)
+        read = _Read(self._native.events(names))
+        arguments = (read.events, read.gathered, weakref.ref(read))
+        thread = threading.Thread(target=_gather, args=arguments, name="karafka-events", daemon=True)
         if self._is_started:
             thread.start()
         else:
             self._gathering.append(thread)
-        return iter(gathered.get, _ENDED)
+        return read
 
     def start(self) -> None:
         """The app starts: functions are called from now on."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 from collections.abc import Callable, Sequence
 from inspect import isawaitable
@@ -15,6 +16,7 @@ from typing import Any
 
 from ._native import App as _NativeApp
 from ._native import Job
+from .children import end_child
 from .handler import Handler
 
 _log = logging.getLogger("libkarafka")
@@ -25,6 +27,7 @@ _PATIENCE = 5.0
 
 async def _handle(job: Job, handler: Handler) -> None:
     """One call of a handler. Whatever happens, the job is completed once; dropped unrun, it has failed."""
+    process = os.getpid()
     try:
         job.enter()
         if job.hook is not None:
@@ -36,9 +39,13 @@ async def _handle(job: Job, handler: Handler) -> None:
         else:
             await handler.function(job.batch())
     except BaseException as error:
+        if os.getpid() != process:
+            end_child(error)
         # Also cancellation and SystemExit: the core decides what becomes of the batch and of the app.
         job.raised(error)
     else:
+        if os.getpid() != process:
+            end_child(None)
         job.done()
 
 
@@ -46,7 +53,7 @@ class Bridge:
     """Takes an app's jobs into an event loop."""
 
     def __init__(self, native: _NativeApp, handlers: Sequence[Handler], loop: asyncio.AbstractEventLoop | None) -> None:
-        self._native = native
+        self._take_jobs: Callable[[], list[Job]] = native.take_jobs
         self._handlers = handlers
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread: threading.Thread | None = None
@@ -58,7 +65,7 @@ class Bridge:
 
     def _take(self) -> None:
         create, tasks = self._loop.create_task, self._tasks
-        for job in self._native.take_jobs():
+        for job in self._take_jobs():
             task = create(_handle(job, self._handlers[job.topic_index]))
             # The loop itself keeps only weak references.
             tasks.add(task)
@@ -66,6 +73,8 @@ class Bridge:
 
     def close(self) -> None:
         """The app has stopped: cancels what was left behind, and ends a loop of its own."""
+        # The core holds on to `wake`, and would be held by it: the collector does not see through the core.
+        self._take_jobs, self._handlers = list, ()
         try:
             self._loop.call_soon_threadsafe(self._cancel)
         except RuntimeError:

@@ -94,12 +94,12 @@ impl App {
     #[pyo3(signature = (names = None))]
     fn events(&self, py: Python<'_>, names: Option<Vec<String>>) -> PyResult<Events> {
         let events = names.map_or_else(|| Ok(self.inner.events()), |names| self.inner.events_of(&names));
-        Ok(Events::new(events.or_raise(py)?))
+        Events::new(py, events.or_raise(py)?)
     }
 
     /// Subscribes to what no other subscription wants.
-    fn unheard_events(&self) -> Events {
-        Events::new(self.inner.unheard_events())
+    fn unheard_events(&self, py: Python<'_>) -> PyResult<Events> {
+        Events::new(py, self.inner.unheard_events())
     }
 
     /// How the app does now.

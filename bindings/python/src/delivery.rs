@@ -52,7 +52,12 @@ pub(crate) struct Delivery {
 
 impl Delivery {
     pub(crate) fn new(inner: karafka::Delivery) -> Self {
-        Self { inner, forks: karafka::fork_epoch() }
+        Self::of_process(inner, karafka::fork_epoch())
+    }
+
+    /// One that was produced after so many forks.
+    pub(crate) fn of_process(inner: karafka::Delivery, forks: u32) -> Self {
+        Self { inner, forks }
     }
 
     fn owns(&self, py: Python<'_>) -> PyResult<()> {

@@ -4,8 +4,8 @@
 //! interpreter's lock.
 
 use crate::attach;
+use crate::error::OrRaise;
 use karafka::{Event, FieldValue};
-use parking_lot::Mutex;
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -14,22 +14,30 @@ use std::time::Duration;
 
 /// A subscription to an app's events.
 #[pyclass(frozen, module = "libkarafka._native")]
-pub(crate) struct Events(Arc<Mutex<karafka::Events>>);
+pub(crate) struct Events(Arc<karafka::Events>);
 
 impl Events {
-    pub(crate) fn new(events: karafka::Events) -> Self {
-        Self(Arc::new(Mutex::new(events)))
+    /// Refuses those of a forked child's parent.
+    pub(crate) fn new(py: Python<'_>, events: karafka::Events) -> PyResult<Self> {
+        events.owned().or_raise(py)?;
+        Ok(Self(Arc::new(events)))
     }
 }
 
 #[pymethods]
 impl Events {
+    /// Raises ``ForkedError`` in a child process, where nobody tells any events.
+    fn owned(&self, py: Python<'_>) -> PyResult<()> {
+        self.0.owned().or_raise(py)
+    }
+
     /// Waits for the next event: its name and fields; None once the app has stopped.
     fn next<'py>(&self, py: Python<'py>) -> PyResult<Option<(&'static str, Bound<'py, PyDict>)>> {
+        self.owned(py)?;
         let events = Arc::clone(&self.0);
         let event = attach::detached(py, move || {
             loop {
-                match events.lock().next(Duration::from_secs(3600)) {
+                match events.next(Duration::from_secs(3600)) {
                     Ok(event) => return Some(event),
                     Err(karafka::NoEvent::Timeout) => {}
                     Err(karafka::NoEvent::Ended) => return None,

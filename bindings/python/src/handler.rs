@@ -9,7 +9,7 @@ use crate::failure;
 use crate::verdict::Failures;
 use karafka::{App, Failure, FilterAnswer, Hook, JobKind};
 use parking_lot::Mutex;
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -94,24 +94,27 @@ pub(crate) fn run(py: Python<'_>, job: karafka::Job, handlers: &Handlers) -> Opt
         job.put_back();
         return None;
     };
+    let forks = karafka::fork_epoch();
     let ended = catch_unwind(AssertUnwindSafe(|| {
         match job.kind() {
-            JobKind::Handle => match call(py, &job, handler) {
+            JobKind::Handle => match own(py, forks, call(py, &job, handler)) {
                 Ok(()) => return Some(job),
                 Err(error) => handlers.raised(py, job, error),
             },
-            JobKind::Key | JobKind::Unique => match keys(py, &job, handler) {
+            JobKind::Key | JobKind::Unique => match own(py, forks, keys(py, &job, handler)) {
                 Ok(keys) => job.complete_keys(&keys),
                 Err(error) => handlers.raised(py, job, error),
             },
-            JobKind::Filter => match answers(py, &job, handler) {
+            JobKind::Filter => match own(py, forks, answers(py, &job, handler)) {
                 Ok((answers, failure)) => job.complete_filter(answers, failure),
                 Err(error) => handlers.raised(py, job, error),
             },
-            JobKind::Tick | JobKind::Eofed | JobKind::Revoked | JobKind::Shutdown => match hook(py, &job, handler) {
-                Ok(()) => return Some(job),
-                Err(error) => handlers.raised(py, job, error),
-            },
+            JobKind::Tick | JobKind::Eofed | JobKind::Revoked | JobKind::Shutdown => {
+                match own(py, forks, hook(py, &job, handler)) {
+                    Ok(()) => return Some(job),
+                    Err(error) => handlers.raised(py, job, error),
+                }
+            }
         }
         None
     }));
@@ -121,6 +124,16 @@ pub(crate) fn run(py: Python<'_>, job: karafka::Job, handlers: &Handlers) -> Opt
             .write_unraisable(py, None);
         None
     })
+}
+
+/// What user code ended with, in the process that called it. A child that was forked in it ends here.
+fn own<T>(py: Python<'_>, forks: u32, outcome: PyResult<T>) -> PyResult<T> {
+    if karafka::fork_epoch() == forks {
+        return outcome;
+    }
+    let error = outcome.err().map(|error| error.into_value(py));
+    py.import("libkarafka.children")?.call_method1("end_child", (error,))?;
+    Err(PyRuntimeError::new_err("libkarafka.children.end_child returned; please report it"))
 }
 
 fn call(py: Python<'_>, job: &karafka::Job, handler: &Handler) -> PyResult<()> {

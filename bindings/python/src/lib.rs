@@ -11,6 +11,7 @@ mod attach;
 mod batch;
 mod buffer;
 mod context;
+mod deliveries;
 mod delivery;
 mod embedded;
 mod error;
@@ -52,6 +53,8 @@ mod _native {
     use super::buffer::Payload;
     #[pymodule_export]
     use super::context::{Context, Each};
+    #[pymodule_export]
+    use super::deliveries::Deliveries;
     #[pymodule_export]
     use super::delivery::{Delivery, DeliveryReport};
     #[pymodule_export]

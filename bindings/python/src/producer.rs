@@ -1,9 +1,10 @@
 //! Producing.
 //!
-//! Called on any Python thread. Records are copied and sent with the interpreter's lock held; waiting for room in the local
-//! queue, and every other wait, happen without it.
+//! Called on any Python thread. A single record is copied and sent with the interpreter's lock held; many by one call are read with
+//! it and sent without; waiting for room in the local queue, and every other wait, happen without it.
 
 use crate::attach;
+use crate::deliveries::Deliveries;
 use crate::delivery::{Delivery, DeliveryReport};
 use crate::error::OrRaise;
 use crate::event::Events;
@@ -71,6 +72,12 @@ impl Hooks {
         if let Some(middleware) = options.get_item("middleware")? {
             options.del_item("middleware")?;
             hooks.middleware = middleware.try_iter()?.map(|one| one.map(Bound::unbind)).collect::<PyResult<_>>()?;
+        }
+        let mut given = hooks.partitioner.iter().chain(&hooks.middleware).map(|hook| hook.bind(options.py()));
+        if let Some(wrong) = given.find(|hook| !hook.is_callable()) {
+            let message =
+                format!("partitioner takes a function, middleware a list of them, not {}", wrong.get_type().name()?);
+            return Err(PyTypeError::new_err(message));
         }
         Ok(hooks)
     }
@@ -256,13 +263,21 @@ impl Producer {
 
     /// Sends many records, in order, and returns their deliveries at once. A record is a dict with the names of
     /// ``produce``'s parameters. When one cannot be sent its error is raised; those before it are on their way.
-    fn produce_many(&self, py: Python<'_>, records: &Bound<'_, PyAny>) -> PyResult<Vec<Delivery>> {
-        self.read(py, records)?.iter().map(|outgoing| self.send(py, outgoing)).collect()
+    fn produce_many(&self, py: Python<'_>, records: &Bound<'_, PyAny>) -> PyResult<Deliveries> {
+        let outgoing = self.read(py, records)?;
+        let headers = outgoing.iter().map(Outgoing::headers).collect::<PyResult<Vec<_>>>()?;
+        let records = outgoing.iter().zip(&headers).map(|(outgoing, headers)| outgoing.record(headers));
+        let records = records.collect::<PyResult<Vec<_>>>()?;
+        let producer = self.core()?;
+        let _scope = output::scope(py)?;
+        // Giving the interpreter's lock up once costs little beside many records.
+        let sent = attach::detached(py, || producer.produce_many_async(&records));
+        Ok(Deliveries::new(sent.or_raise(py)?))
     }
 
     /// Sends many records, in order, waits until all were acknowledged, and returns where they are.
     fn produce_many_sync(&self, py: Python<'_>, records: &Bound<'_, PyAny>) -> PyResult<Vec<DeliveryReport>> {
-        self.produce_many(py, records)?.iter().map(|delivery| delivery.wait(py, None)).collect()
+        self.produce_many(py, records)?.wait(py, None)
     }
 
     /// Has a record produced at a time (int milliseconds since 1970-01-01 UTC, or an aware datetime): puts it into the topic
@@ -334,10 +349,9 @@ impl Producer {
 
     /// Sends what is in the buffer, in order, and returns the deliveries. What could not be sent, and all behind it, stays in the
     /// buffer when the error is raised.
-    fn flush_buffer(&self, py: Python<'_>) -> PyResult<Vec<Delivery>> {
+    fn flush_buffer(&self, py: Python<'_>) -> PyResult<Deliveries> {
         let producer = self.core()?;
-        let sent = attach::detached(py, || producer.flush_buffer_async()).or_raise(py)?;
-        Ok(sent.into_iter().map(Delivery::new).collect())
+        Ok(Deliveries::new(attach::detached(py, || producer.flush_buffer_async()).or_raise(py)?))
     }
 
     /// Throws away what is in the buffer. Returns how many records that was.
@@ -372,7 +386,7 @@ impl Producer {
     fn _events(&self, py: Python<'_>, names: Option<Vec<String>>) -> PyResult<Events> {
         let producer = self.core()?;
         let events = names.map_or_else(|| Ok(producer.subscribe()), |names| producer.subscribe_to(&names));
-        Ok(Events::new(events.or_raise(py)?))
+        Events::new(py, events.or_raise(py)?)
     }
 
     /// Iterates over what happens from now on, or over the events of these names; ends when the producer has closed. ``next``

@@ -5,6 +5,7 @@
 
 use karafka::{Header, Record};
 use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyMemoryView, PyString, PyTuple};
 
@@ -15,16 +16,22 @@ enum Octets<'py> {
 
 impl<'py> Octets<'py> {
     fn of(what: &str, value: &Bound<'py, PyAny>) -> PyResult<Option<Self>> {
+        Self::out_of(what, value.clone())
+    }
+
+    fn out_of(what: &str, value: Bound<'py, PyAny>) -> PyResult<Option<Self>> {
         if value.is_none() {
             return Ok(None);
         }
-        if let Ok(bytes) = value.cast::<PyBytes>() {
-            return Ok(Some(Self::Bytes(bytes.clone())));
-        }
-        if let Ok(text) = value.cast::<PyString>() {
-            return Ok(Some(Self::Text(text.clone())));
-        }
-        let Ok(view) = PyMemoryView::from(value) else {
+        let value = match value.cast_into::<PyBytes>() {
+            Ok(bytes) => return Ok(Some(Self::Bytes(bytes))),
+            Err(other) => other.into_inner(),
+        };
+        let value = match value.cast_into::<PyString>() {
+            Ok(text) => return Ok(Some(Self::Text(text))),
+            Err(other) => other.into_inner(),
+        };
+        let Ok(view) = PyMemoryView::from(&value) else {
             let class = value.get_type().name()?;
             return Err(PyTypeError::new_err(format!("{what} must be bytes-like, str or None, not {class}")));
         };
@@ -87,6 +94,9 @@ impl<'py> Outgoing<'py> {
 
     /// A record out of a dict with the names of `produce`'s parameters.
     pub(crate) fn from_dict(record: &Bound<'py, PyDict>) -> PyResult<Self> {
+        if let Some(plain) = Self::from_plain_dict(record)? {
+            return Ok(plain);
+        }
         let (mut topic, mut value, mut key, mut headers, mut partition, mut timestamp) =
             (None, None, None, None, None, None);
         let (mut partition_key, mut label) = (None, None);
@@ -112,6 +122,28 @@ impl<'py> Outgoing<'py> {
             label,
         };
         Self::new(topic, value.as_ref(), key.as_ref(), extras)
+    }
+
+    /// A record out of a dict that has nothing but topic, value and key, as most do.
+    fn from_plain_dict(record: &Bound<'py, PyDict>) -> PyResult<Option<Self>> {
+        let py = record.py();
+        let Some(topic) = record.get_item(intern!(py, "topic"))? else { return Ok(None) };
+        let (value, key) = (record.get_item(intern!(py, "value"))?, record.get_item(intern!(py, "key"))?);
+        if record.len() != 1 + usize::from(value.is_some()) + usize::from(key.is_some()) {
+            return Ok(None);
+        }
+        let octets =
+            |what, given: Option<Bound<'py, PyAny>>| given.map_or(Ok(None), |given| Octets::out_of(what, given));
+        Ok(Some(Self {
+            topic: topic.cast_into::<PyString>()?,
+            partition: None,
+            key: octets("key", key)?,
+            value: octets("value", value)?,
+            headers: Vec::new(),
+            timestamp: None,
+            partition_key: None,
+            label: None,
+        }))
     }
 
     /// The headers as the core wants them; to be kept while the record is used.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import threading
+import weakref
 from collections import defaultdict
 from typing import Any
 
@@ -271,3 +273,23 @@ def test_async_callable_objects_and_partitioners(place: Place) -> None:
     app.start()
     eventually(lambda: sum(map(len, seen.values())) == 30)
     assert seen == {n: list(range(n, 30, 2)) for n in range(2)}
+
+
+def test_nothing_holds_an_app_that_has_stopped_or_its_handler(place: Place) -> None:
+    place.create()
+    place.fill(5)
+    app = libkarafka.App(bootstrap_servers=place.broker.address, group=place.group)
+    handled: list[int] = []
+
+    async def handle(batch: libkarafka.Batch) -> None:
+        handled.append(len(batch))
+
+    app.consumer(place.topic)(handle)
+    app.start()
+    eventually(lambda: sum(handled) == 5)
+    app.stop()
+    app.join(15)
+    left = [weakref.ref(app), weakref.ref(handle)]
+    del app, handle
+    # The thread that saw it to its end lets go of it last.
+    eventually(lambda: gc.collect() >= 0 and all(ref() is None for ref in left))

@@ -76,6 +76,37 @@ def test_a_second_ctrl_c_does_not_wait_for_handlers() -> None:
     assert time.monotonic() - before < 8
 
 
+@pytest.mark.parametrize("options", ["", "signals=True"])
+def test_a_signal_that_comes_just_before_the_wait_is_heard(options: str) -> None:
+    # interrupt_main is a signal without what ends a wait of the main thread: as one that came the moment before.
+    program = Program(
+        """
+        import _thread, signal
+        app = make()
+        @app.consumer("t")
+        def handle(batch):
+            _thread.interrupt_main(signal.SIGTERM)
+        fill(1)
+        app.run(%s)
+        print("returned", app.phase)
+        own = os.pipe()
+        os.set_blocking(own[1], False)
+        signal.signal(signal.SIGUSR1, lambda number, frame: print("heard") or again.stop())
+        again = make()
+        @again.consumer("t")
+        def handle(batch):
+            _thread.interrupt_main(signal.SIGUSR1)
+        print(signal.set_wakeup_fd(own[1]))
+        fill(1)
+        again.run()
+        print(signal.set_wakeup_fd(-1) == own[1], again.phase)
+        """
+        % options
+    )
+    status, out, errors = program.end()
+    assert (status, errors) == (0, "") and out.splitlines() == ["returned stopped", "-1", "heard", "True stopped"]
+
+
 def test_sigterm_stops_gracefully_and_run_returns() -> None:
     program = Program("""
         import signal
@@ -239,6 +270,7 @@ def test_os_fork_leaves_a_child_that_makes_its_own() -> None:
         assert begun.wait(15)
         delivery = producer.produce("t", b"")
         delivery.wait()
+        told, sent = app.events(), producer.events()
         child = os.fork()
         if child == 0:
             refused = 0
@@ -246,6 +278,7 @@ def test_os_fork_leaves_a_child_that_makes_its_own() -> None:
                 app.join, app.start, app.quiet, app.resume, lambda: app.resize(3),
                 lambda: producer.produce("t", b""), lambda: producer.flush(1), delivery.wait,
                 lambda: broker.create_topic("u"),
+                app.events, lambda: next(told), lambda: next(producer.events()), lambda: next(sent),
             ):
                 try:
                     use()
@@ -270,7 +303,7 @@ def test_os_fork_leaves_a_child_that_makes_its_own() -> None:
         sys.exit(status)
     """)
     status, out, errors = program.end()
-    assert status == 19, errors
+    assert status == 23, errors
     assert "phase running" in out
 
 
@@ -291,6 +324,58 @@ def test_a_child_of_a_running_app_ends_by_itself() -> None:
     assert status == 6, errors
 
 
+@pytest.mark.parametrize("kind", ["def", "async def"])
+@pytest.mark.parametrize(("ending", "wanted"), [("return", 0), ("sys.exit(4)", 4), ("raise ValueError", 1)])
+def test_a_child_that_comes_back_from_the_handler_ends(kind: str, ending: str, wanted: int) -> None:
+    program = Program(f"""
+        app = make()
+        parent = os.getpid()
+        @app.consumer("t", max_messages=1)
+        {kind} handle(batch):
+            child = os.fork()
+            if child == 0:
+                {ending}
+                return
+            print("child", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), os.getpid() == parent)
+            app.stop()
+        fill()
+        app.run()
+        print("phase", app.phase)
+    """)
+    status, out, errors = program.end()
+    assert status == 0, errors
+    assert f"child {wanted} True" in out
+    assert "phase stopped" in out
+
+
+def test_a_log_that_nobody_reads_holds_up_neither_messages_nor_the_end() -> None:
+    program = Program("""
+        app = make(shutdown_timeout="2s")
+        broker.create_topic("fails", 1)
+        producer.produce_sync("fails", "1")
+        failed = [0]
+        @app.consumer("fails", retry_backoff=1, retry_backoff_max=1)
+        def fail(batch):
+            failed[0] += 1
+            raise ValueError("x" * 2000)
+        @app.consumer("t")
+        def handle(batch):
+            print("handled")
+            app.stop()
+        app.start()
+        # More than a pipe holds.
+        while failed[0] < 100:
+            threading.Event().wait(0.01)
+        fill()
+        print("stopped", app.join(20))
+        # Python's own last words would wait for a reader.
+        os._exit(0)
+    """)
+    program.read_until("handled")
+    program.read_until("stopped True")
+    assert program.process.wait(15) == 0
+
+
 def test_what_was_produced_is_delivered_before_the_end() -> None:
     program = Program("""
         lazy = libkarafka.Producer(bootstrap_servers="embedded://", linger="300ms")
@@ -304,3 +389,20 @@ def test_what_was_produced_is_delivered_before_the_end() -> None:
     status, out, errors = program.end()
     assert (status, errors) == (0, "")
     assert "now False" in out and "delivered True" in out
+
+
+@pytest.mark.parametrize("closer", ["threading.Thread(target=away.close, daemon=True).start()", "away.close()"])
+def test_the_interpreter_waits_for_who_closes_a_producer(closer: str) -> None:
+    program = Program(
+        f"""
+        import signal
+        away = libkarafka.Producer(bootstrap_servers="127.0.0.1:1", close_timeout="1s")
+        delivery = away.produce("t", b"x", label="order 7")
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        {closer}
+        time.sleep(20)
+        """
+    )
+    _, _, errors = program.end()
+    assert "KeyboardInterrupt" in errors
+    assert "order 7" in errors, "what was given up is told, though nobody waited for it any more"

@@ -51,6 +51,28 @@ def test_events_of_single_calls_come_to_who_names_them_with_numbers(place: Place
     assert assigned.fields["partitions"] and assigned.fields["partitions"][0] == (place.topic, 0)
 
 
+def test_an_iterator_that_nobody_reads_leaves_no_thread(place: Place) -> None:
+    def gathering() -> int:
+        return sum(thread.name == "karafka-events" for thread in threading.enumerate())
+
+    place.create()
+    place.fill(1500)
+    before = gathering()
+    app = place.app()
+    unread = app.events("consumer.consume", "consumer.consumed")
+    handled: list[int] = []
+    app.consumer(place.topic, max_messages=1)(lambda batch: handled.append(len(batch)))
+    app.start()
+    eventually(lambda: len(handled) == 1500)
+    app.stop()
+    app.join(15)
+    # What was told is there, also after the end.
+    assert next(unread).name == "consumer.consume"
+    assert gathering() == before + 1, "it waits for a reader"
+    del unread
+    eventually(lambda: gathering() == before)
+
+
 def test_a_name_that_no_event_has_is_refused(place: Place) -> None:
     with pytest.raises(libkarafka.ConfigError, match="did you mean"):
         place.app().on("consumer.consumd", print)

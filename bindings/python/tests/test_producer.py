@@ -33,7 +33,9 @@ def test_equal_keys_go_to_one_partition(place: Place) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [b"text", "text", bytearray(b"text"), memoryview(b"text"), memoryview(b"t.e.x.t.")[::2]], ids=str
+    "value",
+    [b"text", "text", bytearray(b"text"), memoryview(b"text"), memoryview(b"t.e.x.t.")[::2]],
+    ids=["bytes", "str", "bytearray", "memoryview", "every second byte"],
 )
 def test_anything_bytes_like_is_a_value(place: Place, value: Any) -> None:
     place.create()
@@ -55,6 +57,20 @@ def test_many_are_sent_in_order(place: Place) -> None:
     assert [delivery.wait(10).offset for delivery in deliveries] == list(range(1000))
     assert place.producer.flush(10) == 0
     assert place.producer.in_flight == 0
+
+
+def test_many_deliveries_are_a_sequence(place: Place) -> None:
+    place.create()
+    records: list[dict[str, Any]] = [{"topic": place.topic, "value": str(n).encode(), "key": "k"} for n in range(700)]
+    records[300] = {"topic": place.topic, "key": None, "headers": {"h": "v"}}
+    records[301] = {"topic": place.topic}
+    deliveries = place.producer.produce_many(records)  # type: ignore[arg-type]
+    assert [report.offset for report in deliveries.wait(10)] == list(range(700))
+    assert (len(deliveries), deliveries[-1].wait().offset, deliveries[5].topic) == (700, 699, place.topic)
+    assert [delivery.wait().offset for delivery in deliveries[298:302]] == [298, 299, 300, 301]
+    with pytest.raises(IndexError):
+        deliveries[700]
+    assert len(place.producer.produce_many([])) == 0
 
 
 async def test_a_delivery_can_be_awaited(place: Place) -> None:

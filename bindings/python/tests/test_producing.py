@@ -154,3 +154,9 @@ def test_wrong_records_are_refused(place: Place) -> None:
         place.producer.produce(place.topic, "x", timestamp=0)
     with pytest.raises(TypeError, match="paylod"):
         place.producer.produce_many([{"topic": "t", "paylod": "y"}])  # type: ignore[typeddict-unknown-key]
+
+
+@pytest.mark.parametrize("hooks", [{"partitioner": 3}, {"middleware": [len, None]}, {"middleware": 5}, {"middleware": len}])
+def test_hooks_that_cannot_be_called_are_refused_at_once(hooks: dict[str, Any]) -> None:
+    with pytest.raises(TypeError):
+        libkarafka.Producer.testing(**hooks)

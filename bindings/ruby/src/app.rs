@@ -105,6 +105,8 @@ impl App {
     /// Waits until the app has stopped; false when it has not in time.
     fn join(ruby: &Ruby, this: &Self, timeout: Option<f64>) -> Result<bool, Error> {
         let app = this.get(ruby, "join")?;
+        // What is kept below is the end of an app that was started.
+        app.check_started().or_raise(ruby)?;
         let deadline = deadline(timeout).or_raise(ruby)?;
         let ended = this.ended.get_or_init(|| {
             let (slot, app) = (Slot::new(), app.clone());

@@ -10,6 +10,7 @@
 mod admin;
 mod app;
 mod config;
+mod deliveries;
 mod embedded;
 mod error;
 mod event;
@@ -17,6 +18,7 @@ mod gvl;
 mod handle;
 mod message;
 mod messages;
+mod plain;
 mod producer;
 mod reader;
 mod recurring;
@@ -46,6 +48,7 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
     scheduler::define(ruby, native)?;
     messages::define(ruby, module, native)?;
     producer::define(ruby, module, native)?;
+    deliveries::define(ruby, module)?;
     transaction::define(ruby, native)?;
     reader::define(ruby, native)?;
     admin::define(ruby, native)?;

@@ -4,7 +4,7 @@
 //! its strings once somebody looked. The Ruby object of a message is nothing but a pointer to its place, so making one
 //! is one slot of Ruby's heap and no memory beside it, and none of it is freed by itself.
 //!
-//! Used with the GVL, for every message of a fast consumer: this and `gvl` are the files with unsafe code. What holds
+//! Used with the GVL, for every message of a fast consumer: this, `gvl` and `plain` are the files with unsafe code. What holds
 //! for all of it:
 //!
 //! - A place is as long-lived as its `Messages`. A message marks its `Messages`, and that marks every object and string in its

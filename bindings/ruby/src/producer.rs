@@ -3,11 +3,13 @@
 //! Records are copied and sent with the GVL held; only waiting for room in a full queue, or for a broker's answer, gives it up.
 
 use crate::config::settings;
+use crate::deliveries::Deliveries;
 use crate::error::{Raise, exception, symbol_name};
 use crate::event::Subscription;
 use crate::gvl;
 use crate::handle::Handle;
 use crate::messages::bytes;
+use crate::plain::Plain;
 use crate::wait::{Slot, deadline, interruptible, seconds};
 use karafka::{
     AppConfig, DeliveryReport, ErrorKind, Header, OwnedRecord, ProducerConfig, ProducerHooks, Record, Recorded,
@@ -24,11 +26,14 @@ use std::time::Duration;
 /// How long a broker may take to say how many partitions a topic has.
 const LOOK: Duration = Duration::from_secs(10);
 
+/// Most messages that are read before they are sent.
+const AT_ONCE: usize = 256;
+
 #[magnus::wrap(class = "LibKarafka::Native::Producer", free_immediately, size)]
 pub(crate) struct Producer(Handle<karafka::Producer>);
 
 #[magnus::wrap(class = "LibKarafka::Delivery", free_immediately, size)]
-struct Delivery(Handle<karafka::Delivery>);
+pub(crate) struct Delivery(Handle<karafka::Delivery>);
 
 type OwnHeaders = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
@@ -173,7 +178,7 @@ fn read_headers(given: Value) -> Result<OwnHeaders, Error> {
 
 /// Sends a message. Gives the GVL up only when the queue is full, or a broker must be asked: taking it again would cost a turn
 /// behind every other thread. Waiting for room cannot be interrupted, and ends after `queue_full_timeout`.
-fn send(ruby: &Ruby, producer: &karafka::Producer, message: &Message) -> Result<Delivery, Error> {
+fn send(ruby: &Ruby, producer: &karafka::Producer, message: &Message) -> Result<karafka::Delivery, Error> {
     if message.partition.is_none() && message.partition_key.is_some() {
         look_up(ruby, producer, &message.topic.to_string()?)?;
     }
@@ -185,7 +190,30 @@ fn send(ruby: &Ruby, producer: &karafka::Producer, message: &Message) -> Result<
         }
         other => other,
     };
-    Ok(Delivery(Handle::new(delivery.or_raise(ruby)?)))
+    delivery.or_raise(ruby)
+}
+
+/// Sends messages that were read, with the GVL as long as there is room in the queue, and forgets them.
+fn send_plain(
+    ruby: &Ruby,
+    producer: &karafka::Producer,
+    messages: &mut Vec<Plain>,
+    sent: &mut karafka::Deliveries,
+) -> Result<(), Error> {
+    let before = sent.len();
+    let outcome = Plain::lend(messages, |records| producer.try_produce_many(records, sent));
+    match outcome {
+        Err(error) if error.kind() == ErrorKind::QueueFull && error.is_retriable() => {
+            let done = sent.len() - before;
+            let rest: Vec<_> = Plain::lend(messages, |records| records.iter().skip(done).map(own).collect());
+            let produce = || rest.iter().map(|record| record.lend(|record| producer.produce_async(record))).collect();
+            let more: karafka::Result<Vec<_>> = without_gvl(ruby, produce)?;
+            sent.extend(more.or_raise(ruby)?);
+        }
+        other => other.or_raise(ruby)?,
+    }
+    messages.clear();
+    Ok(())
 }
 
 /// Has the core know how many partitions a topic has.
@@ -230,18 +258,29 @@ impl Producer {
 
     fn produce(ruby: &Ruby, this: &Self, fields: RArray) -> Result<Delivery, Error> {
         let producer = this.get(ruby, "produce")?;
-        send(ruby, producer, &Message::read(fields)?)
+        send(ruby, producer, &Message::read(fields)?).map(Delivery::new)
     }
 
     /// Sends in order, until one cannot be sent; those before it are on their way then.
-    fn produce_many(ruby: &Ruby, this: &Self, list: RArray) -> Result<RArray, Error> {
+    fn produce_many(ruby: &Ruby, this: &Self, list: RArray) -> Result<Deliveries, Error> {
         let producer = this.get(ruby, "produce")?;
-        let deliveries = ruby.ary_new_capa(list.len());
-        for hash in list {
-            let message = Message::from_hash(ruby, RHash::try_convert(hash)?)?;
-            deliveries.push(send(ruby, producer, &message)?)?;
+        let (mut sent, mut plain) = (karafka::Deliveries::default(), Vec::with_capacity(list.len().min(AT_ONCE)));
+        for given in list {
+            if let Some(message) = RHash::from_value(given).and_then(|hash| Plain::read(ruby, hash)) {
+                plain.push(message);
+                if plain.len() == AT_ONCE {
+                    send_plain(ruby, producer, &mut plain, &mut sent)?;
+                }
+                continue;
+            }
+            send_plain(ruby, producer, &mut plain, &mut sent)?;
+            let message = Message::from_hash(ruby, RHash::try_convert(given)?)?;
+            sent.extend([send(ruby, producer, &message)?]);
         }
-        Ok(deliveries)
+        send_plain(ruby, producer, &mut plain, &mut sent)?;
+        // The list holds the strings that were lent.
+        std::hint::black_box(list);
+        Ok(Deliveries::new(sent))
     }
 
     /// Keeps messages, or none of them.
@@ -256,14 +295,9 @@ impl Producer {
         Ok(this.get(ruby, "count records")?.buffered())
     }
 
-    fn flush_buffer(ruby: &Ruby, this: &Self) -> Result<RArray, Error> {
+    fn flush_buffer(ruby: &Ruby, this: &Self) -> Result<Deliveries, Error> {
         let producer = this.get(ruby, "flush a buffer")?;
-        let sent = without_gvl(ruby, || producer.flush_buffer_async())?.or_raise(ruby)?;
-        let deliveries = ruby.ary_new_capa(sent.len());
-        for delivery in sent {
-            deliveries.push(Delivery(Handle::new(delivery)))?;
-        }
-        Ok(deliveries)
+        Ok(Deliveries::new(without_gvl(ruby, || producer.flush_buffer_async())?.or_raise(ruby)?))
     }
 
     fn clear_buffer(ruby: &Ruby, this: &Self) -> Result<usize, Error> {
@@ -346,6 +380,10 @@ impl Drop for Producer {
 }
 
 impl Delivery {
+    pub(crate) fn new(delivery: karafka::Delivery) -> Self {
+        Self(Handle::new(delivery))
+    }
+
     /// Partition, offset and timestamp in milliseconds; `nil` when there was no answer in time.
     fn await_report(ruby: &Ruby, this: &Self, timeout: Option<f64>) -> Result<Option<(i32, i64, i64)>, Error> {
         let deadline = deadline(timeout).or_raise(ruby)?;

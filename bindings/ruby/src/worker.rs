@@ -82,9 +82,18 @@ pub fn work(ruby: &Ruby, app: &Handle<App>, waste: &Arc<Waste>, host: Value) -> 
             Some(Some((Next::Job(job), bytes))) => {
                 let messages = Messages::new(ruby, &job, waste, bytes);
                 finished = run(ruby, app, job, messages, host, &names)?;
+                wipe_stack();
             }
         }
     }
+}
+
+/// Overwrites what dead calls have left on this thread's stack. Ruby's collector takes for alive what looks like an object there,
+/// and the wait for the next job leaves most of it as it was: each waiting thread would keep the messages of its last job,
+/// all of which are marked whenever the collector runs.
+#[inline(never)]
+fn wipe_stack() {
+    std::hint::black_box(&mut [0_u64; 1024]);
 }
 
 /// What there is to do without giving the GVL up, after a short job: giving it up and taking it again costs more than freeing
@@ -144,7 +153,9 @@ impl Drop for Seat {
     }
 }
 
-/// Calls user code. Returns the job when it succeeded and has to be reported.
+/// Calls user code. Returns the job when it succeeded and has to be reported. In a frame of its own, which has the only reference
+/// to the messages.
+#[inline(never)]
 fn run(
     ruby: &Ruby,
     app: &Handle<App>,

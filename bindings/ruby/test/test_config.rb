@@ -17,6 +17,9 @@ class TestConfig < KarafkaTest
     ["did you mean `max_messages`?", "window", "orders"].each { |part| assert_includes message, part }
     assert_includes refusal { app.topic("no such name!") { |_| nil } }, "no such name!"
     assert_includes refusal { app.topic("orders") }, "consumer"
+    assert_includes refusal { app.topic("orders", consumer: String) }, "BaseConsumer, or a block that takes messages, not String"
+    assert_includes refusal { app.topic("orders", consumer: Class.new(LibKarafka::BaseConsumer)) { |_| nil } }, "one of them"
+    assert_includes refusal { app.topic("orders", &->(_one, _other) {}) }, "one parameter, not 2"
     assert_includes refusal { app.topic("orders", virtual_partitions: "sideways") { |_| nil } }, "sideways"
     assert_includes refusal { app.start }, "topic"
     app.topic("orders") { |_| nil }
@@ -59,6 +62,13 @@ class TestConfig < KarafkaTest
     topic = LibKarafka::Routing::Topic.new("x", consumer: LibKarafka::BaseConsumer)
     LibKarafka.options(:topic).each { |option| assert_respond_to topic, option[:name] }
     assert_raises(ArgumentError) { LibKarafka.options(:nothing) }
+  end
+
+  def test_a_configuration_shows_no_values
+    settings = { "sasl.password" => "hunter2" }
+    config = LibKarafka::Config.new({ group: "g", kafka: settings }, { kafka: settings })
+    assert_includes config.inspect, "kafka"
+    refute_includes config.inspect, "hunter2"
   end
 
   def test_a_librdkafka_setting_that_does_not_exist_is_refused

@@ -54,6 +54,18 @@ class TestExit < KarafkaTest
     assert_predicate status, :success?
   end
 
+  def test_the_end_waits_for_who_closes_a_producer
+    code = <<~RUBY
+      away = LibKarafka::Producer.new(bootstrap_servers: "127.0.0.1:1", close_timeout: "1s")
+      away.produce_async(topic: "t", payload: "x", label: "order 7")
+      Thread.report_on_exception = false
+      Thread.new { away.close }
+      Thread.pass until Thread.list.any? { |thread| thread != Thread.main && thread.status == "sleep" }
+    RUBY
+    output, = run_ruby(code)
+    assert_includes output, "order 7"
+  end
+
   def test_run_bang_ends_a_program_on_sigterm
     code = <<~RUBY
       LibKarafka.embedded_broker("child").create_topic("t")

@@ -46,7 +46,8 @@ class TestFork < KarafkaTest
     calls = [-> { before[:app].stop }, -> { before[:app].join }, -> { before[:app].phase }, -> { before[:app].resize(3) },
              -> { before[:producer].produce_async(topic: "t", payload: "x") }, -> { before[:producer].close },
              -> { before[:delivery].wait }, -> { before[:messages].first.mark(true) }, -> { before[:messages].commit(1) },
-             -> { before[:broker].create_topic("t") }]
+             -> { before[:broker].create_topic("t") }, -> { before[:app].subscribe { |event| event } },
+             -> { before[:producer].subscribe { |event| event } }]
     calls.each { |call| assert_raises(LibKarafka::ForkedError, &call) }
     assert_equal "parent", before[:messages].first.payload
     before.clear

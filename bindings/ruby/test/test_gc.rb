@@ -76,4 +76,35 @@ class TestGc < KarafkaTest
     kept = ObjectSpace.each_object(LibKarafka::Messages).count
     assert_operator kept, :<, 20
   end
+
+  # What the collector takes for alive on the stack of a thread that waits is marked by each collection, and its records stay with
+  # the client.
+  def test_a_waiting_worker_keeps_nothing_of_its_last_job
+    output, status, = run_ruby(<<~RUBY, seconds: 60)
+      LibKarafka.embedded_broker("child").create_topic("t")
+      producer = LibKarafka::Producer.new(bootstrap_servers: ADDRESS)
+      seen, go_on = Queue.new, Queue.new
+      app = LibKarafka::App.new(bootstrap_servers: ADDRESS, concurrency: 12)
+      app.topic("t", virtual_partitions: :by_key) do |messages|
+        messages.each { |message| message.payload.size + message.key.size }
+        seen << true
+        go_on.pop
+      end
+      producer.produce_many_sync((0...12).map { |n| { topic: "t", key: n.to_s, payload: "payload" } })
+      app.start
+      12.times { seen.pop }
+      12.times { go_on << true }
+      kept = 12
+      deadline = Process.clock_gettime(Process::CLOCK_MONOTONIC) + 10
+      while kept > 3 && Process.clock_gettime(Process::CLOCK_MONOTONIC) < deadline
+        GC.start
+        kept = ObjectSpace.each_object(LibKarafka::Messages).count
+        sleep 0.01
+      end
+      puts kept > 3 ? "kept \#{kept}" : "fine"
+      app.stop
+    RUBY
+    assert_equal "fine\n", output
+    assert_predicate status, :success?
+  end
 end

@@ -81,6 +81,59 @@ class TestLife < KarafkaTest
     assert_equal :stopped, app.phase
   end
 
+  def test_joining_what_was_never_started_is_an_error
+    app = new_app
+    app.topic(new_topic) { |_| nil }
+    [nil, 0.01].each { |time| assert_match(/not started/, assert_raises(LibKarafka::StoppedError) { app.join(time) }.message) }
+    app.start
+    app.stop
+    assert app.join
+  end
+
+  def test_a_consumer_without_a_call_says_so
+    seen = Queue.new
+    topic = new_topic
+    consumer = Class.new(LibKarafka::BaseConsumer) { define_method(:consume) { seen << [self, messages.first] } }
+    app = new_app
+    app.topic(topic, consumer: consumer)
+    produce(topic, [[nil, "1"]])
+    app.start
+    kept, message = take(seen, 1).first
+    app.stop
+    refute kept.mark_as_consumed(message)
+    [-> { kept.pause(1) }, -> { kept.seek(0) }, -> { kept.revoked? }, -> { kept.commit! }].each do |use|
+      assert_match(/no call/, assert_raises(LibKarafka::StoppedError, &use).message)
+    end
+  end
+
+  def test_a_standard_error_stream_that_nobody_reads_holds_up_neither_messages_nor_the_end
+    reader, writer = IO.pipe
+    output, out = IO.pipe
+    program = <<~RUBY
+      broker = LibKarafka.embedded_broker("child")
+      %w[fails fine].each { |topic| broker.create_topic(topic, partitions: 1) }
+      producer = LibKarafka::Producer.new(bootstrap_servers: "embedded://child")
+      app = LibKarafka::App.new(bootstrap_servers: "embedded://child", shutdown_timeout: "2s")
+      failed = 0
+      app.topic("fails", retry_backoff: 1, retry_backoff_max: 1) { |_| failed += 1; raise "x" * 2000 }
+      app.topic("fine") { |_| app.stop }
+      producer.produce_sync(topic: "fails", payload: "1")
+      app.start
+      # More than a pipe holds.
+      sleep 0.01 until failed > 100
+      producer.produce_sync(topic: "fine", payload: "1")
+      $stdout.puts "ended \#{app.join(20)}"
+    RUBY
+    pid = Process.spawn(RbConfig.ruby, "-r", "libkarafka", "-e", program, out: out, err: writer)
+    [writer, out].each(&:close)
+    status = eventually("the end of the program", 30) { Process.waitpid2(pid, Process::WNOHANG) }.last
+    assert status.success?
+    assert_equal "ended true\n", output.read
+  ensure
+    Process.kill(:KILL, pid) if pid && !status
+    [reader, output].each(&:close)
+  end
+
   def test_stop_in_a_consumer_returns_and_ends_run
     topic = new_topic
     app = new_app

@@ -17,6 +17,24 @@ class TestProducer < KarafkaTest
     assert_equal 0, producer.in_flight
   end
 
+  def test_many_deliveries_are_in_the_order_of_their_messages
+    topic = new_topic
+    messages = Array.new(700) { |n| { topic: topic, payload: n.to_s, key: (n.even? ? "k" : nil) } }
+    messages[300] = { topic: topic, payload: nil, headers: { "h" => "v" } }
+    messages[301] = { topic: topic.to_sym, payload: "symbol" }
+    deliveries = producer.produce_many_async(messages)
+    assert_equal (0...700).to_a, deliveries.wait(timeout: PATIENCE).map(&:offset)
+    assert_equal [700, 699, 3], [deliveries.size, deliveries[-1].wait.offset, deliveries.first(3).size]
+    assert_nil deliveries[700]
+    assert_nil deliveries[-701]
+    assert_equal topic, deliveries[5].topic
+    assert_empty producer.produce_many_async([])
+    assert_raises(TypeError) { producer.produce_many_async([{ topic: topic, payload: "sent" }, 5]) }
+    assert_raises(TypeError, ArgumentError) { producer.produce_many_async([{ topic: topic, payload: 5 }]) }
+    assert_equal 0, producer.flush
+    assert_equal 701, producer.produce_sync(topic: topic, payload: "the one before the refused was sent").offset
+  end
+
   def test_many_threads_produce_at_once
     topic = new_topic
     threads = Array.new(10) { Thread.new { Array.new(50) { producer.produce_async(topic: topic, payload: "x") }.map(&:wait) } }

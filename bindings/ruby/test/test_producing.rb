@@ -34,6 +34,12 @@ class TestProducing < KarafkaTest
     assert_equal 1, testing.clear_buffer
   end
 
+  def test_hooks_that_cannot_be_called_are_refused_at_once
+    [{ partitioner: 3 }, { middleware: [->(message) { message }, nil] }, { middleware: 5 }].each do |hooks|
+      assert_raises(LibKarafka::ConfigError) { LibKarafka::Producer.testing(**hooks) }
+    end
+  end
+
   def test_middleware_comes_before_the_partitioner
     stamp = ->(message) { message.merge(headers: { "stamp" => "1" }) }
     refuse = ->(message) { message[:payload] == "no" ? raise(ArgumentError, "refused") : message }

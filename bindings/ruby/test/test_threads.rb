@@ -45,6 +45,19 @@ class TestThreads < KarafkaTest
     assert_equal ["blocked"], take(seen, 1)
   end
 
+  def test_workers_killed_before_they_begin_are_replaced
+    topic = new_topic
+    seen = Queue.new
+    app = new_app(concurrency: 3)
+    app.topic(topic) { |messages| seen << messages.first.payload }
+    others = Thread.list
+    app.start
+    (Thread.list - others).select { |thread| thread.name&.start_with?("karafka-work") }.each(&:kill)
+    produce(topic, [["key", "alive"]])
+    assert_equal ["alive"], take(seen, 1)
+    eventually("three threads") { workers_of(app).size == 3 }
+  end
+
   def test_an_exception_raised_in_an_idle_worker_ends_only_that_thread
     app = new_app(concurrency: 2)
     app.topic(new_topic) { |_| nil }

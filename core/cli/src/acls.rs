@@ -151,6 +151,7 @@ impl Acls {
                     operation: *operation,
                     permission: if *deny { AclPermission::Deny } else { AclPermission::Allow },
                 };
+                acl.validate()?;
                 let success = |acl: &Acl, ()| (format!("created: {}", said(acl)), Value::Null);
                 output.outcomes(self.cluster.admin()?.create_acls(&[acl])?, object, success)
             }

@@ -1,6 +1,7 @@
 //! `libkarafka configs`: settings of topics and brokers.
 
 use crate::Cluster;
+use crate::names::Name;
 use crate::output::{Output, Stop, clean};
 use clap::{Args, Subcommand};
 use karafka::ConfigResource;
@@ -60,7 +61,8 @@ impl Of {
 
 impl Configs {
     pub(crate) fn run(&self, mut output: Output) -> Result<ExitCode, Stop> {
-        let admin = self.cluster.admin()?;
+        let (Action::Show { of, .. } | Action::Set { of, .. }) = &self.action;
+        let admin = self.cluster.admin_for(of.topic.as_deref().map(Name::Topic))?;
         match &self.action {
             Action::Show { of, all } => {
                 for entry in admin.configs(&of.resource())?.iter().filter(|entry| *all || !entry.is_default) {

@@ -134,6 +134,7 @@ fn open(cluster: &Cluster, max_messages: u32, selection: Selection) -> karafka::
 impl List {
     fn run(&self, mut output: Output) -> Result<ExitCode, Stop> {
         let filter = self.filter.letters();
+        filter.validate()?;
         let mut reader = open(&self.cluster, 500, Selection::new(&self.topic, ReadFrom::Earliest))?;
         if !output.is_json() {
             output.line(&columns("LETTER", "GIVEN UP AT", "SOURCE", "ATTEMPTS", "ERROR", "KEY"))?;

@@ -7,6 +7,7 @@ mod clocks;
 mod versions;
 
 use crate::Cluster;
+use crate::names::{self, Name};
 use crate::output::{Output, Stop, clean};
 use clap::Args;
 use karafka::{Admin, Broker, ConfigResource, Error, ErrorKind, ReadFrom, Reader, ReaderConfig, Selection};
@@ -63,6 +64,9 @@ impl Findings {
 
 impl Doctor {
     pub(crate) fn run(&self, output: Output) -> Result<ExitCode, Stop> {
+        names::validate(
+            self.topic.as_deref().map(Name::Topic).into_iter().chain(self.group.as_deref().map(Name::Group)),
+        )?;
         let mut findings = Findings { output, is_wrong: false };
         findings.tell(
             "versions",

@@ -1,6 +1,7 @@
 //! `libkarafka groups` and `libkarafka lag`: consumer groups, where they are, and how far they are behind.
 
 use crate::Cluster;
+use crate::names::Name;
 use crate::output::{Output, Stop, clean};
 use crate::time;
 use clap::{Args, Subcommand};
@@ -80,9 +81,21 @@ fn target(text: &str) -> Result<SeekTo, String> {
         .ok_or_else(|| format!("{text:?} is neither earliest, latest, an offset, nor @ and a time"))
 }
 
+impl Action {
+    fn names(&self) -> Vec<Name<'_>> {
+        match self {
+            Self::List => Vec::new(),
+            Self::Describe { group } => vec![Name::Group(group)],
+            Self::Seek { group, topic, .. } => vec![Name::NewGroup(group), Name::Topic(topic)],
+            Self::Copy { from, to } | Self::Rename { from, to } => vec![Name::Group(from), Name::NewGroup(to)],
+            Self::Delete { groups } => groups.iter().map(|group| Name::Group(group)).collect(),
+        }
+    }
+}
+
 impl Groups {
     pub(crate) fn run(&self, mut output: Output) -> Result<ExitCode, Stop> {
-        let admin = self.cluster.admin()?;
+        let admin = self.cluster.admin_for(self.action.names())?;
         match &self.action {
             Action::List => {
                 for group in admin.groups()? {
@@ -176,7 +189,7 @@ pub(crate) struct Lag {
 
 impl Lag {
     pub(crate) fn run(&self, mut output: Output) -> Result<ExitCode, Stop> {
-        let lags = self.cluster.admin()?.lag(&self.group)?;
+        let lags = self.cluster.admin_for([Name::Group(&self.group)])?.lag(&self.group)?;
         for lag in &lags {
             output.item(
                 || {

@@ -10,6 +10,7 @@ mod dlq;
 mod doctor;
 mod flow;
 mod groups;
+mod names;
 mod output;
 mod pid_file;
 mod plan;
@@ -21,6 +22,7 @@ mod tail;
 mod time;
 mod topics;
 
+use crate::names::Name;
 use crate::output::{Output, Stop, clean, complain};
 use clap::{Args, Parser, Subcommand};
 use karafka::ErrorKind;
@@ -100,6 +102,12 @@ impl Cluster {
 
     /// Connects, and waits for the cluster's first answer.
     fn admin(&self) -> karafka::Result<karafka::Admin> {
+        self.admin_for([])
+    }
+
+    /// As [`Self::admin`], for something about these names: what they cannot be is refused before.
+    fn admin_for<'a>(&self, names: impl IntoIterator<Item = Name<'a>>) -> karafka::Result<karafka::Admin> {
+        names::validate(names)?;
         karafka::Admin::connect(&self.brokers, self.kafka(), self.timeout)
     }
 }

@@ -1,6 +1,7 @@
 //! `libkarafka plan`, `apply` and `align`: the topics of a file, and those of a cluster.
 
 use crate::Cluster;
+use crate::names::Name;
 use crate::output::{Output, Stop};
 use clap::Args;
 use karafka::{DeclaredTopic, Error, ErrorKind, Outcomes, Step};
@@ -157,6 +158,10 @@ impl Source {
     }
 }
 
+fn named(declared: &[DeclaredTopic]) -> impl Iterator<Item = Name<'_>> {
+    declared.iter().map(|topic| Name::Topic(&topic.name))
+}
+
 fn object(step: &Step) -> serde_json::Value {
     let kind = match step {
         Step::Create(_) => "create",
@@ -171,7 +176,7 @@ fn object(step: &Step) -> serde_json::Value {
 impl Plan {
     pub(crate) fn run(&self, mut output: Output) -> Result<ExitCode, Stop> {
         let declared = self.source.topics()?;
-        let steps = self.source.cluster.admin()?.plan(&declared)?;
+        let steps = self.source.cluster.admin_for(named(&declared))?.plan(&declared)?;
         for step in &steps {
             let mark = if step.is_destructive() { " (records can be lost: --allow)" } else { "" };
             output.item(|| format!("{step}{mark}"), || object(step))?;
@@ -187,7 +192,7 @@ impl Plan {
 impl Apply {
     pub(crate) fn run(&self, output: Output) -> Result<ExitCode, Stop> {
         let declared = self.source.topics()?;
-        let admin = self.source.cluster.admin()?;
+        let admin = self.source.cluster.admin_for(named(&declared))?;
         let steps = admin.plan(&declared)?;
         tell(output, admin.apply(&steps, self.allow))
     }
@@ -196,7 +201,7 @@ impl Apply {
 impl Align {
     pub(crate) fn run(&self, output: Output) -> Result<ExitCode, Stop> {
         let declared = self.source.topics()?;
-        tell(output, self.source.cluster.admin()?.align(&declared, self.allow)?)
+        tell(output, self.source.cluster.admin_for(named(&declared))?.align(&declared, self.allow)?)
     }
 }
 

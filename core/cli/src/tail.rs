@@ -1,6 +1,7 @@
 //! `libkarafka tail` and `libkarafka send`: records read without a group, and produced.
 
 use crate::Cluster;
+use crate::names::Name;
 use crate::output::{Output, Stop, put_bytes, shown};
 use crate::sealed::{self, Keys};
 use crate::time;
@@ -134,7 +135,7 @@ const MOST: usize = 1000;
 impl Send {
     pub(crate) fn run(&self, mut output: Output) -> Result<ExitCode, Stop> {
         // Says in time, and in words, that nobody is there, or that there is no such topic.
-        self.cluster.admin()?.topic(&self.topic)?;
+        self.cluster.admin_for([Name::Topic(&self.topic)])?.topic(&self.topic)?;
         let producer = Producer::new(ProducerConfig {
             bootstrap_servers: self.cluster.brokers.clone(),
             kafka: self.cluster.kafka(),

@@ -1,6 +1,7 @@
 //! `libkarafka topics`: the topics of a cluster.
 
 use crate::Cluster;
+use crate::names::Name;
 use crate::output::{Output, Stop};
 use clap::{Args, Subcommand};
 use karafka::{Admin, NewTopic, TopicDescription};
@@ -67,9 +68,22 @@ enum Action {
     },
 }
 
+impl Action {
+    fn names(&self) -> Vec<Name<'_>> {
+        match self {
+            Self::List => Vec::new(),
+            Self::Describe { name }
+            | Self::Create { name, .. }
+            | Self::Grow { name, .. }
+            | Self::Truncate { name, .. } => vec![Name::Topic(name)],
+            Self::Delete { names } => names.iter().map(|name| Name::Topic(name)).collect(),
+        }
+    }
+}
+
 impl Topics {
     pub(crate) fn run(&self, mut output: Output) -> Result<ExitCode, Stop> {
-        let admin = self.cluster.admin()?;
+        let admin = self.cluster.admin_for(self.action.names())?;
         match &self.action {
             Action::List => {
                 for topic in admin.topics()? {

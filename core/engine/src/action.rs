@@ -29,21 +29,9 @@ pub enum Action<M> {
         /// The partition is given up once this is answered.
         last: bool,
     },
-    /// Make the offset part of a transaction, whose end is told by `transaction_ended`, exactly once. No other commit of the
-    /// partition goes out before that.
-    Offsets {
-        /// Whose offset.
-        assignment: AssignmentId,
-        /// To be given back with the end.
-        transaction: TransactionId,
-        /// The offset of the next message to be read by whoever resumes here once the transaction is committed.
-        position: i64,
-        /// Text to commit beside the offset.
-        metadata: String,
-        /// Offset and text say what no commit before has said. Where they do not, for the marks do not fit, the group cannot tell
-        /// whether the transaction was committed.
-        is_distinct: bool,
-    },
+    /// Make these offsets part of one transaction, or of few, with what its transactions produced. The end is told by
+    /// `transaction_ended`, exactly once for each partition. No other commit of a partition goes out before that.
+    Offsets(Vec<TransactionOffsets>),
     /// Abort a transaction: what it marks does not count here any more. It has ended for the engine.
     OffsetsRefused {
         /// Whose offset.
@@ -72,6 +60,22 @@ pub enum Action<M> {
     Dropped(Vec<M>),
     /// Something worth an event or a line in a log.
     Notice(Notice),
+}
+
+/// What a transaction says of one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransactionOffsets {
+    /// Whose offset.
+    pub assignment: AssignmentId,
+    /// Whose marks it has. The first one is to be given back with the end.
+    pub transactions: Vec<TransactionId>,
+    /// The offset of the next message to be read by whoever resumes here once the transaction is committed.
+    pub position: i64,
+    /// Text to commit beside the offset.
+    pub metadata: String,
+    /// Offset and text say what no commit before has said. Where they do not, for the marks do not fit, the group cannot tell
+    /// whether the transaction was committed.
+    pub is_distinct: bool,
 }
 
 /// What happened, for people. Nothing has to be done about it.

@@ -13,6 +13,7 @@ use crate::ledger::Ledger;
 use crate::options::VirtualPartitions;
 use crate::partitioner::Partitioner;
 use crate::record::Record;
+use crate::transaction::CutShort;
 use crate::waiting::Queued;
 
 impl<M: Record> Engine<M> {
@@ -65,9 +66,14 @@ impl<M: Record> Engine<M> {
     }
 
     /// Takes a job back with all its messages in the same order; a successful one may come without them. A job of a
-    /// partition that was given up meanwhile changes nothing any more, one completed before is ignored.
+    /// partition that was given up meanwhile changes nothing any more, one completed before is ignored. One whose transaction
+    /// commits right now ends behind it, as only then it is known what is done.
     pub fn complete(&mut self, now: Instant, id: JobId, outcome: Outcome, mut messages: Vec<M>) {
         self.observe(now);
+        if self.commits_meanwhile(id) {
+            self.cut_short.push(CutShort { job: id, outcome, messages });
+            return;
+        }
         if let Some(mut job) = self.jobs.finish(id) {
             let handled = if outcome == Outcome::Done { job.sequences.len() as u64 } else { 0 };
             if job.kind.is_farewell() {
@@ -103,6 +109,7 @@ impl<M: Record> Engine<M> {
                 self.old_job_ended(&job);
             }
             self.jobs.keep_lists(job.sequences, job.parts);
+            self.one_less_to_join(job.topic);
         }
         self.drop_messages(messages);
     }

@@ -266,6 +266,7 @@ impl<M> Assignment<M> {
             last_marked: 0,
             era: self.era,
             paused: false,
+            asks: false,
             hook: None,
         }
     }

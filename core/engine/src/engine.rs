@@ -26,8 +26,10 @@ use crate::options::{EngineOptions, Scheduling, TopicOptions, VirtualPartitions}
 use crate::partitioner::Partitioner;
 use crate::record::Record;
 use crate::scheduler::{Counted, PoolId, Scheduler};
+use crate::sharing::Line;
 use crate::texts::Texts;
 use crate::timers::{Timer, Timers};
+use crate::transaction::CutShort;
 use crate::unique::{Locks, Unique};
 use crate::unmarked::Unmarked;
 use crate::virtual_partition::{Index, Mailboxes, State};
@@ -48,6 +50,10 @@ pub struct Engine<M> {
     pub(crate) jobs: Jobs,
     pub(crate) timers: Timers,
     pub(crate) calls: Calls,
+    /// Of each topic, the transactions that wait for others to commit with.
+    pub(crate) lines: Vec<Line>,
+    /// Jobs that were completed while their transactions commit.
+    pub(crate) cut_short: Vec<CutShort<M>>,
     pub(crate) next_commit: Option<Instant>,
     pub(crate) budget: Budget,
     pub(crate) actions: VecDeque<Action<M>>,
@@ -77,6 +83,8 @@ impl<M: Record> Engine<M> {
             jobs: Jobs::default(),
             timers: Timers::default(),
             calls: Calls::default(),
+            lines: Vec::new(),
+            cut_short: Vec::new(),
             next_commit: None,
             budget: Budget::new(options.memory_budget_messages, options.memory_budget_bytes),
             actions: VecDeque::new(),
@@ -105,6 +113,7 @@ impl<M: Record> Engine<M> {
     pub fn add_topic(&mut self, options: TopicOptions) -> TopicId {
         self.scheduler.add_topic(options.pool, options.priority, options.max_concurrency);
         self.topics.push(options);
+        self.lines.push(Line::default());
         TopicId((self.topics.len() - 1) as u32)
     }
 
@@ -298,6 +307,7 @@ impl<M: Record> Engine<M> {
                 Timer::Letter(id) => self.send_letters(now, id),
                 Timer::Intake(id) => self.enlist(id),
                 Timer::Periodic(id) => self.ticks_due(now, id),
+                Timer::Sharing(topic) => self.share(topic),
             }
         }
         self.commit_if_due(now);

@@ -319,6 +319,7 @@ impl<M: Record> Engine<M> {
             last_marked: 0,
             era: self.assignments.get(assignment).map_or(0, |found| found.era),
             paused: false,
+            asks: false,
             values: Vec::new(),
             start_awaited: false,
             hook: Some(Hook { consumer, pool, is_whole, used, held }),

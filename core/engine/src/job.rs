@@ -159,6 +159,8 @@ pub(crate) struct RunningJob {
     pub(crate) era: u32,
     /// Its handler paused the partition: what it did not mark comes again.
     pub(crate) paused: bool,
+    /// A transaction of it waits for its turn.
+    pub(crate) asks: bool,
     /// Of a call without messages.
     pub(crate) hook: Option<Hook>,
 }

@@ -40,6 +40,7 @@ mod record;
 mod retry;
 mod scheduler;
 mod segment;
+mod sharing;
 mod texts;
 mod throttle;
 mod timers;
@@ -51,7 +52,9 @@ mod virtual_partition;
 mod waiting;
 mod watch;
 
-pub use action::{Action, ChooserFailure, CommitFailure, CommitId, Notice, Room, Stall, Start, Totals};
+pub use action::{
+    Action, ChooserFailure, CommitFailure, CommitId, Notice, Room, Stall, Start, Totals, TransactionOffsets,
+};
 pub use after::{GivenUp, Verdict};
 pub use assignment::{AssignmentId, TopicId};
 pub use chooser::{Candidate, Question, QuestionId};
@@ -69,5 +72,6 @@ pub use record::Record;
 pub use retry::Backoff;
 pub use scheduler::PoolId;
 pub use segment::Segment;
+pub use sharing::Sharing;
 pub use transaction::TransactionId;
 pub use watch::RunningCall;

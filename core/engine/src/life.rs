@@ -40,6 +40,8 @@ impl<M: Record> Engine<M> {
             self.timers.set(deadline, Timer::Life(id));
         }
         self.enlist(id);
+        // What waits for company has none to come.
+        self.send_offsets(id);
         self.advance_life(now, id);
     }
 
@@ -47,12 +49,15 @@ impl<M: Record> Engine<M> {
     /// and not taken yet.
     pub fn lose(&mut self, now: Instant, id: AssignmentId) {
         self.observe(now);
-        self.actions.retain(|action| match action {
+        self.actions.retain_mut(|action| match action {
             Action::Commit { assignment, .. }
-            | Action::Offsets { assignment, .. }
             | Action::OffsetsRefused { assignment, .. }
             | Action::Release { assignment }
             | Action::DeadLetter { assignment, .. } => *assignment != id,
+            Action::Offsets(parts) => {
+                parts.retain(|part| part.assignment != id);
+                !parts.is_empty()
+            }
             Action::Dropped(_) | Action::Notice(_) => true,
         });
         self.forget(id);

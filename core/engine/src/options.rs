@@ -9,6 +9,7 @@ use crate::periodic::Periodic;
 use crate::retry::Backoff;
 use crate::scheduler::PoolId;
 use crate::segment::Segment;
+use crate::sharing::Sharing;
 
 /// Values for the whole process.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +84,8 @@ pub struct TopicOptions {
     pub independent: bool,
     /// The culprit of a failed call is found by halves instead of message by message.
     pub bisect: bool,
+    /// Transactions of several jobs commit together; `None`: each for itself.
+    pub sharing: Option<Sharing>,
     /// A rebalance does not wait for running jobs.
     pub long_running_job: bool,
     /// The part of the records that is handled; all others are done when they arrive. `None`: all are handled.
@@ -133,6 +136,7 @@ impl TopicOptions {
             strategy: false,
             independent: false,
             bisect: false,
+            sharing: None,
             long_running_job: false,
             segment: None,
             delay_by: Duration::ZERO,

@@ -63,11 +63,15 @@ pub enum Planted {
     CommitBesideTransaction,
     /// The copy of a message that was given up becomes visible, and its offset is not passed with it.
     LetterBesideOffset,
+    /// Of transactions that commit together only the first one's marks go along.
+    SharedMarksForgotten,
+    /// A call that is over while its transaction commits comes again before that has ended.
+    EndedBesideCommit,
 }
 
 impl Planted {
     /// Every one of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::CommitAtDelivery,
         Self::LateMarkAccepted,
         Self::RetryCounterKept,
@@ -91,6 +95,8 @@ impl Planted {
         Self::MarkedBeforeTheEnd,
         Self::CommitBesideTransaction,
         Self::LetterBesideOffset,
+        Self::SharedMarksForgotten,
+        Self::EndedBesideCommit,
     ];
 }
 

@@ -161,6 +161,11 @@ impl Scheduler {
         self.pool(pool).map_or(0, |pool| pool.seats.saturating_sub(pool.out))
     }
 
+    /// Jobs that may be on seats.
+    pub(crate) fn on_seats(&self, pool: PoolId) -> u32 {
+        self.pool(pool).map_or(0, |pool| pool.out.min(pool.seats))
+    }
+
     /// The assignment whose turn it is.
     pub(crate) fn next(&mut self, pool: PoolId) -> Option<AssignmentId> {
         let topic = match self.pool(pool)?.topics[..] {

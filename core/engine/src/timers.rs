@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::assignment::AssignmentId;
+use crate::assignment::{AssignmentId, TopicId};
 use crate::instant::Instant;
 use crate::virtual_partition::Index;
 
@@ -24,6 +24,8 @@ pub(crate) enum Timer {
     Life(AssignmentId),
     /// A dead letter that could not be sent is to be sent again.
     Letter(AssignmentId),
+    /// Transactions of a topic waited long enough for others to commit with.
+    Sharing(TopicId),
 }
 
 #[derive(Debug, Default)]

@@ -3,7 +3,9 @@
 //! Called by the engine on its one thread. A transaction brings marks of one running job, or one message that was given up and
 //! whose copy is part of it. They count once it is committed, and not before; what is committed with it is the ledger's whole
 //! state of that moment with the marks on top, so that neither order nor parallelism is lost: transactions of several jobs of a
-//! partition produce at the same time, and commit one after the other, in the order in which they asked.
+//! partition produce at the same time, and commit one after the other, in the order in which they asked, or together, where their
+//! topic says so (`sharing`). A job that is completed meanwhile, because its handler stopped waiting, ends behind its transaction:
+//! what that commits must not be handled again.
 //!
 //! Guarantees: while a transaction commits, no other commit of the partition goes out, so none goes back behind it or takes its
 //! marks along before they count; a transaction of a partition that is lost, of a job or a letter that has ended, or of before
@@ -11,13 +13,13 @@
 
 use std::collections::VecDeque;
 
-use crate::action::{Action, CommitId};
+use crate::action::{Action, CommitId, TransactionOffsets};
 use crate::assignment::AssignmentId;
 use crate::committer::{Stamp, text_beside};
 use crate::completion::mark_all;
 use crate::engine::Engine;
 use crate::instant::Instant;
-use crate::job::{Extent, JobId, JobKind, Part};
+use crate::job::{Extent, JobId, JobKind, Outcome, Part};
 use crate::letters::LetterId;
 use crate::record::Record;
 
@@ -34,7 +36,7 @@ pub(crate) struct Offsets {
 }
 
 /// Whose marks a transaction brings.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
     Job(JobId),
     /// The one of its message.
@@ -42,7 +44,7 @@ enum Source {
 }
 
 #[derive(Debug)]
-struct Waiting {
+pub(crate) struct Waiting {
     id: TransactionId,
     source: Source,
     /// What it marks, by the ledger's sequence, ascending.
@@ -50,10 +52,19 @@ struct Waiting {
     texts: Vec<(u64, String)>,
 }
 
-/// The one that commits.
+/// A job that was completed while its transaction commits.
+#[derive(Debug)]
+pub(crate) struct CutShort<M> {
+    pub(crate) job: JobId,
+    pub(crate) outcome: Outcome,
+    pub(crate) messages: Vec<M>,
+}
+
+/// The one that commits, or those that do so together, under the name of the first.
 #[derive(Debug)]
 struct Open {
     id: TransactionId,
+    sources: Vec<Source>,
     commit: CommitId,
     position: i64,
     sequences: Vec<u64>,
@@ -69,19 +80,30 @@ impl Offsets {
         self.waiting.push_back(Waiting { id, source, sequences, texts });
         id
     }
+
+    pub(crate) fn waits(&self, id: TransactionId) -> bool {
+        self.waiting.iter().any(|waiting| waiting.id == id)
+    }
+
+    pub(crate) fn take(&mut self, id: TransactionId) -> Option<Waiting> {
+        let place = self.waiting.iter().position(|waiting| waiting.id == id)?;
+        self.waiting.remove(place)
+    }
 }
 
 impl<M: Record> Engine<M> {
     /// A transaction with marks of a running job wants to commit; [`Action::Offsets`] follows when it is its turn, perhaps at
     /// once. Every transaction is ended by [`Engine::transaction_ended`], also one that gives up before its turn. `texts` are stored
-    /// with messages that it marks, as by [`Engine::mark_with_metadata`]. `None`: the partition is no longer owned, or was
-    /// moved, the job has been completed, or has no such message.
+    /// with messages that it marks, as by [`Engine::mark_with_metadata`]. `alone`: it shares its commit with no other, whatever
+    /// its topic says. `None`: the partition is no longer owned, or was moved, the job has been completed, or has no such
+    /// message.
     pub fn commit_in_transaction(
         &mut self,
         now: Instant,
         id: JobId,
         marks: &[(u32, Extent)],
         texts: Vec<(u32, String)>,
+        alone: bool,
     ) -> Option<(AssignmentId, TransactionId)> {
         self.observe(now);
         let job = self.jobs.get_mut(id).filter(|job| job.kind == JobKind::Handle)?;
@@ -112,7 +134,11 @@ impl<M: Record> Engine<M> {
         }
         sequences.sort_unstable();
         sequences.dedup();
+        let messages = sequences.len() as u64;
         let transaction = assignment.commits.offsets.ask(Source::Job(id), sequences, stored);
+        job.asks = true;
+        let topic = assignment.topic;
+        self.line_up(topic, owner, transaction, messages, alone);
         self.send_offsets(owner);
         Some((owner, transaction))
     }
@@ -127,20 +153,39 @@ impl<M: Record> Engine<M> {
         #[cfg(feature = "planted")]
         let sequences = if self.planted.is(crate::Planted::LetterBesideOffset) { Vec::new() } else { sequences };
         let transaction = assignment.commits.offsets.ask(Source::Letter(letter), sequences, Vec::new());
+        let topic = assignment.topic;
+        self.line_up(topic, id, transaction, 1, true);
         self.send_offsets(id);
         Some(transaction)
     }
 
-    /// How a transaction ended, also one whose turn had not come. What it marked counts if it was committed. An end whose
+    /// How transactions ended, that committed together or were about to: each partition's by the name it went under in
+    /// [`Action::Offsets`]; or one alone whose turn had not come. What they marked counts if they were committed. An end whose
     /// result nobody knows is no end: the caller finds it out first.
-    pub fn transaction_ended(&mut self, now: Instant, id: AssignmentId, transaction: TransactionId, committed: bool) {
+    pub fn transaction_ended(&mut self, now: Instant, ended: &[(AssignmentId, TransactionId)], committed: bool) {
         self.observe(now);
+        for &(id, transaction) in ended {
+            self.end_offsets(id, transaction, committed);
+        }
+        self.complete_cut_short(now);
+        // All of them first: what waits may share a commit again.
+        for &(id, _) in ended {
+            self.send_offsets(id);
+            self.enlist(id);
+            self.schedule_commit(id);
+            self.advance_life(now, id);
+        }
+    }
+
+    fn end_offsets(&mut self, id: AssignmentId, transaction: TransactionId, committed: bool) {
         let Some(assignment) = self.assignments.get_mut(id) else {
             return;
         };
         let offsets = &mut assignment.commits.offsets;
         let Some(open) = offsets.open.take_if(|open| open.id == transaction) else {
-            offsets.waiting.retain(|waiting| waiting.id != transaction);
+            if let Some(waiting) = offsets.take(transaction) {
+                self.asks_no_more(waiting.source);
+            }
             return;
         };
         let mut confirmed = None;
@@ -156,16 +201,36 @@ impl<M: Record> Engine<M> {
             let said_all = is_unchanged && assignment.ledger.position() == Some(open.position);
             confirmed = Some(if said_all { assignment.commits.stamp(&assignment.ledger) } else { open.stamp });
         }
-        if !assignment.commits.let_go(open.commit, confirmed) {
-            return;
-        }
-        if assignment.commits.urgent && assignment.is_dirty() && assignment.marks_count() {
+        let is_over = assignment.commits.let_go(open.commit, confirmed);
+        if is_over && assignment.commits.urgent && assignment.is_dirty() && assignment.marks_count() {
             assignment.send_commit(id, self.options.metadata_limit, false, &mut self.actions);
         }
-        self.send_offsets(id);
-        self.enlist(id);
-        self.schedule_commit(id);
-        self.advance_life(now, id);
+    }
+
+    /// Whether a transaction of the job is on its way to the brokers.
+    pub(crate) fn commits_meanwhile(&self, id: JobId) -> bool {
+        #[cfg(feature = "planted")]
+        if self.planted.is(crate::Planted::EndedBesideCommit) {
+            return false;
+        }
+        let assignment = self.jobs.get(id).and_then(|job| self.assignments.get(job.assignment));
+        let open = assignment.and_then(|assignment| assignment.commits.offsets.open.as_ref());
+        open.is_some_and(|open| open.sources.contains(&Source::Job(id)))
+    }
+
+    fn complete_cut_short(&mut self, now: Instant) {
+        for CutShort { job, outcome, messages } in std::mem::take(&mut self.cut_short) {
+            // Puts it back where its transaction is another one.
+            self.complete(now, job, outcome, messages);
+        }
+    }
+
+    fn asks_no_more(&mut self, source: Source) {
+        if let Source::Job(job) = source
+            && let Some(job) = self.jobs.get_mut(job)
+        {
+            job.asks = false;
+        }
     }
 
     /// Gives the next transaction its turn, unless a commit is on its way; refuses what does not count any more.
@@ -173,45 +238,84 @@ impl<M: Record> Engine<M> {
         let Some(assignment) = self.assignments.get_mut(id) else {
             return;
         };
-        let counts = assignment.marks_count();
-        while !counts || !assignment.commits.is_on_its_way() {
+        if assignment.marks_count() && assignment.options.sharing.is_some() {
+            let topic = assignment.topic;
+            self.share(topic);
+            return;
+        }
+        loop {
+            let Some(assignment) = self.assignments.get_mut(id) else { return };
+            if assignment.marks_count() && assignment.commits.is_on_its_way() {
+                return;
+            }
             let Some(next) = assignment.commits.offsets.waiting.pop_front() else { return };
-            let is_there = match next.source {
+            if let Some(offsets) = self.open_offsets(id, vec![next]) {
+                self.actions.push_back(Action::Offsets(vec![offsets]));
+            }
+        }
+    }
+
+    /// Begins the commit of transactions of one partition, which has none on its way. Those that do not count any more are
+    /// refused; `None` when there is no other.
+    pub(crate) fn open_offsets(&mut self, id: AssignmentId, waiting: Vec<Waiting>) -> Option<TransactionOffsets> {
+        let (mut sequences, mut given) = (Vec::new(), Vec::new());
+        let (mut transactions, mut sources) = (Vec::new(), Vec::new());
+        let assignment = self.assignments.get_mut(id)?;
+        let counts = assignment.marks_count();
+        for Waiting { id: transaction, source, sequences: marked, texts } in waiting {
+            let is_there = match source {
                 Source::Job(job) => {
                     self.jobs.get(job).is_some_and(|job| job.assignment == id && job.era == assignment.era)
                 }
                 Source::Letter(letter) => assignment.letters.sent(letter).is_some(),
             };
-            let transaction = next.id;
+            if let Source::Job(job) = source
+                && let Some(job) = self.jobs.get_mut(job)
+            {
+                job.asks = false;
+            }
             if !counts || !is_there {
                 self.actions.push_back(Action::OffsetsRefused { assignment: id, transaction });
                 continue;
             }
-            let stamp = assignment.commits.stamp(&assignment.ledger);
-            let mut ledger = assignment.ledger.clone();
-            mark_all(&mut ledger, &next.sequences);
-            let mut texts = assignment.commits.texts.clone();
-            for (sequence, text) in &next.texts {
-                texts.give(&ledger, *sequence, text.clone());
-            }
-            texts.settle(&ledger);
-            let Some(position) = ledger.position() else {
-                self.actions.push_back(Action::OffsetsRefused { assignment: id, transaction });
-                continue;
-            };
-            let marks_dropped = &mut assignment.commits.marks_dropped;
-            let limit = self.options.metadata_limit;
-            let metadata = text_beside(id, position, &ledger, texts.text(), limit, marks_dropped, &mut self.actions);
-            let is_distinct = assignment.ledger.position() != Some(position)
-                || (!*marks_dropped && ledger.version() != assignment.ledger.version());
             #[cfg(feature = "planted")]
-            if self.planted.is(crate::Planted::MarkedBeforeTheEnd) {
-                mark_all(&mut assignment.ledger, &next.sequences);
-            }
-            let commit = assignment.commits.hold();
-            let Waiting { sequences, texts, .. } = next;
-            assignment.commits.offsets.open = Some(Open { id: transaction, commit, position, sequences, texts, stamp });
-            self.actions.push_back(Action::Offsets { assignment: id, transaction, position, metadata, is_distinct });
+            let marked = if self.planted.is(crate::Planted::SharedMarksForgotten) && !transactions.is_empty() {
+                Vec::new()
+            } else {
+                marked
+            };
+            transactions.push(transaction);
+            sources.push(source);
+            sequences.extend(marked);
+            given.extend(texts);
         }
+        let &first = transactions.first()?;
+        let stamp = assignment.commits.stamp(&assignment.ledger);
+        let mut ledger = assignment.ledger.clone();
+        sequences.sort_unstable();
+        mark_all(&mut ledger, &sequences);
+        let mut texts = assignment.commits.texts.clone();
+        for (sequence, text) in &given {
+            texts.give(&ledger, *sequence, text.clone());
+        }
+        texts.settle(&ledger);
+        let Some(position) = ledger.position() else {
+            let refused = |transaction| Action::OffsetsRefused { assignment: id, transaction };
+            self.actions.extend(transactions.into_iter().map(refused));
+            return None;
+        };
+        let marks_dropped = &mut assignment.commits.marks_dropped;
+        let limit = self.options.metadata_limit;
+        let metadata = text_beside(id, position, &ledger, texts.text(), limit, marks_dropped, &mut self.actions);
+        let is_distinct = assignment.ledger.position() != Some(position)
+            || (!*marks_dropped && ledger.version() != assignment.ledger.version());
+        #[cfg(feature = "planted")]
+        if self.planted.is(crate::Planted::MarkedBeforeTheEnd) {
+            mark_all(&mut assignment.ledger, &sequences);
+        }
+        let commit = assignment.commits.hold();
+        let open = Open { id: first, sources, commit, position, sequences, texts: given, stamp };
+        assignment.commits.offsets.open = Some(open);
+        Some(TransactionOffsets { assignment: id, transactions, position, metadata, is_distinct })
     }
 }

@@ -466,6 +466,7 @@ impl<M> Mailboxes<M> {
         self.by_name.find(spread(name), |&index| is_named(&self.partitions, index, name)).copied()
     }
 
+    #[inline]
     fn find_or_create(&mut self, name: u64) -> Index {
         if let Some((last, index)) = self.last
             && last == name
@@ -477,6 +478,7 @@ impl<M> Mailboxes<M> {
         index
     }
 
+    #[inline(never)]
     fn create(&mut self, name: u64, shared: bool) -> Index {
         let partition = VirtualPartition {
             name,

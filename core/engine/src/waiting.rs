@@ -141,6 +141,18 @@ impl<M> Waiting<M> {
                     messages.push(queued.message);
                 }
             }
+            // With many keys most lists are of one message.
+            Self::Many { nodes, free } if list.length == 1 && most > 0 => {
+                if let Some(node) = nodes.get_mut(list.head as usize)
+                    && let Some(message) = node.message.take()
+                {
+                    bytes = u64::from(node.bytes);
+                    sequences.push(node.sequence);
+                    messages.push(message);
+                    node.next = std::mem::replace(free, list.head);
+                    *list = List::EMPTY;
+                }
+            }
             Self::Many { nodes, free } => {
                 let (mut head, mut left) = (list.head, (list.length as usize).min(most));
                 while left > 0

@@ -18,4 +18,5 @@ mod position;
 mod product;
 mod retry;
 mod segments;
+mod sharing;
 mod transactions;

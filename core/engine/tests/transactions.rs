@@ -1,9 +1,10 @@
 //! Offsets that go with transactions: when they go, what they say, and what counts when.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::single_range_in_vec_init, missing_docs)]
 
-use crate::common::{Driver, Offsets, message};
+use crate::common::{Driver, message};
 use karafka_engine::{
-    AssignmentId, EngineOptions, Extent, GivenUp, Instant, Job, Outcome, TransactionId, VirtualPartitions, metadata,
+    AssignmentId, EngineOptions, Extent, GivenUp, Instant, Job, Outcome, TransactionId, TransactionOffsets,
+    VirtualPartitions, metadata,
 };
 use std::time::Duration;
 
@@ -21,17 +22,17 @@ fn driver() -> (Driver, AssignmentId) {
 /// The job wants to commit all of its messages.
 fn ask(driver: &mut Driver, job: &Job<Message>) -> Option<TransactionId> {
     let marks: Vec<_> = job.groups.iter().map(|group| (group.start + group.len - 1, Extent::Prefix)).collect();
-    let asked = driver.engine.commit_in_transaction(driver.now, job.id, &marks, Vec::new());
+    let asked = driver.engine.commit_in_transaction(driver.now, job.id, &marks, Vec::new(), false);
     driver.wait(Duration::ZERO);
     asked.map(|(_, transaction)| transaction)
 }
 
-fn end(driver: &mut Driver, offsets: &Offsets, committed: bool) {
-    driver.engine.transaction_ended(driver.now, offsets.assignment, offsets.transaction, committed);
+fn end(driver: &mut Driver, offsets: &TransactionOffsets, committed: bool) {
+    driver.engine.transaction_ended(driver.now, &[(offsets.assignment, offsets.transactions[0])], committed);
     driver.wait(Duration::ZERO);
 }
 
-fn said(offsets: &Offsets) -> (i64, Vec<std::ops::Range<i64>>) {
+fn said(offsets: &TransactionOffsets) -> (i64, Vec<std::ops::Range<i64>>) {
     (offsets.position, metadata::decode(offsets.position, &offsets.metadata).done.runs().to_vec())
 }
 
@@ -130,6 +131,57 @@ fn a_partition_is_not_given_up_before_its_transaction_has_ended() {
 }
 
 #[test]
+fn what_commits_while_its_call_fails_does_not_come_again() {
+    for committed in [true, false] {
+        let (mut driver, id) = driver();
+        driver.deliver(id, [message(0, "a"), message(1, "a")]);
+        let job = driver.next().unwrap();
+        ask(&mut driver, &job).unwrap();
+        let offsets = driver.offsets[0].clone();
+        driver.complete(job, Outcome::FAILED);
+        driver.wait(Duration::from_secs(60));
+        assert!(driver.next().is_none(), "nobody knows yet what is done");
+        end(&mut driver, &offsets, committed);
+        driver.wait(Duration::from_secs(60));
+        assert_eq!(driver.run_all(), if committed { vec![] } else { vec![0, 1] });
+        driver.wait(Duration::from_secs(60));
+        assert_eq!(driver.engine.position(id), Some(2));
+    }
+}
+
+#[test]
+fn a_call_that_fails_before_the_turn_of_its_transaction_comes_again_without_it() {
+    let (mut driver, id) = driver();
+    driver.deliver(id, [message(0, "a"), message(1, "b")]);
+    let mut jobs = driver.jobs();
+    ask(&mut driver, &jobs[0]).unwrap();
+    ask(&mut driver, &jobs[1]).unwrap();
+    driver.complete(jobs.remove(1), Outcome::FAILED);
+    let offsets = driver.offsets[0].clone();
+    end(&mut driver, &offsets, true);
+    assert_eq!((driver.offsets.len(), driver.refused.len()), (1, 1));
+    driver.complete(jobs.remove(0), Outcome::Done);
+    driver.wait(Duration::from_secs(60));
+    assert_eq!(driver.run_all(), [1]);
+}
+
+#[test]
+fn a_call_that_fails_while_it_commits_ends_though_its_partition_is_lost() {
+    let (mut driver, id) = driver();
+    driver.deliver(id, [message(0, "a")]);
+    let job = driver.next().unwrap();
+    ask(&mut driver, &job).unwrap();
+    let offsets = driver.offsets[0].clone();
+    driver.complete(job, Outcome::FAILED);
+    driver.lose(id);
+    let next = driver.assign(0);
+    driver.deliver(next, [message(0, "a")]);
+    assert!(driver.next().is_none(), "the earlier call may still commit");
+    end(&mut driver, &offsets, false);
+    assert_eq!(driver.run_all(), [0]);
+}
+
+#[test]
 fn nothing_is_committed_for_a_partition_that_is_lost_or_a_job_that_has_ended() {
     let (mut driver, id) = driver();
     driver.deliver(id, [message(0, "a"), message(1, "b")]);
@@ -137,8 +189,11 @@ fn nothing_is_committed_for_a_partition_that_is_lost_or_a_job_that_has_ended() {
     let ended = jobs.remove(0);
     let name = ended.id;
     driver.complete(ended, Outcome::Done);
-    assert_eq!(driver.engine.commit_in_transaction(driver.now, name, &[(0, Extent::Message)], Vec::new()), None);
-    assert_eq!(driver.engine.commit_in_transaction(driver.now, jobs[0].id, &[(7, Extent::Message)], Vec::new()), None);
+    assert_eq!(driver.engine.commit_in_transaction(driver.now, name, &[(0, Extent::Message)], Vec::new(), false), None);
+    assert_eq!(
+        driver.engine.commit_in_transaction(driver.now, jobs[0].id, &[(7, Extent::Message)], Vec::new(), false),
+        None
+    );
     driver.lose(id);
     assert_eq!(ask(&mut driver, &jobs[0]), None);
     driver.complete(jobs.remove(0), Outcome::FAILED);
@@ -171,7 +226,7 @@ fn a_transaction_that_gives_up_before_its_turn_leaves_the_queue() {
     let jobs = driver.jobs();
     ask(&mut driver, &jobs[0]).unwrap();
     let second = ask(&mut driver, &jobs[1]).unwrap();
-    driver.engine.transaction_ended(Instant::START, id, second, false);
+    driver.engine.transaction_ended(Instant::START, &[(id, second)], false);
     let first = driver.offsets[0].clone();
     end(&mut driver, &first, true);
     assert_eq!((driver.offsets.len(), driver.refused.len()), (1, 0));
@@ -186,14 +241,14 @@ fn a_text_is_stored_with_the_message_that_a_transaction_marks() {
     driver.deliver(id, [message(0, "a"), message(1, "b")]);
     let mut jobs = driver.jobs();
     let texts = vec![(0, "one".to_owned())];
-    driver.engine.commit_in_transaction(driver.now, jobs[0].id, &[(0, Extent::Prefix)], texts.clone()).unwrap();
+    driver.engine.commit_in_transaction(driver.now, jobs[0].id, &[(0, Extent::Prefix)], texts.clone(), false).unwrap();
     driver.wait(Duration::ZERO);
     let aborted = driver.offsets[0].clone();
-    let stored = |offsets: &Offsets| metadata::decode(offsets.position, &offsets.metadata).user;
+    let stored = |offsets: &TransactionOffsets| metadata::decode(offsets.position, &offsets.metadata).user;
     assert_eq!(stored(&aborted).as_deref(), Some("one"));
     end(&mut driver, &aborted, false);
     assert_eq!(driver.engine.offset_metadata(id), None, "nothing of what was aborted");
-    driver.engine.commit_in_transaction(driver.now, jobs[0].id, &[(0, Extent::Prefix)], texts).unwrap();
+    driver.engine.commit_in_transaction(driver.now, jobs[0].id, &[(0, Extent::Prefix)], texts, false).unwrap();
     driver.wait(Duration::ZERO);
     let committed = driver.offsets[1].clone();
     end(&mut driver, &committed, true);

@@ -3,17 +3,18 @@
 //! Configured on one thread, then started; every method may be called from any thread, also from inside a handler (but for
 //! `run` and `join`, which wait). Nothing native exists before the start, so that a process may fork until then.
 
+mod launch;
+
 use crate::config::{AppConfig, TopicConfig};
-use crate::event::{Event, Events, Phase};
-use crate::flow;
+use crate::event::{Events, Phase};
 use crate::handler::Handler;
 use crate::hook::Hook;
 use crate::job::Job;
-use crate::poller::{self, Poller};
+use crate::poller;
 use crate::pool::Pool;
 use crate::report::{Control, Report};
-use crate::scheduler::{self, Questions, Scheduler};
-use crate::seat::{Next, Seat};
+use crate::scheduler::{Questions, Scheduler};
+use crate::seat::Seat;
 use crate::shared::{NoAnswer, Shared};
 use crate::statistics::Statistics;
 use crate::wake::Waker;
@@ -70,10 +71,6 @@ impl TopicEntry {
         self.config.bootstrap_servers.as_ref().unwrap_or(&app.bootstrap_servers)
     }
 }
-
-/// A worker's stack, as large as the system gives programs: interpreters judge by that how deep their C code may nest. Only
-/// what is used takes memory.
-const WORKER_STACK: usize = 8 << 20;
 
 /// Who decides whose turn it is.
 #[derive(Clone)]
@@ -243,7 +240,7 @@ impl App {
         Ok(())
     }
 
-    /// Subscribes to what happens. Subscribe before the start to miss nothing.
+    /// Subscribes to what happens. Subscribe before the start to miss nothing. In a child process the subscription has ended.
     pub fn events(&self) -> Events {
         self.0.shared.publisher.subscribe()
     }
@@ -251,7 +248,7 @@ impl App {
     /// Subscribes to these events only, by name (`consumer.consumed`), by beginning (`rebalance.*`) or to all (`*`).
     ///
     /// # Errors
-    /// `Config` for a name that no event has.
+    /// `Config` for a name that no event has, `Forked` in a child process.
     pub fn events_of(&self, names: &[impl AsRef<str>]) -> Result<Events> {
         self.0.shared.publisher.subscribe_to(names)
     }
@@ -290,171 +287,6 @@ impl App {
         self.0.shared.phase()
     }
 
-    /// Starts polling and the core's worker threads, and returns at once. An app starts once; one whose start was refused
-    /// can be started again when the cause is gone, a certificate that was missing, say.
-    ///
-    /// # Errors
-    /// `Config` when there is no topic or librdkafka refuses a setting, `Stopped` when it was started before, `Forked` in a
-    /// child process.
-    pub fn start(&self) -> Result<()> {
-        let runner: SeatRunner = Arc::new(|mut seat: Seat| {
-            while let Next::Job(job) = seat.next() {
-                job.run();
-            }
-        });
-        self.start_with(&runner)
-    }
-
-    /// [`Self::start`] with another way to use a seat: each worker thread calls `runner` once, with its seat.
-    ///
-    /// # Errors
-    /// As [`Self::start`].
-    pub fn start_with(&self, runner: &SeatRunner) -> Result<()> {
-        self.launch()?;
-        *self.0.runner.lock() = Some(Arc::clone(runner));
-        let (mut threads, mut slots) = (self.0.config.concurrency, 1);
-        {
-            let (topics, own) = (self.0.topics.lock(), self.0.own.lock());
-            let uses = |kind| topics.iter().chain(own.iter()).any(|entry| entry.seats == kind);
-            if !uses(SeatKind::Thread) {
-                threads = 0;
-            }
-            if !uses(SeatKind::Slot) {
-                slots = 0;
-            }
-        }
-        for number in 0..threads {
-            self.spawn_worker(&self.0.threads, format!("karafka-work-{number}"), runner)?;
-        }
-        for _ in 0..slots {
-            self.spawn_worker(&self.0.slots, "karafka-slots".to_owned(), runner)?;
-        }
-        Ok(())
-    }
-
-    /// Starts polling without worker threads: the host lends its own, each with a [`Self::seat`].
-    ///
-    /// # Errors
-    /// As [`Self::start`].
-    pub fn start_lent(&self) -> Result<()> {
-        self.launch()
-    }
-
-    /// Whether it runs, has run, or is being started. Asked under the lock of what must not change any more.
-    fn was_started(&self) -> bool {
-        self.phase() != Phase::Initialized || self.0.parker.lock().is_none()
-    }
-
-    fn launch(&self) -> Result<()> {
-        self.0.shared.owns("start")?;
-        let mut parker = self.0.parker.lock().take();
-        if parker.is_none() {
-            return Err(Error::new(ErrorKind::Stopped, "start", "an app starts once; make a new one"));
-        }
-        // Without the parker here, neither changes; making clients takes a while, and is done under no lock.
-        let checks = self.0.checks.lock().clone();
-        let (mut topics, chooser) = (self.0.topics.lock().clone(), self.0.scheduler.lock().clone());
-        topics.extend(self.0.own.lock().iter().cloned());
-        let poller = if topics.is_empty() {
-            Err(Error::new(ErrorKind::Config, "start", "there is no topic to read; register one first"))
-        } else if let Some(entry) = topics.iter().find(|entry| entry.lacks_tick()) {
-            let message = "the topic is periodic, and its handler has no tick";
-            Err(Error::new(ErrorKind::Config, "start", message).with("topic", &entry.name))
-        } else if let Err(refused) = flow::tell_if_asked(&self.0.config, &topics) {
-            Err(refused)
-        } else if let Some(refused) = checks.iter().find_map(|check| check().err()) {
-            Err(refused)
-        } else {
-            let pools = [Arc::clone(&self.0.threads), Arc::clone(&self.0.slots)];
-            let shared = Arc::clone(&self.0.shared);
-            Poller::new(&self.0.config, &topics, shared, pools, &mut parker, chooser.is_some())
-        };
-        let poller = match poller {
-            Ok(poller) => poller,
-            Err(refused) => {
-                *self.0.parker.lock() = parker;
-                // Whoever asked meanwhile has nobody else to stop it.
-                if self.0.shared.is_stop_asked() {
-                    self.stop();
-                }
-                return Err(refused);
-            }
-        };
-        crate::log::log_to_stderr(self.0.config.log_format, self.0.config.log_level);
-        self.0.shared.enter(Phase::Running);
-        let handle = thread::Builder::new().name("karafka-poll".to_owned()).spawn(move || poller.run());
-        let handle = handle.map_err(|error| {
-            Error::new(ErrorKind::Internal, "start", "the system gave no thread for the poller").caused_by(error)
-        })?;
-        self.0.handles.lock().push(handle);
-        if let Some(Chooser::Core(scheduler)) = chooser.as_ref() {
-            let (questions, scheduler) = (Arc::clone(&self.0.shared.questions), Arc::clone(scheduler));
-            let serve = move || scheduler::serve(&questions, scheduler.as_ref());
-            let spawned =
-                thread::Builder::new().name("karafka-choose".to_owned()).stack_size(WORKER_STACK).spawn(serve);
-            let handle = spawned.map_err(|error| {
-                Error::new(ErrorKind::Internal, "start", "the system gave no thread for the scheduler").caused_by(error)
-            })?;
-            self.0.handles.lock().push(handle);
-        }
-        Ok(())
-    }
-
-    fn spawn_worker(&self, pool: &Arc<Pool<Job>>, name: String, runner: &SeatRunner) -> Result<()> {
-        let (seat, runner) = (Seat::new(pool, &self.0.shared.desks), Arc::clone(runner));
-        let spawned = thread::Builder::new().name(name).stack_size(WORKER_STACK).spawn(move || runner(seat));
-        let handle = spawned.map_err(|error| {
-            Error::new(ErrorKind::Internal, "start", "the system gave no thread for a worker").caused_by(error)
-        })?;
-        self.0.handles.lock().push(handle);
-        Ok(())
-    }
-
-    /// A seat for a thread that the host lends.
-    ///
-    /// # Errors
-    /// `Forked` in a child process.
-    pub fn seat(&self, kind: SeatKind) -> Result<Seat> {
-        self.0.shared.owns("take a seat")?;
-        Ok(Seat::new(self.pool(kind), &self.0.shared.desks))
-    }
-
-    fn pool(&self, kind: SeatKind) -> &Arc<Pool<Job>> {
-        match kind {
-            SeatKind::Thread => &self.0.threads,
-            SeatKind::Slot => &self.0.slots,
-        }
-    }
-
-    /// Changes how many jobs run at once, while running: starts threads, or lets them go when they are idle. Returns how
-    /// many threads a lending host should add.
-    ///
-    /// # Errors
-    /// `Config` for 0 or more than 4096, `Forked` in a child process.
-    pub fn resize(&self, concurrency: u32) -> Result<usize> {
-        self.0.shared.owns("resize")?;
-        if !(1..=4096).contains(&concurrency) {
-            let message = format!("concurrency must be between 1 and 4096, not {concurrency}");
-            return Err(Error::new(ErrorKind::Config, "resize", message));
-        }
-        let before = u32::try_from(self.0.threads.capacity()).unwrap_or(u32::MAX);
-        let mut missing = self.0.threads.resize(concurrency as usize);
-        if concurrency > before {
-            self.0.shared.publisher.publish(&Event::WorkersUp { from: before, to: concurrency });
-        } else if concurrency < before {
-            self.0.shared.publisher.publish(&Event::WorkersDown { from: before, to: concurrency });
-        }
-        let runner = self.0.runner.lock().clone();
-        if let Some(runner) = runner {
-            for _ in 0..missing {
-                self.spawn_worker(&self.0.threads, "karafka-work".to_owned(), &runner)?;
-            }
-            missing = 0;
-        }
-        self.control(Control::Resize);
-        Ok(missing)
-    }
-
     /// Starts no more calls of handlers; those that run go on, partitions are kept. [`Self::resume`] undoes it.
     ///
     /// # Errors
@@ -473,6 +305,11 @@ impl App {
         self.must_run("resume")?;
         self.control(Control::Resume);
         Ok(())
+    }
+
+    /// Whether it runs, has run, or is being started. Asked under the lock of what must not change any more.
+    fn was_started(&self) -> bool {
+        self.phase() != Phase::Initialized || self.0.parker.lock().is_none()
     }
 
     fn must_run(&self, operation: &'static str) -> Result<()> {
@@ -512,9 +349,12 @@ impl App {
     ///
     /// # Errors
     /// What the app ended with: `Timeout` when handlers had to be left behind (they are named), or the fatal error of a
-    /// client.
+    /// client. `Stopped` when it was not started yet and there is no `timeout`: as [`Self::check_started`].
     pub fn join(&self, timeout: Option<Duration>) -> Result<bool> {
         self.0.shared.owns("join")?;
+        if timeout.is_none() {
+            self.check_started()?;
+        }
         if !self.0.shared.wait_stopped(timeout) {
             return Ok(false);
         }
@@ -532,6 +372,17 @@ impl App {
             }
         }
         Ok(true)
+    }
+
+    /// Refuses to wait without a limit for the end of an app that nobody has started.
+    ///
+    /// # Errors
+    /// `Stopped` when it was not started yet.
+    pub fn check_started(&self) -> Result<()> {
+        if self.was_started() {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Stopped, "join", "the app was not started"))
     }
 
     /// Starts, and waits until the app has stopped.

@@ -27,6 +27,8 @@ pub(crate) struct Assignment {
     pub(crate) opener: Option<Arc<Opener>>,
     pub(crate) said: Said,
     pub(crate) transactions: Arc<Producers>,
+    /// Whether transactions of its calls commit together.
+    pub(crate) shares_commits: bool,
 }
 
 /// The context of one call of a handler.

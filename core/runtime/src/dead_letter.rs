@@ -3,6 +3,8 @@
 //! Pure; the other side of `letter.rs`, which writes what is read here. Guarantee: the headers without ours are those of the
 //! original, byte by byte and in order.
 
+use crate::Result;
+use crate::config::{validate_existing_group_name, validate_topic_name};
 use crate::letter::header;
 use crate::message::{Header, Message};
 use std::fmt::Write;
@@ -77,6 +79,15 @@ pub struct LetterFilter {
 }
 
 impl LetterFilter {
+    /// Checks the names in it.
+    ///
+    /// # Errors
+    /// `Config` for a topic or group that cannot be, so that no letter can match.
+    pub fn validate(&self) -> Result<()> {
+        self.source_topic.as_deref().map_or(Ok(()), validate_topic_name)?;
+        self.source_consumer_group.as_deref().map_or(Ok(()), validate_existing_group_name)
+    }
+
     /// Whether a letter is meant.
     pub fn matches(&self, letter: &DeadLetter<'_>) -> bool {
         let is = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted == found);

@@ -179,6 +179,12 @@ impl Job {
 
     pub(crate) fn end(&mut self, mut outcome: Outcome, mut failure: Option<Failure>) {
         self.completed = true;
+        if self.context.shared.is_foreign() {
+            // Of a child that was forked in the call. Its parent has the job, and ends it; what frees the records has locks.
+            let emptied = self.batch.emptied();
+            std::mem::forget(std::mem::replace(&mut self.batch, emptied));
+            return;
+        }
         if let Some(tally) = self.context.tally.as_ref() {
             let succeeded = self.kind == JobKind::Handle && matches!(outcome, Outcome::Done);
             if let Some(wrong) = tally.end(&self.context, self.batch.first_offset(), succeeded) {

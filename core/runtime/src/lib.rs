@@ -123,8 +123,8 @@ pub use native::fork_epoch;
 pub use output::OutputScope;
 pub use position::SeekTo;
 pub use producer::{
-    Delivery, DeliveryReport, Middleware, OnDelivery, OwnedRecord, Partitioner, Producer, ProducerHooks, Record,
-    Recorded,
+    Deliveries, Delivery, DeliveryReport, Middleware, OnDelivery, OwnedRecord, Partitioner, Producer, ProducerHooks,
+    Record, Recorded,
 };
 pub use reader::{Place, ReadFrom, ReadUntil, Reader, ReaderConfig, ReaderInterrupter, Selection, Waited};
 pub use recurring::{RecurringTasks, RecurringTasksConfig, TaskFunction, TaskRun};

@@ -1,7 +1,8 @@
 //! Log lines on the standard error stream, for programs that collect no `tracing` themselves.
 //!
 //! libkarafka writes its log through `tracing`; nothing is written anywhere until somebody asks for it, here or by a
-//! subscriber of its own. Lines never hold payloads, keys or secrets. Switched on once a process, by any thread.
+//! subscriber of its own. Lines never hold payloads, keys or secrets, and wait for nobody: those that are not
+//! read in time are left out, and counted. Switched on once a process, by any thread.
 
 use crate::config::{LogFormat, LogLevel};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,7 +34,7 @@ pub fn log_to_stderr(format: LogFormat, level: LogLevel) -> bool {
         LogLevel::Trace => LevelFilter::TRACE,
     };
     let filter = Targets::new().with_targets(TARGETS.map(|target| (target, level)));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let lines = tracing_subscriber::fmt::layer().with_writer(|| Stream).with_ansi(false);
     let begun = match format {
         LogFormat::Off => return false,
         LogFormat::Text => tracing_subscriber::registry().with(lines.with_filter(filter)).try_init(),
@@ -46,6 +47,20 @@ pub fn log_to_stderr(format: LogFormat, level: LogLevel) -> bool {
         IS_ON.store(true, Ordering::SeqCst);
     }
     begun.is_ok()
+}
+
+/// The standard error stream, for a writer of whole lines.
+struct Stream;
+
+impl std::io::Write for Stream {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        crate::native::write_to_stderr(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Whether errors that no subscriber wanted are seen in the log.

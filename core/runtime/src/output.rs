@@ -243,6 +243,11 @@ pub(crate) fn enter(tally: Option<&Arc<Tally>>) {
     }
 }
 
+/// Whether a topic of this process ever declared outputs.
+pub(crate) fn is_counting() -> bool {
+    COUNTING.load(Ordering::Relaxed)
+}
+
 /// Counts records, to these topics, for the call that runs on this thread, if there is one, unless sending them fails.
 pub(crate) fn counted<'topic, T>(
     topics: impl Iterator<Item = &'topic str> + Clone,

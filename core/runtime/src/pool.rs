@@ -300,6 +300,11 @@ impl<J> Place<J> {
     pub(crate) fn sleeper(&self) -> Arc<Sleeper> {
         Arc::clone(&self.sleeper)
     }
+
+    /// Has the end of this place change nothing in the pool: a forked child leaves it to its parent.
+    pub(crate) fn forget(&self) {
+        self.counted.set(false);
+    }
 }
 
 impl Sleeper {

@@ -135,8 +135,8 @@ impl Redrive {
     /// fails again does not go round for ever.
     ///
     /// # Errors
-    /// As [`Reader::open`]; `Config` for a target that is the topic of the dead letters, and for a group that was used for
-    /// something else.
+    /// As [`Reader::open`]; `Config` for names of topics or groups that cannot be, for a target that is the topic of the dead
+    /// letters, and for a group that was used for something else.
     pub fn open(config: RedriveConfig) -> Result<Self> {
         let refuse = |message: &str| Err(Error::new(ErrorKind::Config, OPERATION, message));
         if let Some(to) = &config.to {
@@ -145,6 +145,8 @@ impl Redrive {
                 return refuse("the letters would go back to the topic that they are read from");
             }
         }
+        config.group.as_deref().map_or(Ok(()), validate_group_name)?;
+        config.filter.validate()?;
         if config.rate == Some(0) {
             return refuse("a rate is at least 1 letter a second");
         }
@@ -154,7 +156,6 @@ impl Redrive {
         }
         let mut reader = open_reader(&config, BTreeMap::new())?;
         if let Some(group) = &config.group {
-            validate_group_name(group)?;
             let committed = committed(&config, group, &reader, &text)?;
             if !committed.is_empty() {
                 reader = open_reader(&config, committed)?;
@@ -395,7 +396,7 @@ fn open_reader(config: &RedriveConfig, starts: BTreeMap<i32, i64>) -> Result<Rea
 fn committed(config: &RedriveConfig, group: &str, reader: &Reader, text: &str) -> Result<BTreeMap<i32, i64>> {
     let partition = |place: &crate::Place| PartitionOffset::new(&config.topic, place.partition);
     let asked: Vec<_> = reader.places().iter().map(partition).collect();
-    let answers = reader.ask(|client| client.group_offsets(group, Some(&asked), config.timeout))?;
+    let answers = reader.ask(|client| client.group_offsets(group, Some(&asked), true, config.timeout))?;
     let mut starts = BTreeMap::new();
     for answer in answers {
         if answer.code != code::NO_ERROR {

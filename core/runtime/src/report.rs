@@ -7,9 +7,9 @@ use crate::Result;
 use crate::job::Failure;
 use crate::message::MessageInner;
 use crate::poller::{Answer, GroupOffsets, View};
-use crate::position::{Ask, SeekTo};
+use crate::position::{Ask as SeekAsk, SeekTo};
 use crate::statistics::Statistics;
-use crate::transaction::{Marks, Turn};
+use crate::transaction::{Ask, Marks};
 use crossbeam::channel::Sender;
 use karafka_engine::{AssignmentId, Extent, JobId, LetterId, Outcome, QuestionId, TransactionId};
 use std::time::{Duration, Instant};
@@ -65,7 +65,7 @@ pub(crate) enum Report {
         assignment: AssignmentId,
         to: SeekTo,
         timeout: Duration,
-        ask: Ask,
+        ask: SeekAsk,
     },
     CommitSoon {
         assignment: AssignmentId,
@@ -86,17 +86,18 @@ pub(crate) enum Report {
     Transaction {
         job: JobId,
         marks: Marks,
-        turn: Sender<Turn>,
+        /// It shares its commit with no other.
+        alone: bool,
+        ask: Ask,
     },
     /// The copy of a message that was given up is sent; its transaction wants to commit.
     LetterTransaction {
         assignment: AssignmentId,
         id: LetterId,
-        turn: Sender<Turn>,
+        ask: Ask,
     },
     TransactionEnded {
-        assignment: AssignmentId,
-        transaction: TransactionId,
+        ended: Vec<(AssignmentId, TransactionId)>,
         committed: bool,
     },
     Control(Control),

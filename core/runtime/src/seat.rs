@@ -7,6 +7,7 @@ use crate::desk::{Desk, Desks};
 use crate::event::Event;
 use crate::hook::Hook;
 use crate::job::{Job, JobKind};
+use crate::native::fork_epoch;
 use crate::output;
 use crate::pool::{Place, Pool, Sleeper, Taken};
 use crate::shared::Shared;
@@ -25,8 +26,10 @@ pub enum Next {
 
 /// A place for one thread that runs jobs.
 ///
-/// The thread calls [`Seat::next`] until it is told [`Next::Closed`].
+/// The thread calls [`Seat::next`] until it is told [`Next::Closed`]. So is a child that was forked in a handler and came back from
+/// it: the seat, and the job, are its parent's.
 pub struct Seat {
+    forks: u32,
     place: Place<Job>,
     desk: Arc<Desk>,
     /// The job that somebody was told of, until the seat comes for the next one.
@@ -37,7 +40,7 @@ pub struct Seat {
 
 impl Seat {
     pub(crate) fn new(pool: &Arc<Pool<Job>>, desks: &Desks) -> Self {
-        Self { place: Pool::place(pool), desk: desks.open(), told: None, sealed: None }
+        Self { forks: fork_epoch(), place: Pool::place(pool), desk: desks.open(), told: None, sealed: None }
     }
 
     /// Waits for the next job; those of libkarafka's own handlers are run here. Blocks the thread without using the processor; call
@@ -45,6 +48,9 @@ impl Seat {
     // Not an iterator: a wait may be interrupted and taken up again.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Next {
+        if self.is_foreign() {
+            return self.leave_to_parent();
+        }
         self.leave_last();
         loop {
             let taken = self.sealed.take().map_or_else(|| self.place.take(), Taken::Job);
@@ -69,6 +75,9 @@ impl Seat {
     /// What [`Self::next`] would return without waiting, if there is anything. Never blocks for longer than a few instructions,
     /// so it may be called with an interpreter's lock, which then need not be given up between two short calls.
     pub fn try_next(&mut self) -> Option<Next> {
+        if self.is_foreign() {
+            return Some(self.leave_to_parent());
+        }
         self.leave_last();
         loop {
             match self.place.try_take()? {
@@ -92,6 +101,17 @@ impl Seat {
                 Taken::Closed => return Some(Next::Closed),
             }
         }
+    }
+
+    fn is_foreign(&self) -> bool {
+        self.forks != fork_epoch()
+    }
+
+    /// Touches nothing that another thread of the parent may have held when it forked.
+    fn leave_to_parent(&mut self) -> Next {
+        self.place.forget();
+        self.told = None;
+        Next::Closed
     }
 
     /// The last job is over, for whoever was told of it.

@@ -6,6 +6,7 @@
 use crate::desk::Desks;
 use crate::event::{Event, Phase, Publisher};
 use crate::lease::Lease;
+use crate::native::fork_epoch;
 use crate::report::Report;
 use crate::scheduler::Questions;
 use crate::wake::Waker;
@@ -27,6 +28,7 @@ pub(crate) enum NoAnswer {
 /// What the app's threads share: queues and flags, no state of a partition.
 pub(crate) struct Shared {
     process: u32,
+    forks: u32,
     pub(crate) waker: Arc<Waker>,
     pub(crate) reports: SegQueue<Report>,
     pub(crate) publisher: Publisher,
@@ -53,6 +55,7 @@ impl Shared {
     pub(crate) fn new(waker: &Arc<Waker>) -> Self {
         Self {
             process: std::process::id(),
+            forks: fork_epoch(),
             waker: Arc::clone(waker),
             reports: SegQueue::new(),
             publisher: Publisher::default(),
@@ -145,6 +148,11 @@ impl Shared {
     /// Keeps the first error that the app ends with.
     pub(crate) fn fail(&self, error: Error) {
         self.failure.lock().get_or_insert(error);
+    }
+
+    /// Whether this is a forked child of the process that the app was made in. Costs no call of the system.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.forks != fork_epoch()
     }
 
     pub(crate) fn owns(&self, operation: &'static str) -> Result<()> {

@@ -1,6 +1,7 @@
 /* After a fork: what the child inherited is refused, what it makes anew works, and the parent goes on. */
 #include "support.h"
 
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 struct family {
@@ -192,8 +193,43 @@ static void a_child_runs_an_app_of_its_own(void) {
     IS(WEXITSTATUS(status), 0);
 }
 
+/* A system that gives no more threads ends the app that was about to start; nobody waits for one that cannot work. */
+static void an_app_without_its_threads_ends(void) {
+    int status = -1;
+    pid_t child;
+
+    /* Only a user of its own has a number of threads that nobody else adds to; root is not limited at all. */
+    if (geteuid() != 0) return;
+    fflush(stdout);
+    child = fork();
+    if (child == 0) {
+        struct rlimit few = {150, 150};
+        struct family family = {BOARD_INIT, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0};
+        karafka_config_t *config = CONFIG("bootstrap_servers", BROKER, "group", "c-threads", "concurrency", "1000");
+        karafka_app_t *app;
+        bool stopped = false;
+        test_name = "in the child";
+        /* First: the C library tells all threads of it by a signal, which librdkafka's mock cluster takes for its end. */
+        CHECK(setuid(1000000 + (uid_t)getpid()) == 0);
+        create_topic("c-threads", 1);
+        OK(karafka_app_new(config, &app));
+        OK(karafka_app_topic(app, KARAFKA_STRING("c-threads"), NULL, count_message, &family, NULL, NULL));
+        CHECK(setrlimit(RLIMIT_NPROC, &few) == 0);
+        FAILS(karafka_app_start(app), KARAFKA_ERROR_INTERNAL);
+        FAILS(karafka_app_join(app, DEADLINE_S * 1000, &stopped), KARAFKA_ERROR_INTERNAL);
+        IS(karafka_app_phase(app), KARAFKA_PHASE_STOPPED);
+        FAILS(karafka_app_start(app), KARAFKA_ERROR_STOPPED);
+        karafka_app_free(app);
+        exit(0);
+    }
+    CHECK(child > 0 && waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status));
+    IS(WEXITSTATUS(status), 0);
+}
+
 int main(void) {
     RUN(a_child_is_refused_what_it_inherited_and_the_parent_goes_on);
     RUN(a_child_runs_an_app_of_its_own);
+    RUN(an_app_without_its_threads_ends);
     return 0;
 }

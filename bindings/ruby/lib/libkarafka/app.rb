@@ -155,7 +155,8 @@ module LibKarafka
     # answer, also the second time.
     #
     # Raises what a consumer raised that concerns the whole process (SystemExit, Interrupt, NoMemoryError; while nobody
-    # waits, it is raised in the main thread), and TimeoutError when consumers had to be left behind.
+    # waits, it is raised in the main thread), and TimeoutError when consumers had to be left behind, StoppedError when the
+    # app was not started.
     def join(timeout = nil)
       @joining += 1
       return false unless @native.join(timeout)
@@ -267,8 +268,10 @@ module LibKarafka
     end
 
     def add(topic)
-      unless topic.consumer_class.respond_to?(:new)
-        message = "add a topic: #{topic.name} needs a consumer: a class, or a block that takes messages"
+      consumer = topic.consumer_class
+      unless consumer.is_a?(Class) && consumer <= BaseConsumer
+        given = ", not #{consumer.inspect}" unless consumer.nil?
+        message = "add a topic: #{topic.name} needs a consumer: a class of LibKarafka::BaseConsumer, or a block that takes messages#{given}"
         raise ConfigError.new(message, kind: :config)
       end
       hooks = BaseConsumer.hooks_of(topic.consumer_class)

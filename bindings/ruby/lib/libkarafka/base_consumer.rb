@@ -64,8 +64,10 @@ module LibKarafka
     end
 
     # The messages of the running call; in a hook there are none, and it is empty.
+    #
+    # Raises StoppedError while no call runs; so do all that concern the call's partition, but for marks of a message.
     def messages
-      @messages || @unheard
+      @messages || @unheard || raise(StoppedError.new("look at the call: no call of this consumer runs", kind: :stopped))
     end
 
     def consume

@@ -38,6 +38,11 @@ module LibKarafka
       @values.dup
     end
 
+    # Names only: values may be secrets.
+    def inspect
+      "#<#{self.class} #{@values.keys.join(", ")}>"
+    end
+
     def initialize_copy(other)
       super
       @values = @values.dup

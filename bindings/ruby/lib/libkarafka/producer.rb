@@ -22,8 +22,44 @@ module LibKarafka
     end
   end
 
+  # The deliveries of messages that were produced by one call, in their order: #wait for all of them, take single ones out, or let them
+  # go.
+  class Deliveries
+    include Enumerable
+
+    # Calls the block with each Delivery.
+    def each
+      return enum_for(:each) { size } unless block_given?
+
+      size.times { |place| yield at(place) }
+      self
+    end
+
+    # The Delivery at this place, from 0, or from the end when it is negative; nil when there is none.
+    def [](place)
+      place += size if place.negative?
+      place.negative? ? nil : at(place)
+    end
+
+    def empty?
+      size.zero?
+    end
+
+    # Waits until all messages were acknowledged, each at most +timeout+ seconds. Returns their DeliveryReports.
+    #
+    # Raises as Delivery#wait, for the first message that failed.
+    def wait(timeout: nil)
+      map { |delivery| delivery.wait(timeout: timeout) }
+    end
+
+    alias length size
+  end
+
   # Produces messages. One is enough for a process; all threads may use it. It lives until #close or the end of the process.
   class Producer
+    CALLABLES = "partitioner takes a callable, middleware an Array of them"
+    private_constant :CALLABLES
+
     # Takes the producer's options by name; see docs/configuration.md. Connects in the background.
     #
     # +partitioner+ is called with a message (a Hash) that names no partition, and the number of the topic's partitions; it
@@ -74,7 +110,7 @@ module LibKarafka
 
     # Sends messages, in order, and waits for all of them. Returns their DeliveryReports.
     def produce_many_sync(messages)
-      produce_many_async(messages).map(&:wait)
+      produce_many_async(messages).wait
     end
 
     # Has a message, with the keywords of #produce_async, produced at a time (a Time, or an Integer of milliseconds): puts it into the
@@ -136,7 +172,7 @@ module LibKarafka
 
     # Sends what is in the buffer and waits for all of it. Returns the DeliveryReports.
     def flush_buffer_sync
-      flush_buffer_async.map(&:wait)
+      flush_buffer_async.wait
     end
 
     # Throws away what is in the buffer. Returns how many messages that was.
@@ -233,7 +269,10 @@ module LibKarafka
     def share(native, partitioner, middleware)
       @native = native
       @partitioner = partitioner
-      @middleware = middleware.to_a
+      @middleware = Array(middleware)
+      hooks = @partitioner.nil? ? @middleware : [@partitioner, *@middleware]
+      raise ConfigError.new(CALLABLES, kind: :config) unless hooks.all? { |hook| hook.respond_to?(:call) }
+
       @hooked = !@partitioner.nil? || !@middleware.empty?
     end
 

@@ -45,7 +45,7 @@ module LibKarafka
         if block&.arity&.zero?
           instance_exec(&block)
         elsif block
-          consumer(BaseConsumer.of(&block))
+          take_block(consumer, &block)
         end
         take_strategy
       end
@@ -70,6 +70,16 @@ module LibKarafka
       def consumer(consumer_class)
         @consumer_class = consumer_class
       end
+
+      # Which of two is meant, and what to call a lambda of two with, nobody can say.
+      def take_block(consumer, &block)
+        wrong = "a consumer and a block that takes messages: one of them" if consumer
+        wrong ||= "a lambda that takes messages has one parameter, not #{block.parameters.size}" if block.lambda? && ![1, -1, -2].include?(block.arity)
+        raise ConfigError.new("add a topic: #{@name} has #{wrong}", kind: :config) if wrong
+
+        @consumer_class = BaseConsumer.of(&block)
+      end
+      private :take_block
 
       # The options, and what the consumer's class says that it writes.
       def settings

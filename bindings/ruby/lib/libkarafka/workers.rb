@@ -34,13 +34,14 @@ module LibKarafka
     private
 
     def add_one
-      thread = Thread.new { work }
+      # One that is killed before it begins would have nobody to replace it.
+      thread = Thread.handle_interrupt(Object => :never) { Thread.new { work } }
       thread.name = "karafka-work-#{@number += 1}"
     end
 
     def work
       @threads[Thread.current] = true
-      @native.work(@dispatcher)
+      Thread.handle_interrupt(Object => :immediate) { @native.work(@dispatcher) }
       over = true
     ensure
       @threads.delete(Thread.current)
@@ -48,7 +49,7 @@ module LibKarafka
     end
 
     def wanted?
-      !Exit.exiting? && %i[running quieting quiet].include?(@native.phase)
+      !Exit.exiting? && !%i[stopping stopped].include?(@native.phase)
     rescue ForkedError
       false
     end

@@ -96,6 +96,58 @@ fn a_setting_that_is_wrong_has_a_code_of_its_own() {
 }
 
 #[test]
+fn a_name_that_cannot_be_is_refused_before_anybody_is_asked() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let declared = folder.join("names-that-cannot-be.toml");
+    std::fs::write(&declared, "[topics.\"a b\"]\npartitions = 1\n").unwrap();
+    let file = declared.to_str().unwrap();
+    let (topic, group) =
+        ("must be a topic name: 1 to 249 ASCII letters", "must be 1 to 249 characters, none of them invis");
+    for (arguments, said) in [
+        (&["topics", "create", "a b", "1"][..], topic),
+        (&["topics", "describe", "a b"], topic),
+        (&["topics", "delete", "a", "a b"], topic),
+        (&["topics", "grow", "a b", "2"], topic),
+        (&["topics", "truncate", "a b"], topic),
+        (&["configs", "show", "--topic", "a b"], topic),
+        (&["configs", "set", "--topic", "a b", "retention.ms=1"], topic),
+        (&["groups", "describe", ""], group),
+        (&["groups", "seek", " a", "a", "latest"], group),
+        (&["groups", "seek", "a", "a b", "latest"], topic),
+        (&["groups", "copy", "", "a"], group),
+        (&["groups", "copy", "a", "a "], group),
+        (&["groups", "rename", "a", "b\u{feff}"], group),
+        (&["groups", "delete", "a", ""], group),
+        (&["lag", ""], group),
+        (&["acls", "create", "User:a", "read", "topic", "a b"], topic),
+        (&["acls", "create", "User:a", "read", "topic", "a b", "--prefixed"], topic),
+        (&["acls", "create", "User:a", "read", "group", ""], group),
+        (&["send", "a b", "value"], topic),
+        (&["tail", "a b"], topic),
+        (&["dlq", "list", "a b"], topic),
+        (&["dlq", "list", "a", "--source", "a b"], topic),
+        (&["dlq", "list", "a", "--source-group", ""], group),
+        (&["dlq", "show", "a b", "0@0"], topic),
+        (&["dlq", "redrive", "a b"], topic),
+        (&["dlq", "redrive", "a", "--to", "a b"], topic),
+        (&["dlq", "redrive", "a", "--group", "a "], group),
+        (&["dlq", "redrive", "a", "--source", "a b"], topic),
+        (&["doctor", "--topic", "a b"], topic),
+        (&["doctor", "--group", ""], group),
+        (&["plan", file], topic),
+        (&["apply", file], topic),
+        (&["align", file], topic),
+    ] {
+        let mut command = Command::new(LIBKARAFKA);
+        let output = command.args(arguments).args(["--brokers", "127.0.0.1:1"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(78), "{arguments:?} {output:?}");
+        let refused = String::from_utf8(output.stderr).unwrap();
+        assert!(refused.contains(said) && !refused.contains("127.0.0.1:1"), "{arguments:?}: {refused}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
 fn a_terminal_obeys_nothing_that_was_typed() {
     for arguments in [&["to\u{1b}[2Jpics"][..], &["topics", "describe", "a\u{1b}[2J", "--brokers", "embedded://"]] {
         let output = Command::new(LIBKARAFKA).args(arguments).output().unwrap();

@@ -38,33 +38,45 @@ impl<M> Mailboxes<M> {
         let (messages, sequences, parts, groups) = lists;
         let calls = self.ready_count().min(per_job).min(most);
         parts.reserve(calls);
-        groups.reserve(calls);
         let expected = if calls == 1 { self.ready_length() } else { self.ready_messages() };
         let expected = usize::try_from(expected).unwrap_or(most).min(most);
         messages.reserve(expected);
         sequences.reserve(expected);
-        let (mut bytes, mut ready, mut useful) = (0, 0, 0);
-        while messages.len() < most
-            && (parts.is_empty() || (parts.len() < per_job && messages.len() < share))
-            && let Some(&index) = self.ready.front()
-            && let Some(Some(partition)) = self.partitions.get_mut(index as usize)
-            && !partition.failed
-        {
-            self.ready.pop_front();
+        let (mut bytes, mut ready, mut useful, mut running) = (0, 0, 0, 0);
+        let (first, second) = self.ready.as_slices();
+        let mut start = 0;
+        for &index in first.iter().chain(second) {
+            let is_full = start >= most || (!parts.is_empty() && (parts.len() >= per_job || start >= share));
+            if is_full {
+                break;
+            }
+            let Some(Some(partition)) = self.partitions.get_mut(index as usize) else { break };
+            if partition.failed {
+                break;
+            }
             partition.state = State::Running;
-            let (start, length) = (messages.len(), u64::from(partition.list.length()));
+            let length = u64::from(partition.list.length());
             bytes += self.waiting.take_all(&mut partition.list, most - start, messages, sequences);
             ready += length;
             useful += length.min(self.depth);
-            self.useful.running += u64::from(partition.list.length()).min(self.depth);
+            let left = u64::from(partition.list.length());
+            if left > 0 {
+                running += left.min(self.depth);
+            }
             let taken = Taken { index, name: partition.name, shared: partition.shared };
-            let part = part(taken, start, messages.len());
-            groups.push(Group { virtual_partition: part.name, start: part.start, len: part.len });
-            parts.push(part);
+            parts.push(part(taken, start, messages.len()));
+            start = messages.len();
         }
+        self.ready.drain(..parts.len());
+        groups.extend(parts.iter().map(|part| Group {
+            virtual_partition: part.name,
+            start: part.start,
+            len: part.len,
+        }));
         self.messages -= messages.len() as u64;
         self.ready_messages -= ready;
         self.useful.ready -= useful;
+        self.useful.running += running;
         bytes
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use karafka_engine::{
     Action, AssignmentId, CommitFailure, CommitId, Engine, EngineOptions, Extent, Instant, Job, LetterId, Notice,
-    Outcome, PoolId, Record, Start, TopicId, TopicOptions, TransactionId,
+    Outcome, PoolId, Record, Start, TopicId, TopicOptions, TransactionId, TransactionOffsets,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,16 +55,6 @@ pub struct Commit {
     pub last: bool,
 }
 
-/// Offsets of a transaction as the engine gave them out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Offsets {
-    pub assignment: AssignmentId,
-    pub transaction: TransactionId,
-    pub position: i64,
-    pub metadata: String,
-    pub is_distinct: bool,
-}
-
 /// A dead letter as the engine gave it out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Letter {
@@ -81,7 +71,9 @@ pub struct Driver {
     pub topic: TopicId,
     pub now: Instant,
     pub commits: Vec<Commit>,
-    pub offsets: Vec<Offsets>,
+    pub offsets: Vec<TransactionOffsets>,
+    /// How many of them went together, each time.
+    pub together: Vec<usize>,
     pub refused: Vec<TransactionId>,
     pub released: Vec<AssignmentId>,
     pub dropped: Vec<i64>,
@@ -110,6 +102,7 @@ impl Driver {
             now: Instant::START,
             commits: Vec::new(),
             offsets: Vec::new(),
+            together: Vec::new(),
             refused: Vec::new(),
             released: Vec::new(),
             dropped: Vec::new(),
@@ -222,8 +215,9 @@ impl Driver {
                 }
                 Action::Dropped(messages) => self.dropped.extend(offsets(&messages)),
                 Action::Notice(notice) => self.notices.push(notice),
-                Action::Offsets { assignment, transaction, position, metadata, is_distinct } => {
-                    self.offsets.push(Offsets { assignment, transaction, position, metadata, is_distinct });
+                Action::Offsets(parts) => {
+                    self.together.push(parts.len());
+                    self.offsets.extend(parts);
                 }
                 Action::OffsetsRefused { transaction, .. } => self.refused.push(transaction),
             }

@@ -10,7 +10,7 @@ mod round;
 mod transactions;
 mod turns;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use karafka_engine::{AssignmentId, Engine, Instant, JobId, Outcome, PoolId, Start, TopicId, metadata};
@@ -58,7 +58,7 @@ pub struct Process {
     places: BTreeMap<AssignmentId, Place>,
     letters: letters::Letters,
     transactions: transactions::Transactions,
-    last_ended: Option<(JobId, u64)>,
+    ended: HashMap<JobId, u64>,
     /// It stops by itself and is to be started again.
     at_its_end: bool,
     calls: BTreeMap<u64, Call>,
@@ -100,7 +100,7 @@ impl Process {
             places: BTreeMap::new(),
             letters: letters::Letters::default(),
             transactions: transactions::Transactions::default(),
-            last_ended: None,
+            ended: HashMap::new(),
             at_its_end: false,
             calls: BTreeMap::new(),
             called: u64::from(number) << 32,
@@ -140,6 +140,7 @@ impl Process {
                 self.midway(call, context);
             }
             ProcessEvent::CallEnds { call } => self.end_call(call, context),
+            ProcessEvent::CutShort { call } => self.cut_short(call, context),
             ProcessEvent::LateMarks => {
                 if self.handler.mark_late(&mut self.engine, context) {
                     self.plan_late_marks(context);

@@ -52,6 +52,10 @@ pub enum ProcessEvent {
     CallEnds {
         call: u64,
     },
+    /// A handler waits no longer for its transaction, which goes on.
+    CutShort {
+        call: u64,
+    },
     /// A handler marks, through a handle it kept, messages it returned from without marking.
     LateMarks,
     CommitAnswered {

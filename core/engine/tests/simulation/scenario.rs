@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use karafka_engine::{
-    Backoff, EngineOptions, Hooks, OffsetMetadata, Periodic, PoolId, Segment, TopicOptions, VirtualPartitions,
+    Backoff, EngineOptions, Hooks, OffsetMetadata, Periodic, PoolId, Segment, Sharing, TopicOptions, VirtualPartitions,
 };
 
 use crate::failing::Failing;
@@ -136,6 +136,8 @@ pub struct Topic {
     pub ends_told: u64,
     /// Its handlers mark in transactions, with what they produce.
     pub transactional: bool,
+    /// Of so many calls one does not wait for its transaction and fails while that commits; 0 for none.
+    pub impatient: u64,
 }
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -177,6 +179,16 @@ impl Scenario {
         let transactional = &mut Random::new(seed ^ 0x7a45);
         for topic in &mut scenario.topics {
             topic.transactional = transactional.chance(25);
+        }
+        let sharing = &mut Random::new(seed ^ 0x54a4e);
+        for topic in scenario.topics.iter_mut().filter(|topic| topic.transactional) {
+            let max_messages = sharing.pick(&[1, 3, 20, 1_000]);
+            let longest = sharing.pick(&[Duration::ZERO, 5 * MILLISECOND, 200 * MILLISECOND]);
+            topic.options.sharing = sharing.chance(50).then_some(Sharing { max_messages, longest });
+        }
+        let impatient = &mut Random::new(seed ^ 0x0001_3a71);
+        for topic in scenario.topics.iter_mut().filter(|topic| topic.transactional) {
+            topic.impatient = impatient.pick(&[0, 0, 1, 4]);
         }
         if scenario.topics.iter().any(|topic| topic.transactional) {
             // Commits to a log that was cut are refused here until it is read on, which a full window holds up that waits for
@@ -235,6 +247,7 @@ impl Topic {
             intake: Intake::default(),
             ends_told: 0,
             transactional: false,
+            impatient: 0,
         }
     }
 

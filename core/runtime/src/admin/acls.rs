@@ -4,6 +4,7 @@
 //! them can be neither made nor found here.
 
 use super::{Admin, ConfigResource, Outcomes, judged};
+use crate::config::{validate_existing_group_name, validate_topic_name};
 use crate::native::{RawAcl, RawAclFilter};
 use crate::{Error, ErrorKind, Result};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -156,6 +157,34 @@ pub struct Acl {
     pub permission: AclPermission,
 }
 
+const CREATE: &str = "create access rules";
+
+impl Acl {
+    /// Checks that the rule can be made, as far as that is known without asking a cluster.
+    ///
+    /// # Errors
+    /// `Config` for a rule that says "any", or is about a topic or group that cannot be.
+    pub fn validate(&self) -> Result<()> {
+        let is_vague = self.resource == AclResource::Any
+            || matches!(self.pattern, AclPattern::Any | AclPattern::Match)
+            || self.operation == AclOperation::Any
+            || self.permission == AclPermission::Any;
+        if is_vague {
+            let message = "a rule has one resource, pattern, operation and permission; \"any\" is for filters";
+            return Err(Error::new(ErrorKind::Config, CREATE, message).with("name", &self.name));
+        }
+        match (self.resource, self.pattern, self.name.as_str()) {
+            // All topics; what names that are none begin with.
+            (AclResource::Topic, AclPattern::Literal, "*") | (AclResource::Topic, AclPattern::Prefixed, "." | "..") => {
+                Ok(())
+            }
+            (AclResource::Topic, _, name) => validate_topic_name(name),
+            (AclResource::Group, _, name) => validate_existing_group_name(name),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Which rules are meant; a name, principal or host that is not given matches all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -209,34 +238,24 @@ impl Admin {
     /// Makes rules. One that is there already is no error. Brokers obey a rule a moment after this returns.
     ///
     /// # Errors
-    /// `Config` for a rule that says "any", `Auth` without the right to it; what is wrong with
+    /// `Config` for a rule that says "any" or names what cannot be, `Auth` without the right to it; what is wrong with
     /// one rule is its outcome.
     pub fn create_acls(&self, acls: &[Acl]) -> Result<Outcomes<Acl>> {
-        const OPERATION: &str = "create access rules";
-        self.must_be_real(OPERATION)?;
-        let mut native = Vec::new();
-        for acl in acls {
-            let is_vague = acl.resource == AclResource::Any
-                || matches!(acl.pattern, AclPattern::Any | AclPattern::Match)
-                || acl.operation == AclOperation::Any
-                || acl.permission == AclPermission::Any;
-            if is_vague {
-                let message = "a rule has one resource, pattern, operation and permission; \"any\" is for filters";
-                return Err(Error::new(ErrorKind::Config, OPERATION, message).with("name", &acl.name));
-            }
-            native.push(RawAcl {
-                resource: acl.resource.number(),
-                name: acl.name.clone(),
-                pattern: acl.pattern.number(),
-                principal: acl.principal.clone(),
-                host: acl.host.clone(),
-                right: acl.operation.number(),
-                permission: acl.permission.number(),
-            });
-        }
+        acls.iter().try_for_each(Acl::validate)?;
+        self.must_be_real(CREATE)?;
+        let native = |acl: &Acl| RawAcl {
+            resource: acl.resource.number(),
+            name: acl.name.clone(),
+            pattern: acl.pattern.number(),
+            principal: acl.principal.clone(),
+            host: acl.host.clone(),
+            right: acl.operation.number(),
+            permission: acl.permission.number(),
+        };
+        let native: Vec<_> = acls.iter().map(native).collect();
         let outcomes = self.client.create_acls(&native, self.timeout).map_err(|error| self.named(error))?;
         let judge = |(acl, (number, text)): (&Acl, (i32, String))| {
-            let outcome = judged(number, &text, OPERATION).map_err(|error| self.named(error.with("name", &acl.name)));
+            let outcome = judged(number, &text, CREATE).map_err(|error| self.named(error.with("name", &acl.name)));
             (acl.clone(), outcome)
         };
         Ok(acls.iter().zip(outcomes).map(judge).collect())

@@ -2,6 +2,7 @@
 
 use super::{Admin, judged};
 use crate::Result;
+use crate::config::validate_topic_name;
 use crate::native::RawResource;
 use serde::Serialize;
 
@@ -15,6 +16,13 @@ pub enum ConfigResource {
 }
 
 impl ConfigResource {
+    fn validate(&self) -> Result<()> {
+        match self {
+            Self::Topic(name) => validate_topic_name(name),
+            Self::Broker(_) => Ok(()),
+        }
+    }
+
     fn native(&self) -> (RawResource, String) {
         match self {
             Self::Topic(name) => (RawResource::Topic, name.clone()),
@@ -42,9 +50,11 @@ impl Admin {
     /// All settings of a topic or a broker, by name.
     ///
     /// # Errors
-    /// `Broker` when it does not exist, `Auth` without the right to it, `Timeout` when nobody answers.
+    /// `Config` for a name that no topic can have, `Broker` when it does not exist, `Auth` without the right to it, `Timeout` when
+    /// nobody answers.
     pub fn configs(&self, of: &ConfigResource) -> Result<Vec<ConfigEntry>> {
         const OPERATION: &str = "describe settings";
+        of.validate()?;
         self.must_be_real(OPERATION)?;
         let (kind, name) = of.native();
         let answer = self.client.describe_configs(kind, &name, self.timeout);
@@ -70,6 +80,7 @@ impl Admin {
     /// As [`Self::configs`]; `Broker` for a setting or value that the cluster refuses.
     pub fn alter_configs(&self, of: &ConfigResource, changes: &[(String, Option<String>)]) -> Result<()> {
         const OPERATION: &str = "change settings";
+        of.validate()?;
         self.must_be_real(OPERATION)?;
         let (kind, name) = of.native();
         let outcomes = self.client.alter_configs(kind, &name, changes, self.timeout);

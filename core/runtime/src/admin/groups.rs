@@ -4,7 +4,7 @@
 //! has no call that removes members from a group: they leave when they stop, or their session runs out.
 
 use super::{Admin, Outcomes, judged};
-use crate::config::validate_group_name;
+use crate::config::{validate_existing_group_name, validate_group_name, validate_topic_name};
 use crate::native::{PartitionOffset, with_members};
 use crate::{Error, ErrorKind, Result, SeekTo};
 use serde::Serialize;
@@ -90,9 +90,10 @@ impl Admin {
     /// Groups with their members.
     ///
     /// # Errors
-    /// `Timeout` when nobody answers; what is wrong with one group is its outcome.
+    /// `Config` for a name that no group can have, `Timeout` when nobody answers; what is wrong with one group is its outcome.
     pub fn describe_groups(&self, groups: &[&str]) -> Result<Outcomes<String, GroupDescription>> {
         const OPERATION: &str = "describe groups";
+        groups.iter().try_for_each(|group| validate_existing_group_name(group))?;
         self.must_be_real(OPERATION)?;
         let found = self.client.describe_groups(groups, self.timeout).map_err(|error| self.named(error))?;
         Ok(found
@@ -121,17 +122,23 @@ impl Admin {
             .collect())
     }
 
-    /// What a group has committed, by topic and partition.
+    /// What a group has committed, by topic and partition. What a transaction is about to commit does not count yet.
     ///
     /// # Errors
-    /// `Auth` without the right to it, `Timeout` when nobody answers.
+    /// `Config` for a name that no group can have, `Auth` without the right to it, `Timeout` when nobody answers.
     pub fn group_offsets(&self, group: &str) -> Result<Vec<GroupOffset>> {
+        self.offsets_of(group, false)
+    }
+
+    /// `decided`: a partition whose offset an open transaction is about to change is an error.
+    fn offsets_of(&self, group: &str, decided: bool) -> Result<Vec<GroupOffset>> {
         const OPERATION: &str = "read a group's offsets";
-        validate_group_name(group)?;
+        validate_existing_group_name(group)?;
         if !matches!(self.target, super::Target::Cluster) {
             return Err(self.unsupported(OPERATION, "it tells offsets of given partitions only, to members"));
         }
-        let answers = self.client.group_offsets(group, None, self.timeout).map_err(|error| self.named(error))?;
+        let answers =
+            self.client.group_offsets(group, None, decided, self.timeout).map_err(|error| self.named(error))?;
         let mut offsets = Vec::new();
         for answer in answers {
             judged(answer.code, "", OPERATION).map_err(|error| self.named(error.with("group", group)))?;
@@ -146,8 +153,8 @@ impl Admin {
     /// offsets. What it had done beyond its old offset is forgotten.
     ///
     /// # Errors
-    /// `Broker` when the group has members or the topic does not exist; what is wrong with one partition, such as an offset outside of
-    /// its log, is its outcome.
+    /// `Config` for a name that cannot be, `Broker` when the group has members or the topic does not exist; what is wrong with one
+    /// partition, such as an offset outside of its log, is its outcome.
     pub fn seek_group(&self, group: &str, topic: &str, partitions: &[i32], to: SeekTo) -> Result<Outcomes<i32, i64>> {
         const OPERATION: &str = "move a group";
         validate_group_name(group)?;
@@ -201,12 +208,12 @@ impl Admin {
     /// Gives a group what another one has committed, marks and texts included. The other one keeps it.
     ///
     /// # Errors
-    /// `Broker` when the new group has members, `Config` when the old one has committed nothing; what is wrong with one partition is its
-    /// outcome.
+    /// `Broker` when the new group has members, or a transaction is about to commit for the old one; `Config` when that has committed
+    /// nothing, or for a name that cannot be; what is wrong with one partition is its outcome.
     pub fn copy_group(&self, from: &str, to: &str) -> Result<Outcomes<(String, i32)>> {
         const OPERATION: &str = "copy a group";
         validate_group_name(to)?;
-        let offsets = self.group_offsets(from)?;
+        let offsets = self.offsets_of(from, true)?;
         if offsets.is_empty() {
             let message = "the group has committed nothing, or does not exist";
             return Err(self.named(Error::new(ErrorKind::Config, OPERATION, message).with("group", from)));
@@ -233,9 +240,10 @@ impl Admin {
     /// Deletes groups and what they have committed; they must have no members.
     ///
     /// # Errors
-    /// `Timeout` when nobody answers; what is wrong with one group is its outcome.
+    /// `Config` for a name that no group can have, `Timeout` when nobody answers; what is wrong with one group is its outcome.
     pub fn delete_groups(&self, groups: &[&str]) -> Result<Outcomes<String>> {
         const OPERATION: &str = "delete groups";
+        groups.iter().try_for_each(|group| validate_existing_group_name(group))?;
         self.must_be_real(OPERATION)?;
         let outcomes = self.client.delete_groups(groups, self.timeout).map_err(|error| self.named(error))?;
         let judge = |(group, number, text): (String, i32, String)| {
@@ -251,7 +259,8 @@ impl Admin {
     /// As [`Self::delete_groups`]; what is wrong with one partition is its outcome.
     pub fn delete_group_offsets(&self, group: &str, topic: &str, partitions: &[i32]) -> Result<Outcomes<i32>> {
         const OPERATION: &str = "delete a group's offsets";
-        validate_group_name(group)?;
+        validate_existing_group_name(group)?;
+        validate_topic_name(topic)?;
         self.must_be_real(OPERATION)?;
         let asked: Vec<_> = partitions.iter().map(|partition| PartitionOffset::new(topic, *partition)).collect();
         let answers = self.client.delete_group_offsets(group, &asked, self.timeout);

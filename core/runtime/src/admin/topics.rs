@@ -194,6 +194,12 @@ impl Admin {
         self.wait_for_partitions(topic, total, Instant::now() + self.timeout)
     }
 
+    /// Whether the user may write to a topic; `None` where brokers do not tell.
+    pub(crate) fn may_write(&self, topic: &str) -> Result<Option<bool>> {
+        self.must_be_real("ask for rights")?;
+        self.client.may_write(topic, self.timeout).map_err(|error| self.named(error.with("topic", topic)))
+    }
+
     /// Where each partition of a topic begins and ends, transactions that are open included.
     ///
     /// # Errors

@@ -5,7 +5,7 @@
 use karafka_engine::{Backoff, GivenUp, TopicOptions};
 
 use super::problem::Problems;
-use super::table::{AppConfig, TopicConfig};
+use super::table::TopicConfig;
 
 impl TopicConfig {
     pub(super) fn relate_failures(&self, problems: &mut Problems) {
@@ -31,14 +31,7 @@ impl TopicConfig {
         });
     }
 
-    pub(super) fn relate_dead_letters(&self, topic: &str, app: &AppConfig, problems: &mut Problems) {
-        let brokers = self.bootstrap_servers.as_deref().unwrap_or(&app.bootstrap_servers);
-        let is_embedded = crate::embedded::is_embedded(brokers);
-        problems.unless(
-            !(self.dead_letter_queue_transactional && is_embedded),
-            &["dead_letter_queue_transactional"],
-            || "needs a Kafka: the embedded broker keeps no transactions".to_owned(),
-        );
+    pub(super) fn relate_dead_letters(&self, topic: &str, problems: &mut Problems) {
         let loops = self.dead_letter_queue_topic.as_deref() == Some(topic);
         problems.unless(!loops, &["dead_letter_queue_topic"], || {
             "is the topic itself: what fails would come back for ever; name another one".to_owned()

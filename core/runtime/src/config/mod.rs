@@ -47,6 +47,7 @@ mod reader;
 mod reference;
 mod table;
 mod topic;
+mod transactions;
 mod value;
 
 #[cfg(test)]
@@ -61,7 +62,7 @@ pub use kafka::redacted;
 pub use kafka_names::is_secret;
 pub use keys::EncryptionKeys;
 pub(crate) use keys::Source;
-pub use names::{validate_group_name, validate_topic_name, validate_topic_or_pattern};
+pub use names::{validate_existing_group_name, validate_group_name, validate_topic_name, validate_topic_or_pattern};
 pub use option::{Kind, OptionSpec, Scope};
 pub use outputs::{Output, Outputs};
 pub use reference::reference;

@@ -31,9 +31,19 @@ pub fn validate_topic_or_pattern(name: &str) -> Result<()> {
 /// Checks the name of a consumer group.
 ///
 /// # Errors
-/// Kind `Config`, if the name is empty, longer than 249 characters, or has a control character.
+/// Kind `Config`, if the name is empty, `.` or `..`, longer than 249 characters, begins or ends with a space, or has a character
+/// that nobody sees, such as a line break or a byte order mark.
 pub fn validate_group_name(name: &str) -> Result<()> {
     group(name).map_err(|rule| refuse("name a group", name, rule))
+}
+
+/// Checks the name of a group that is there already, perhaps with a name that [`validate_group_name`] would refuse: it must be
+/// read to be renamed, and be deleted.
+///
+/// # Errors
+/// Kind `Config`, if the name is empty or has a NUL in it: such a group cannot be.
+pub fn validate_existing_group_name(name: &str) -> Result<()> {
+    met(!name.is_empty() && !name.contains('\0'), GROUP).map_err(|rule| refuse("name a group", name, rule))
 }
 
 fn refuse(operation: &'static str, name: &str, rule: &str) -> Error {
@@ -45,7 +55,8 @@ pub(super) type Rule = Result<(), &'static str>;
 
 pub(super) const TOPIC: &str =
     "a topic name: 1 to 249 ASCII letters, digits, \".\", \"_\" or \"-\", but not \".\" or \"..\"";
-pub(super) const GROUP: &str = "1 to 249 characters without control characters";
+pub(super) const GROUP: &str =
+    "1 to 249 characters, none of them invisible, not \".\" or \"..\", and without a space at either end";
 pub(super) const CLIENT_ID: &str = GROUP;
 pub(super) const TRANSACTIONAL_ID: &str = GROUP;
 pub(super) const BOOTSTRAP: &str =
@@ -69,9 +80,19 @@ pub(super) fn topic(name: &str) -> Rule {
     met(fits && name.bytes().all(known), TOPIC)
 }
 
+/// Kafka takes any name of a group: what is refused here is surely a mistake, and would be another group than the one that is
+/// meant.
 pub(super) fn group(name: &str) -> Rule {
-    let fits = !name.is_empty() && name.chars().nth(LONGEST_NAME).is_none();
-    met(fits && !name.chars().any(char::is_control), GROUP)
+    let fits = !name.is_empty() && name.chars().nth(LONGEST_NAME).is_none() && name != "." && name != "..";
+    let is_trimmed = !name.starts_with(char::is_whitespace) && !name.ends_with(char::is_whitespace);
+    met(fits && is_trimmed && !name.chars().any(is_invisible), GROUP)
+}
+
+/// Control characters, byte order marks, spaces without a width, and what turns the direction of the text around them.
+fn is_invisible(letter: char) -> bool {
+    let is_formatting =
+        matches!(letter, '\u{200b}' | '\u{2060}' | '\u{feff}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    letter.is_control() || is_formatting
 }
 
 pub(super) fn client_id(name: &str) -> Rule {

@@ -23,7 +23,7 @@ Values are written like this:
 - A *duration* is an integer of milliseconds, or text with a unit: `250`, `\"250ms\"`, `\"1.5s\"`, `\"2m\"`, `\"1h\"`.
   Decimal numbers without a unit are refused, since nobody can tell whether they are meant as seconds.
 - A *size* is an integer of bytes, or text with a unit: `65536`, `\"64KiB\"`, `\"1.5MB\"`.
-- Integers, numbers and booleans are values of these types, not text: `\"10\"` is no integer.
+- Integers and numbers are values of these types, not text: `\"10\"` is no integer. A boolean may be the text `\"true\"` or `\"false\"`.
 - Options whose names begin alike may be given as one map, where the language has maps: `retry: {backoff: \"1s\",
   backoff_max: \"30s\"}` is `retry_backoff` and `retry_backoff_max`.
 

@@ -450,8 +450,8 @@ options! {
 
     /// The topic to which a message goes that was given up: the one that failed, and no other, with key, value and headers
     /// as they were, and headers that say where it came from and why. Messages of one partition go to one partition, in
-    /// order. Their offset is committed only after the copy is acknowledged. It must exist, on the cluster of this topic.
-    /// See [dead letter queue](options/dead-letter-queue.md).
+    /// order. Their offset is committed only after the copy is acknowledged. It must exist, on the cluster of this topic: where
+    /// it does not, and brokers make none, the app ends at its start. See [dead letter queue](options/dead-letter-queue.md).
     dead_letter_queue_topic: Option<String> = None, text(names::TOPIC, names::topic),
         also "dlq" "dlq_topic" "dead_letter_topic";
 
@@ -479,6 +479,15 @@ options! {
     /// Whether the handler has a strategy of its own that is asked about every message that failed. Set by the binding that
     /// is given one.
     dead_letter_queue_strategy: bool = false, Kind::Boolean;
+
+    /// How many messages the transactions of several calls mark that commit together: what their handlers produce is held back
+    /// until their block has returned, and goes out in one transaction of Kafka's. 1: each commits by itself. More
+    /// than 1 not with the embedded broker, which keeps no transactions. See [exactly once](options/exactly-once.md).
+    transaction_max_messages: u32 = 1, count(1, 1_000_000);
+
+    /// How long the first of them waits for others. No longer than another call of the topic runs that could join, and not at all
+    /// once `transaction_max_messages` are there.
+    transaction_max_ms: Duration = Duration::from_millis(10), time(0, 60 * SECOND), also "transaction_linger";
 
     /// Whether handlers of this topic run too long to hold up a rebalance. Their partition is given up at once; what
     /// they mark afterwards is refused, and its new owner handles it again. Without it, up to `revoke_timeout` is

@@ -92,7 +92,8 @@ impl TopicConfig {
 
     fn relate_to(&self, topic: &str, app: &AppConfig) -> Result<()> {
         let mut problems = Problems::new(Scope::Topic);
-        self.relate_dead_letters(topic, app, &mut problems);
+        self.relate_dead_letters(topic, &mut problems);
+        self.relate_transactions(app, &mut problems);
         problems.unless(!(Pattern::is_one(topic) && self.is_direct()), &["assign"], || {
             "belongs to topics with a name; the topics of a pattern are for a group".to_owned()
         });

@@ -7,6 +7,8 @@ use super::interest::Interest;
 use super::subscription::Events;
 use super::table::Event;
 use crate::Result;
+use crate::native::fork_epoch;
+use crate::shared::forked;
 use crossbeam::channel::{Sender, TrySendError, bounded};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -37,13 +39,26 @@ impl Subscriber {
 }
 
 /// The subscribers of one app.
-#[derive(Default)]
 pub(crate) struct Publisher {
+    /// Of its process: in a forked child nobody publishes, and the lock may be held for ever.
+    forks: u32,
     subscribers: Mutex<Vec<Subscriber>>,
     /// Changed under the lock: who subscribes to an app that has ended hears nothing any more.
     has_ended: AtomicBool,
     wants_jobs: AtomicBool,
     wants_statistics: AtomicBool,
+}
+
+impl Default for Publisher {
+    fn default() -> Self {
+        Self {
+            forks: fork_epoch(),
+            subscribers: Mutex::default(),
+            has_ended: AtomicBool::default(),
+            wants_jobs: AtomicBool::default(),
+            wants_statistics: AtomicBool::default(),
+        }
+    }
 }
 
 impl Publisher {
@@ -54,6 +69,9 @@ impl Publisher {
 
     /// A subscription of what these names and patterns stand for.
     pub(crate) fn subscribe_to(&self, names: &[impl AsRef<str>]) -> Result<Events> {
+        if self.forks != fork_epoch() {
+            return Err(forked("subscribe to events"));
+        }
         let interest = Interest::read(names)?;
         if interest.has_statistics() {
             self.wants_statistics.store(true, Ordering::SeqCst);
@@ -69,6 +87,9 @@ impl Publisher {
     fn add(&self, interest: Interest, takes_leftovers: bool) -> Events {
         let (sender, receiver) = bounded(QUEUE);
         let missed = Arc::new(AtomicU64::new(0));
+        if self.forks != fork_epoch() {
+            return Events::new(receiver, missed, self.forks);
+        }
         let subscriber = Subscriber { sender, missed: Arc::clone(&missed), interest, takes_leftovers };
         let mut subscribers = self.subscribers.lock();
         if !self.has_ended.load(Ordering::SeqCst) {
@@ -76,7 +97,7 @@ impl Publisher {
         }
         self.look_who_wants_jobs(&subscribers);
         drop(subscribers);
-        Events::new(receiver, missed)
+        Events::new(receiver, missed, self.forks)
     }
 
     fn look_who_wants_jobs(&self, subscribers: &[Subscriber]) {
@@ -144,11 +165,9 @@ impl Publisher {
     }
 }
 
-/// Writes a line to the standard error stream.
+/// Writes a line to the standard error stream, without waiting for whoever reads it.
 pub(crate) fn tell_person(text: std::fmt::Arguments<'_>) {
-    use std::io::Write;
-    // A closed standard error stream must not end the poller.
-    let _ = writeln!(std::io::stderr(), "libkarafka: {text}");
+    crate::native::write_to_stderr(format!("libkarafka: {text}\n").as_bytes());
 }
 
 fn log(event: &Event) {

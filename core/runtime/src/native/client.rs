@@ -192,13 +192,8 @@ impl Client {
 
     /// How the cluster names itself, if a broker says so in time.
     pub(crate) fn cluster_id(&self, timeout: Duration) -> Option<String> {
-        // SAFETY: the client is valid; the text is ours, and freed as librdkafka wants it.
-        unsafe {
-            let text = NonNull::new(sys::rd_kafka_clusterid(self.as_ptr(), milliseconds(timeout)))?;
-            let id = text_of(text.as_ptr());
-            sys::rd_kafka_mem_free(self.as_ptr(), text.as_ptr().cast());
-            Some(id)
-        }
+        // SAFETY: the client is valid.
+        unsafe { cluster_id(self.as_ptr(), timeout) }
     }
 
     /// Sends a request by `send`, and waits for its answer: again, as long as there is time, while a group's coordinator has just
@@ -348,6 +343,20 @@ impl Drop for OwnQueue {
 /// Whether a coordinator says that it is not one yet, or no more. Nothing was done, also by requests that change something.
 fn is_unsettled(number: i32) -> bool {
     matches!(number, code::COORDINATOR_LOADING | code::COORDINATOR_NOT_AVAILABLE | code::NOT_COORDINATOR)
+}
+
+/// The name of a client's cluster, as far as brokers tell it in time.
+///
+/// # Safety
+/// The client is valid.
+pub(super) unsafe fn cluster_id(client: *mut sys::rd_kafka_t, timeout: Duration) -> Option<String> {
+    // SAFETY: as above; the text is ours, and freed as librdkafka wants it.
+    unsafe {
+        let text = NonNull::new(sys::rd_kafka_clusterid(client, milliseconds(timeout)))?;
+        let id = text_of(text.as_ptr());
+        sys::rd_kafka_mem_free(client, text.as_ptr().cast());
+        Some(id)
+    }
 }
 
 pub(super) fn milliseconds(timeout: Duration) -> i32 {

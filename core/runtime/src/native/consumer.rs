@@ -83,6 +83,12 @@ impl Cluster {
         }
     }
 
+    /// The cluster's name, as far as brokers tell it in time.
+    pub(crate) fn id(&self, timeout: Duration) -> Option<String> {
+        // SAFETY: the client is valid.
+        unsafe { super::client::cluster_id(self.0.as_ptr(), timeout) }
+    }
+
     /// As whom this consumer is a member of its group now; `None` when it is none. Waits for librdkafka's own thread.
     pub(crate) fn member(&self) -> Option<GroupMetadata> {
         // SAFETY: the client is valid; the object is ours.
@@ -301,6 +307,24 @@ impl Consumer {
             sys::rd_kafka_AdminOptions_destroy(options);
         }
         Ok(())
+    }
+
+    /// Has librdkafka fetch nothing of these partitions, and drops what it fetched of them and nobody has read. Waits for its
+    /// own thread, never for a broker.
+    pub(crate) fn pause(&self, partitions: &[PartitionOffset]) -> Result<()> {
+        let list = list(partitions, "pause partitions")?;
+        // SAFETY: client and list are valid; librdkafka keeps nothing of the list.
+        check(unsafe { sys::rd_kafka_pause_partitions(self.client.as_ptr(), list.as_ptr()) } as i32, "pause partitions")
+    }
+
+    /// Ends [`Self::pause`]: they are fetched on behind what was read last.
+    pub(crate) fn resume(&self, partitions: &[PartitionOffset]) -> Result<()> {
+        let list = list(partitions, "resume partitions")?;
+        // SAFETY: client and list are valid; librdkafka keeps nothing of the list.
+        check(
+            unsafe { sys::rd_kafka_resume_partitions(self.client.as_ptr(), list.as_ptr()) } as i32,
+            "resume partitions",
+        )
     }
 
     /// Moves the fetch position of an assigned partition; what was prefetched is dropped by librdkafka.

@@ -10,11 +10,13 @@ use std::time::Duration;
 use sys::rd_kafka_admin_op_t as Operation;
 
 impl Client {
-    /// The offsets and metadata that a group has committed for these partitions, or for all that it knows.
+    /// The offsets and metadata that a group has committed for these partitions, or for all that it knows. `decided`: a partition
+    /// whose offset an open transaction is about to change is an error.
     pub(crate) fn group_offsets(
         &self,
         group: &str,
         partitions: Option<&[PartitionOffset]>,
+        decided: bool,
         timeout: Duration,
     ) -> Result<Vec<PartitionOffset>> {
         const OPERATION: &str = "read a group's offsets";
@@ -22,7 +24,10 @@ impl Client {
         let list = partitions.map(|partitions| list(partitions, OPERATION)).transpose()?;
         let prepare = |options| {
             // SAFETY: the options are valid.
-            taken(unsafe { sys::rd_kafka_AdminOptions_set_require_stable_offsets(options, 1) }, OPERATION)
+            taken(
+                unsafe { sys::rd_kafka_AdminOptions_set_require_stable_offsets(options, i32::from(decided)) },
+                OPERATION,
+            )
         };
         let send = |options: *mut sys::rd_kafka_AdminOptions_t, queue| {
             let list = list.as_ref().map_or(std::ptr::null(), |list| list.as_ptr().cast_const());

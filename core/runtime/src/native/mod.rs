@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 mod admin;
+mod bulk;
 mod client;
 mod consumer;
 mod event;
@@ -22,9 +23,11 @@ mod producer;
 mod queue;
 mod signals;
 mod statistics;
+mod stderr;
 mod transaction;
 
 pub(crate) use admin::{RawAcl, RawAclFilter, RawGroupListing, RawMember, RawNewTopic, RawResource};
+pub(crate) use bulk::Plain;
 pub(crate) use client::{Client, RawTopicState};
 pub(crate) use consumer::{Cluster, Consumer};
 pub(crate) use event::{ConsumerEvent, RebalanceKind};
@@ -40,6 +43,7 @@ pub(crate) use producer::{DeliveryOutcome, Hashing, NativeProducer, NativeTopic,
 pub(crate) use queue::PartitionQueue;
 pub(crate) use signals::{Watch, thread_id, watch, watch_some};
 pub(crate) use statistics::{RawBroker, RawPartition, RawStatistics};
+pub(crate) use stderr::{keep_numbers, write_line as write_to_stderr};
 pub(crate) use transaction::{Counted, Ended, Trouble};
 
 use crate::{Error, ErrorKind, Result};
@@ -185,6 +189,7 @@ fn taken(pointer: *mut sys::rd_kafka_error_t, operation: &'static str) -> Result
 
 /// Builds a configuration object from pairs of name and value; every refused pair is named in the error.
 fn configuration(settings: &[(String, String)]) -> Result<*mut sys::rd_kafka_conf_t> {
+    keep_numbers();
     // SAFETY: creates a configuration object that is ours.
     let conf = unsafe { sys::rd_kafka_conf_new() };
     let mut problems = Vec::new();

@@ -8,7 +8,7 @@ use super::queue::Queue;
 use super::statistics::{self, RawStatistics};
 use super::transaction::{self, Counted};
 use super::{c_string, configuration, error, sys, taken, text_of};
-use crate::producer::Cell;
+use crate::producer::{Delivery, Lot};
 use crate::wake::Ready;
 use crate::{Error, ErrorKind, Result};
 use std::ffi::{c_char, c_void};
@@ -19,7 +19,10 @@ use sys::rd_kafka_vtype_t as V;
 use sys::rd_kafka_vu_s__bindgen_ty_1 as U;
 
 /// librdkafka's word for a partition that its partitioner is to choose: the header has it as a macro.
-const UNASSIGNED: i32 = -1;
+pub(super) const UNASSIGNED: i32 = -1;
+
+/// Reports that are handed on together: few enough to stay in a processor's cache until they were told.
+const AT_ONCE: usize = 256;
 
 /// What one call sends. `partition` `None` lets librdkafka's partitioner choose.
 pub(crate) struct Outgoing<'a> {
@@ -32,7 +35,7 @@ pub(crate) struct Outgoing<'a> {
 
 /// How one message ended.
 pub(crate) struct DeliveryOutcome {
-    pub(crate) cell: Arc<Cell>,
+    pub(crate) delivery: Delivery,
     pub(crate) partition: i32,
     pub(crate) offset: i64,
     pub(crate) timestamp_ms: i64,
@@ -41,7 +44,7 @@ pub(crate) struct DeliveryOutcome {
 }
 
 pub(crate) enum ProducerEvent {
-    /// The outcomes are in the list that was handed in.
+    /// All outcomes were handed on.
     Delivered,
     /// How the client does.
     Statistics(Box<RawStatistics>),
@@ -58,14 +61,14 @@ pub(crate) enum ProducerEvent {
     Other,
 }
 
-/// A record that librdkafka did not take, and why.
-pub(crate) struct Unsent {
-    pub(crate) cell: Arc<Cell>,
-    pub(crate) error: Error,
-}
-
 /// librdkafka's state of a topic, which saves looking it up by name for each record. It must be dropped before its client.
 pub(crate) struct NativeTopic(NonNull<sys::rd_kafka_topic_t>);
+
+impl NativeTopic {
+    pub(super) fn as_ptr(&self) -> *mut sys::rd_kafka_topic_t {
+        self.0.as_ptr()
+    }
+}
 
 // SAFETY: librdkafka's topics may be used from any thread.
 unsafe impl Send for NativeTopic {}
@@ -174,26 +177,21 @@ impl NativeProducer {
     }
 
     /// Puts a message on the client's queue; payload, key and headers are copied. Never waits: a full queue is an error of
-    /// kind `QueueFull`. The cell comes back with the message's outcome.
-    pub(crate) fn send(
-        &self,
-        topic: &NativeTopic,
-        message: &Outgoing<'_>,
-        cell: Arc<Cell>,
-    ) -> std::result::Result<(), Unsent> {
+    /// kind `QueueFull`. The handle comes back with the message's outcome.
+    pub(crate) fn send(&self, topic: &NativeTopic, message: &Outgoing<'_>, delivery: Delivery) -> Result<()> {
         if message.headers.is_empty() && message.timestamp_ms.is_none() {
-            return send_plain(topic, message, cell);
+            return send_plain(topic, message, delivery);
         }
         let topic_argument = (V::RD_KAFKA_VTYPE_RKT, U { rkt: topic.0.as_ptr() });
         let partition = message.partition.unwrap_or(UNASSIGNED);
-        let ticket = Arc::into_raw(cell);
+        let ticket = ticket(delivery);
         let headers = native_headers(message.headers);
         let absent = (V::RD_KAFKA_VTYPE_END, U { i: 0 });
         let arguments = [
             topic_argument,
             (V::RD_KAFKA_VTYPE_PARTITION, U { i32_: partition }),
             (V::RD_KAFKA_VTYPE_MSGFLAGS, U { i: sys::RD_KAFKA_MSG_F_COPY }),
-            (V::RD_KAFKA_VTYPE_OPAQUE, U { ptr: ticket.cast_mut().cast::<c_void>() }),
+            (V::RD_KAFKA_VTYPE_OPAQUE, U { ptr: ticket }),
             (V::RD_KAFKA_VTYPE_VALUE, message.payload.map_or(U { mem: nothing() }, memory)),
             (V::RD_KAFKA_VTYPE_KEY, message.key.map_or(U { mem: nothing() }, memory)),
             (V::RD_KAFKA_VTYPE_TIMESTAMP, U { i64_: message.timestamp_ms.unwrap_or(0) }),
@@ -204,27 +202,35 @@ impl NativeProducer {
         // SAFETY: every pointer in the list is valid for the call; memory is copied; headers are taken over on success.
         let outcome =
             taken(unsafe { sys::rd_kafka_produceva(self.client.as_ptr(), arguments.as_ptr(), count) }, "produce");
-        let Err(error) = outcome else { return Ok(()) };
-        // SAFETY: after a failure the headers and the cell's reference are still ours.
-        let cell = unsafe {
-            if let Some(headers) = headers {
-                sys::rd_kafka_headers_destroy(headers.as_ptr());
+        if outcome.is_err() {
+            // SAFETY: after a failure the headers and the handle are still ours.
+            unsafe {
+                if let Some(headers) = headers {
+                    sys::rd_kafka_headers_destroy(headers.as_ptr());
+                }
+                drop(redeemed(ticket));
             }
-            Arc::from_raw(ticket)
-        };
-        Err(Unsent { cell, error })
+        }
+        outcome
     }
 
-    /// The next event that is there, without waiting. Deliveries are appended to `outcomes`.
-    pub(crate) fn event(&self, outcomes: &mut Vec<DeliveryOutcome>) -> Option<ProducerEvent> {
+    /// The next event that is there, without waiting. Deliveries are handed on by some hundreds in the list `outcomes`, which
+    /// `take` empties.
+    pub(crate) fn event(
+        &self,
+        outcomes: &mut Vec<DeliveryOutcome>,
+        mut take: impl FnMut(&mut Vec<DeliveryOutcome>),
+    ) -> Option<ProducerEvent> {
         let event = self.queue.as_ref()?.event()?;
         // SAFETY: the event was just handed over; it is read by accessors of its own type and destroyed once.
         unsafe {
             let raw = event.as_ptr();
             let read = match sys::rd_kafka_event_type(raw) {
                 sys::RD_KAFKA_EVENT_DR => {
-                    delivered(raw, outcomes);
-                    self.name_fatal_error(outcomes);
+                    while delivered(raw, outcomes) {
+                        self.name_fatal_error(outcomes);
+                        take(outcomes);
+                    }
                     ProducerEvent::Delivered
                 }
                 sys::RD_KAFKA_EVENT_ERROR => ProducerEvent::Error {
@@ -304,12 +310,12 @@ impl Drop for NativeProducer {
 
 /// [`NativeProducer::send`] of what most messages have: librdkafka takes it without a list of arguments, which it would go through one
 /// by one.
-fn send_plain(topic: &NativeTopic, message: &Outgoing<'_>, cell: Arc<Cell>) -> std::result::Result<(), Unsent> {
+fn send_plain(topic: &NativeTopic, message: &Outgoing<'_>, delivery: Delivery) -> Result<()> {
     let parts = |bytes: Option<&[u8]>| bytes.map_or((std::ptr::null(), 0), |bytes| (bytes.as_ptr(), bytes.len()));
     let ((payload, payload_length), (key, key_length)) = (parts(message.payload), parts(message.key));
-    let ticket = Arc::into_raw(cell);
+    let ticket = ticket(delivery);
     // SAFETY: topic, payload and key are valid for the call, and memory is copied. After a failure, whose reason is asked for on
-    // the same thread, the cell's reference is still ours.
+    // the same thread, the handle is still ours.
     unsafe {
         let refused = sys::rd_kafka_produce(
             topic.0.as_ptr(),
@@ -319,14 +325,31 @@ fn send_plain(topic: &NativeTopic, message: &Outgoing<'_>, cell: Arc<Cell>) -> s
             payload_length,
             key.cast::<c_void>(),
             key_length,
-            ticket.cast_mut().cast::<c_void>(),
+            ticket,
         );
         if refused == 0 {
             return Ok(());
         }
         let number = sys::rd_kafka_last_error() as i32;
-        Err(Unsent { cell: Arc::from_raw(ticket), error: error(number, "produce") })
+        drop(redeemed(ticket));
+        Err(error(number, "produce"))
     }
+}
+
+/// A handle as librdkafka carries it: the address of its lot, with its number in the low byte.
+pub(super) fn ticket(delivery: Delivery) -> *mut c_void {
+    const { assert!(align_of::<Lot>() > u8::MAX as usize) };
+    let (lot, number) = delivery.into_place();
+    Arc::into_raw(lot).cast_mut().cast::<c_void>().wrapping_byte_add(usize::from(number))
+}
+
+/// # Safety
+/// `ticket` must come from [`ticket`], and be redeemed once.
+pub(super) unsafe fn redeemed(ticket: *mut c_void) -> Delivery {
+    let number = (ticket.addr() & usize::from(u8::MAX)) as u8;
+    // SAFETY: without the number it is the address that the lot's reference was made into.
+    let lot = unsafe { Arc::from_raw(ticket.wrapping_byte_sub(usize::from(number)).cast::<Lot>()) };
+    Delivery::of(lot, number)
 }
 
 type Memory = sys::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1;
@@ -364,20 +387,22 @@ fn native_headers(headers: &[Header<'_>]) -> Option<NonNull<sys::rd_kafka_header
     Some(list)
 }
 
+/// Reads the next reports into the list; whether there were any.
+///
 /// # Safety
 /// `event` must be a valid delivery report of messages that [`NativeProducer::send`] sent.
-unsafe fn delivered(event: *mut sys::rd_kafka_event_t, outcomes: &mut Vec<DeliveryOutcome>) {
-    loop {
+unsafe fn delivered(event: *mut sys::rd_kafka_event_t, outcomes: &mut Vec<DeliveryOutcome>) -> bool {
+    while outcomes.len() < AT_ONCE {
         // SAFETY: the event is valid; its messages live as long as it and are read, not kept. Each message is reported once, and
-        // holds the reference to its cell until then.
+        // holds its handle until then.
         unsafe {
             let message = sys::rd_kafka_event_message_next(event);
             if message.is_null() {
-                return;
+                break;
             }
             let mut kind = sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
             outcomes.push(DeliveryOutcome {
-                cell: Arc::from_raw((*message)._private.cast_const().cast::<Cell>()),
+                delivery: redeemed((*message)._private),
                 partition: (*message).partition,
                 offset: (*message).offset,
                 timestamp_ms: sys::rd_kafka_message_timestamp(message, &raw mut kind),
@@ -385,4 +410,5 @@ unsafe fn delivered(event: *mut sys::rd_kafka_event_t, outcomes: &mut Vec<Delive
             });
         }
     }
+    !outcomes.is_empty()
 }

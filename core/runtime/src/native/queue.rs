@@ -98,6 +98,12 @@ impl PartitionQueue {
         self.0.ready()
     }
 
+    /// How many messages wait in it.
+    pub(crate) fn length(&self) -> usize {
+        // SAFETY: the queue is valid.
+        unsafe { sys::rd_kafka_queue_length(self.0.as_ptr()) }
+    }
+
     /// Moves at most `most` messages that are there into the empty list `messages`, without waiting.
     pub(crate) fn read(&mut self, messages: &mut Vec<NativeMessage>, most: usize) {
         debug_assert!(messages.is_empty());

@@ -181,13 +181,8 @@ impl NativeProducer {
 
     /// How the cluster names itself; waits for a broker's word.
     pub(crate) fn cluster_id(&self, timeout: Duration) -> Option<String> {
-        // SAFETY: the client is valid; the text is ours, and is freed after it was copied.
-        unsafe {
-            let pointer = sys::rd_kafka_clusterid(self.as_ptr(), milliseconds(timeout));
-            let id = (!pointer.is_null()).then(|| text_of(pointer));
-            sys::rd_kafka_mem_free(self.as_ptr(), pointer.cast());
-            id
-        }
+        // SAFETY: the client is valid.
+        unsafe { super::client::cluster_id(self.as_ptr(), timeout) }
     }
 }
 

@@ -5,16 +5,17 @@ use super::direct::{Direct, Wanted};
 use super::member::Member;
 use super::numbers::{ByNumber, Numbers};
 use super::observer::Observer;
+use super::options::{engine_options, options};
 use super::orphan::Orphan;
 use super::prefetch::{self, Prefetch};
 use super::scaling::Limits;
 use super::subscription::{Subscription, Target};
 use super::{Poller, Route, Source, View};
 use crate::app::TopicEntry;
-use crate::config::{self, AppConfig, InitialOffset, OffsetMetadataStrategy, TopicConfig};
+use crate::config::{AppConfig, InitialOffset, TopicConfig};
 use crate::embedded;
 use crate::encryption::{self, Opener};
-use crate::hook::{self, Hook};
+use crate::hook::Hook;
 use crate::job::Job;
 use crate::lease::Renewal;
 use crate::native::Consumer;
@@ -22,11 +23,11 @@ use crate::output::Declared;
 use crate::pattern::Pattern;
 use crate::pool::Pool;
 use crate::shared::Shared;
-use crate::transaction::Producers;
+use crate::transaction::{Isolation, Producers};
 use crate::wake::Ready;
 use crate::{Error, ErrorKind, Result};
 use crossbeam::sync::Parker;
-use karafka_engine::{Engine, EngineOptions, PoolId, Segment, Throttle, TopicOptions};
+use karafka_engine::{Engine, Segment, TopicOptions};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -114,6 +115,7 @@ pub(super) fn poller(
         next_token: 0,
         readable: Vec::new(),
         readable_set: Numbers::default(),
+        turns: super::fetching::Turns::new(start),
         commit_waiters: HashMap::new(),
         seeks: HashMap::new(),
         failures: ByNumber::default(),
@@ -141,47 +143,6 @@ pub(super) fn poller(
         }
     }
     Ok(poller)
-}
-
-fn engine_options(config: &AppConfig, chooser: bool) -> EngineOptions {
-    EngineOptions {
-        memory_budget_bytes: config.memory_budget_bytes - config.memory_budget_bytes / prefetch::SHARE,
-        commit_interval: config.commit_interval,
-        scheduling: turns(config.scheduling),
-        chooser,
-        ..EngineOptions::default()
-    }
-}
-
-/// What the engine is told of a topic.
-fn options(entry: &TopicEntry, pool: PoolId) -> TopicOptions {
-    let config = &entry.config;
-    let options = TopicOptions {
-        virtual_partitions: spread(config.virtual_partitions),
-        virtual_partitions_per_job: config.virtual_partitions_per_job,
-        max_messages: config.max_messages,
-        max_bytes: if config.max_bytes == 0 { u64::MAX } else { config.max_bytes },
-        linger: config.linger,
-        manual_offset_management: config.manual_offset_management,
-        offset_metadata: match config.offset_metadata_strategy {
-            OffsetMetadataStrategy::Current => karafka_engine::OffsetMetadata::Current,
-            OffsetMetadataStrategy::Exact => karafka_engine::OffsetMetadata::Exact,
-        },
-        long_running_job: config.long_running_job,
-        delay_by: config.delay_by,
-        expire_in: Some(config.expire_in).filter(|expire_in| !expire_in.is_zero()),
-        throttle: throttle(config),
-        filter: config.filter,
-        hooks: hook::wanted(&entry.hooks),
-        reports_end: config.eofed,
-        periodic: hook::periodic(config),
-        window: config.window,
-        priority: i32::try_from(config.priority).unwrap_or(i32::MAX),
-        max_concurrency: config.max_concurrency,
-        unique_by: unique(config.unique_by),
-        ..TopicOptions::new(pool)
-    };
-    config.decide(options)
 }
 
 /// A subscription that is being made: what topics have to have in common to share connections.
@@ -268,7 +229,9 @@ impl Poller {
         let producers = self.config.transactions_config(&draft.group, &draft.brokers, &settings);
         // A key that is not there is told by the start, not by the first transaction.
         encryption::recipient(&producers)?;
-        let producers = Arc::new(if draft.is_direct { Producers::default() } else { Producers::new(producers) });
+        let isolation = Isolation::of(&settings);
+        let producers = if draft.is_direct { Producers::default() } else { Producers::new(producers, isolation) };
+        let producers = Arc::new(producers);
         let direct = draft.is_direct.then(Direct::default);
         let mut subscription = Subscription::new(&draft.group, &draft.brokers, settings, direct, limits, producers);
         for (entry, route) in entries {
@@ -327,7 +290,7 @@ impl Poller {
             let subscription = &self.subscriptions[number];
             let Some(&member) = subscription.members.first() else { continue };
             let names = subscription.names();
-            let mut view = View::new();
+            let (mut view, mut answered) = (View::new(), true);
             for name in &names {
                 match self.ask(deadline, || self.members[member].consumer()?.partition_count(name, LOOK_SLICE_MS)) {
                     Ok(count) => {
@@ -339,6 +302,7 @@ impl Poller {
                         // What librdkafka has told meanwhile may hold the cause.
                         self.serve_member(Instant::now(), member);
                         self.first_look_failed(member, &error, name);
+                        answered = error.kafka().is_none_or(|number| number > 0);
                         break;
                     }
                 }
@@ -349,9 +313,18 @@ impl Poller {
                     Err(error) => {
                         self.serve_member(Instant::now(), member);
                         self.first_look_failed(member, &error, "a pattern");
+                        answered = false;
                     }
                 }
                 partitions += self.take_view(Instant::now(), number, &view);
+            }
+            self.warn_of_isolation(number);
+            let may_go_on = !answered
+                || self.look_for_unkept_transactions(number)
+                    && self.look_for_letter_topics(number)
+                    && self.look_for_letter_rights(number);
+            if !may_go_on {
+                return;
             }
             views.push((number, view));
         }
@@ -359,6 +332,16 @@ impl Poller {
         self.is_joined = true;
         for (number, view) in views {
             self.join(number, &view);
+        }
+    }
+
+    /// Says what would break exactly once, where the options tell of transactions; else the first transaction does.
+    fn warn_of_isolation(&self, number: usize) {
+        let subscription = &self.subscriptions[number];
+        let commits = |route: &Route| route.dead_letters_in_transactions || route.options.sharing.is_some();
+        let commits = |route: &usize| self.routes.get(*route).is_some_and(commits);
+        if self.config.transactional_id_prefix.is_some() || subscription.routes().iter().any(commits) {
+            subscription.transactions.isolation.warn(&self.shared, &subscription.group);
         }
     }
 
@@ -404,7 +387,7 @@ impl Poller {
     }
 
     /// Asks the cluster in slices, so that a stop is never late by more than one of them; `None` when one is asked for.
-    fn ask<T>(&self, deadline: Instant, question: impl Fn() -> Result<T>) -> Result<Option<T>> {
+    pub(super) fn ask<T>(&self, deadline: Instant, question: impl Fn() -> Result<T>) -> Result<Option<T>> {
         loop {
             match question() {
                 Err(error) if error.kafka().is_some_and(|number| number < 0) && Instant::now() < deadline => {
@@ -486,34 +469,4 @@ fn settings(
 fn poll_interval(settings: &BTreeMap<String, String>) -> Duration {
     let longest = settings.get("max.poll.interval.ms").and_then(|text| text.parse::<u64>().ok()).unwrap_or(300_000);
     Duration::from_millis((longest / 4).clamp(50, LONGEST_SILENCE_MS))
-}
-
-fn spread(mode: config::VirtualPartitions) -> karafka_engine::VirtualPartitions {
-    match mode {
-        config::VirtualPartitions::Off => karafka_engine::VirtualPartitions::Off,
-        config::VirtualPartitions::ByKey => karafka_engine::VirtualPartitions::ByKey,
-        config::VirtualPartitions::Fixed(count) => karafka_engine::VirtualPartitions::Fixed(count),
-        config::VirtualPartitions::Callback => karafka_engine::VirtualPartitions::Callback,
-        config::VirtualPartitions::RoundRobin => karafka_engine::VirtualPartitions::RoundRobin(0),
-    }
-}
-
-fn turns(scheduling: config::Scheduling) -> karafka_engine::Scheduling {
-    match scheduling {
-        config::Scheduling::FirstCome => karafka_engine::Scheduling::FirstCome,
-        config::Scheduling::Fair => karafka_engine::Scheduling::Fair,
-        config::Scheduling::LongestFirst => karafka_engine::Scheduling::LongestFirst,
-    }
-}
-
-fn unique(by: config::UniqueBy) -> karafka_engine::UniqueBy {
-    match by {
-        config::UniqueBy::Off => karafka_engine::UniqueBy::Off,
-        config::UniqueBy::Key => karafka_engine::UniqueBy::Key,
-        config::UniqueBy::Callback => karafka_engine::UniqueBy::Callback,
-    }
-}
-
-fn throttle(config: &config::TopicConfig) -> Option<Throttle> {
-    (config.throttle_limit > 0).then_some(Throttle { limit: config.throttle_limit, interval: config.throttle_interval })
 }

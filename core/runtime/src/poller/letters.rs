@@ -56,9 +56,9 @@ type Thread = (Cluster, bool);
 
 /// The cluster that a message came from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Cluster {
-    brokers: String,
-    settings: BTreeMap<String, String>,
+pub(super) struct Cluster {
+    pub(super) brokers: String,
+    pub(super) settings: BTreeMap<String, String>,
 }
 
 /// What became of a letter.
@@ -172,7 +172,7 @@ impl Poller {
         }
     }
 
-    fn cluster_of(&self, member: usize) -> Option<Cluster> {
+    pub(super) fn cluster_of(&self, member: usize) -> Option<Cluster> {
         let subscription = self.subscriptions.get(self.members.get(member)?.subscription)?;
         let shared = |(name, _): &(&String, &String)| SHARED_SETTINGS.iter().any(|prefix| name.starts_with(prefix));
         let settings = subscription.settings.iter().filter(shared);

@@ -15,6 +15,10 @@ mod commits;
 mod departed;
 mod direct;
 mod errors;
+mod fetching;
+mod jobs;
+mod letter_rights;
+mod letter_topics;
 mod letters;
 mod lookout;
 mod member;
@@ -22,16 +26,20 @@ mod multiplexing;
 mod notice;
 mod numbers;
 mod observer;
+mod options;
 mod orphan;
+mod partition;
 mod position;
 mod prefetch;
 mod reader;
 mod rebalance;
+mod reports;
 mod scaling;
 mod shutdown;
 mod subscription;
 mod transactions;
 mod turns;
+mod unkept;
 
 pub(crate) use errors::log;
 pub(crate) use letters::Answer;
@@ -40,37 +48,34 @@ pub(crate) use observer::broker;
 pub(crate) use rebalance::GroupOffsets;
 
 use crate::app::{SeatKind, TopicEntry, Work};
-use crate::batch::{Batch, BatchInner, Group};
 use crate::config::AppConfig;
-use crate::context::{Assignment, Context};
 use crate::encryption::Opener;
 use crate::event::{Event, Phase};
-use crate::job::{Failure, Job, Verdict};
+use crate::job::{Failure, Job};
 use crate::lease::Renewal;
 use crate::message::MessageInner;
-use crate::native::{NativeMessage, PartitionQueue};
-use crate::output::{Declared, Tally};
+use crate::native::NativeMessage;
+use crate::output::Declared;
 use crate::pool::Pool;
-use crate::position::Said;
-use crate::report::{Control, Place, Report};
 use crate::shared::Shared;
-use crate::wake::Ready;
 use crate::{Error, ErrorKind, Result};
 use crossbeam::channel::Sender;
 use crossbeam::sync::Parker;
 use departed::Departed;
-use karafka_engine::{Action, AssignmentId, CommitId, Engine, Extent, Outcome, PoolId, TopicId, TopicOptions};
+use fetching::Turns;
+use karafka_engine::{Action, AssignmentId, CommitId, Engine, PoolId, TopicId, TopicOptions};
 use member::Member;
 use numbers::{ByNumber, Numbers};
 use observer::Observer;
 use orphan::Orphan;
+use partition::Partition;
 use shutdown::Shutdown;
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
-use subscription::{Subscription, Target};
+use subscription::Subscription;
 
 /// How long an app that its last handle left may take to stop.
 pub(crate) const ABANDONED: Duration = Duration::from_secs(5);
@@ -101,23 +106,6 @@ struct Route {
     opener: Option<Arc<Opener>>,
     /// What its handler says it writes.
     declared: Option<Arc<Declared>>,
-}
-
-/// An assigned partition's queue and the handle that its jobs share.
-struct Partition {
-    assignment: Arc<Assignment>,
-    member: usize,
-    route: usize,
-    topic: TopicId,
-    queue: PartitionQueue,
-    /// The lowest offset that may come next: the log is read forwards.
-    next_offset: i64,
-    /// A running mean of a message's size, to turn a byte budget into a count.
-    mean_bytes: u64,
-    /// Failures of messages by their offsets, where a strategy asks for them.
-    failures: BTreeMap<i64, VecDeque<Failure>>,
-    /// When the end of the log was looked at last.
-    end_looked_at: Instant,
 }
 
 enum Source {
@@ -151,6 +139,7 @@ pub(crate) struct Poller {
     /// Partitions that have, or may have, messages to read.
     readable: Vec<AssignmentId>,
     readable_set: Numbers<AssignmentId>,
+    turns: Turns,
     /// Callers that wait for a commit or a later one of an assignment.
     commit_waiters: HashMap<AssignmentId, Vec<(CommitId, Sender<bool>)>>,
     /// By member and ticket.
@@ -225,6 +214,7 @@ impl Poller {
             // A pause that is over makes room to read.
             self.engine.tick(self.at(now));
             let mut more = self.read_partitions(now);
+            self.take_turns(now);
             self.act(now);
             if may_begin {
                 self.dispatch(now);
@@ -284,146 +274,8 @@ impl Poller {
         if let Some(shutdown) = &self.shutdown {
             wake = wake.min(shutdown.next_wake(now));
         }
-        let others = [self.observer.next_wake(), self.orphan.as_ref().map(Orphan::next_wake)];
+        let others = [self.observer.next_wake(), self.orphan.as_ref().map(Orphan::next_wake), self.turns.next_wake()];
         others.into_iter().flatten().fold(wake, Instant::min)
-    }
-
-    // ---- reports of workers and callers
-
-    fn take_reports(&mut self, now: Instant) {
-        while let Some(report) = self.shared.reports.pop() {
-            match report {
-                Report::Ended { job, outcome, messages, failure } => {
-                    let mut ends = None;
-                    if let Some(failure) = failure {
-                        ends = (failure.verdict == Verdict::Critical).then(|| failure.clone());
-                        self.failures.insert(job, failure);
-                    }
-                    self.engine.complete(self.at(now), job, outcome, messages);
-                    self.act(now);
-                    if !self.failures.is_empty() {
-                        self.failures.remove(&job);
-                    }
-                    if let Some(failure) = ends {
-                        self.end_by(now, &failure);
-                    }
-                    self.settle_departed();
-                }
-                Report::Started { job, at } => self.engine.started(self.at(now), job, self.at(at)),
-                Report::Marked { job, index, extent, place: Place { assignment, era, offset } } => {
-                    if !self.engine.mark(job, index, extent) {
-                        self.engine.mark_late(assignment, era, offset, extent, None);
-                    }
-                }
-                Report::MarkedWith { job, index, text, place: Place { assignment, era, offset } } => {
-                    if !self.engine.mark_with_metadata(job, index, text.clone()) {
-                        self.engine.mark_late(assignment, era, offset, Extent::Prefix, Some(text));
-                    }
-                }
-                Report::Stored { assignment, text } => {
-                    self.engine.set_offset_metadata(assignment, Some(text));
-                }
-                Report::Paused { job, assignment, until } => self.pause(job, assignment, until),
-                Report::Resumed { job, assignment } => self.resume(job, assignment),
-                Report::Seek { assignment, to, timeout, ask } => self.begin_seek(now, assignment, to, timeout, ask),
-                Report::CommitSoon { assignment } => {
-                    self.engine.commit_now(self.at(now), assignment);
-                }
-                Report::Commit { assignment, done } => {
-                    let covering = self.engine.commit_now(self.at(now), assignment);
-                    match covering.filter(|_| self.partitions.contains_key(&assignment)) {
-                        Some(covering) => self.commit_waiters.entry(assignment).or_default().push((covering, done)),
-                        None => {
-                            // Nothing to commit, or nothing owned any more. The caller may have given up waiting.
-                            let _ = done.send(self.engine.is_owned(assignment));
-                        }
-                    }
-                }
-                Report::Statistics { answer } => {
-                    // The caller may have given up waiting.
-                    let _ = answer.send(self.statistics(now));
-                }
-                Report::Chosen { question, order } => self.chosen(now, question, order),
-                Report::Transaction { job, marks, turn } => self.ask_for_turn(now, job, marks, turn),
-                Report::LetterTransaction { assignment, id, turn } => self.ask_for_letter(now, assignment, id, turn),
-                Report::TransactionEnded { assignment, transaction, committed } => {
-                    self.engine.transaction_ended(self.at(now), assignment, transaction, committed);
-                    self.act(now);
-                }
-                Report::Control(control) => self.control(now, &control),
-                Report::LetterAnswered { assignment, id, answer } => {
-                    self.letter_answered(now, assignment, id, answer);
-                    self.act(now);
-                }
-                Report::GroupOffsets { token, ticket, offsets } => {
-                    // Another client may have its place by now.
-                    if let Some(&Source::Member(member)) = self.sources.get(&token) {
-                        self.finish_assign(now, member, ticket, offsets);
-                    }
-                }
-                Report::Looked { subscription, view } => self.looked(now, subscription, view),
-            }
-        }
-    }
-
-    /// A handler said that the process is at its end.
-    fn end_by(&mut self, now: Instant, failure: &Failure) {
-        let message = format!("a handler asked for the end of the program: {}: {}", failure.class, failure.message);
-        self.shared.fail(Error::new(ErrorKind::Handler, "handle", message).fatal());
-        self.shared.ask_to_stop();
-        self.begin_shutdown(now, self.config.shutdown_timeout);
-    }
-
-    fn control(&mut self, now: Instant, control: &Control) {
-        match *control {
-            Control::Quiet if self.shutdown.is_none() => {
-                self.engine.quiet();
-                self.put_back(|_| true);
-                self.shared.enter(Phase::Quieting);
-            }
-            Control::Resume if self.shutdown.is_none() => {
-                self.engine.resume_all();
-                self.shared.enter(Phase::Running);
-            }
-            Control::Quiet | Control::Resume => {}
-            Control::Resize => {
-                for (pool, id) in self.pools.iter().zip(self.pool_ids) {
-                    self.engine.resize_pool(id, u32::try_from(pool.capacity()).unwrap_or(u32::MAX));
-                }
-            }
-            Control::Stop { within } => self.begin_shutdown(now, within),
-        }
-    }
-
-    fn settle_phase(&self) {
-        if self.shared.phase() == Phase::Quieting && self.jobs_out() == 0 {
-            self.shared.enter(Phase::Quiet);
-        }
-    }
-
-    /// Answers the callers that this commit covers; all of them when the assignment has ended.
-    fn answer_waiters(&mut self, assignment: AssignmentId, up_to: Option<CommitId>, owned: bool) {
-        let Some(waiters) = self.commit_waiters.get_mut(&assignment) else { return };
-        waiters.retain(|(covering, done)| {
-            let answered = up_to.is_none_or(|up_to| *covering <= up_to);
-            if answered {
-                // The caller may have given up waiting.
-                let _ = done.send(owned);
-            }
-            !answered
-        });
-        if waiters.is_empty() {
-            self.commit_waiters.remove(&assignment);
-        }
-    }
-
-    /// Takes jobs that no seat has started back into the engine.
-    fn put_back(&self, mut fits: impl FnMut(&Job) -> bool) {
-        for pool in &self.pools {
-            for job in pool.withdraw(&mut fits) {
-                job.put_back();
-            }
-        }
     }
 
     // ---- messages
@@ -438,6 +290,7 @@ impl Poller {
                 Some(Source::Partition(assignment)) => {
                     let assignment = *assignment;
                     self.mark_readable(assignment);
+                    self.look_at_queue(now, assignment);
                 }
                 None => {}
             }
@@ -461,9 +314,7 @@ impl Poller {
                 Action::Commit { assignment, id, position, metadata, last: _ } => {
                     commits.push((assignment, id, position, metadata));
                 }
-                Action::Offsets { assignment, transaction, position, metadata, is_distinct } => {
-                    self.give_turn(now, (assignment, transaction), (position, metadata), is_distinct);
-                }
+                Action::Offsets(offsets) => self.give_turn(now, offsets),
                 Action::OffsetsRefused { assignment, transaction } => self.refuse_turn(assignment, transaction),
                 Action::Release { assignment } => self.release(assignment),
                 Action::DeadLetter { assignment, id, message, .. } => self.send_letter(now, assignment, id, message),
@@ -489,176 +340,6 @@ impl Poller {
             let error = Error::new(ErrorKind::Internal, "watch", format!("a partition stands still: {stall}"));
             self.publish_error(error, true);
         }
-    }
-
-    // ---- jobs
-
-    fn dispatch(&mut self, now: Instant) {
-        let mut jobs = std::mem::take(&mut self.ready_jobs);
-        for index in 0..self.pools.len() {
-            while let Some(job) = self.engine.next_job(self.at(now), self.pool_ids[index]) {
-                match self.job(now, job) {
-                    Ok(job) => jobs.push(job),
-                    Err(job) => self.orphaned(now, job),
-                }
-            }
-            if !jobs.is_empty() {
-                self.pools[index].push(jobs.drain(..));
-            }
-        }
-        self.ready_jobs = jobs;
-        self.ask_scheduler();
-    }
-
-    /// A job of a partition that the poller has forgotten and the engine has not, which no path leads to: both let go of it
-    /// together. Were it so all the same, nothing of it may start or count, and somebody has to hear of it.
-    fn orphaned(&mut self, now: Instant, job: karafka_engine::Job<MessageInner>) {
-        debug_assert!(false, "a job of a forgotten partition");
-        self.engine.lose(self.at(now), job.assignment);
-        self.engine.complete(self.at(now), job.id, Outcome::NotStarted, job.messages);
-        let message = "a partition was handled that is not owned any more; its records are left to its new owner";
-        self.publish_error(Error::new(ErrorKind::Internal, "dispatch", message).with("partition", job.partition), true);
-    }
-
-    /// The job as seats take it; given back when its partition is not known.
-    fn job(
-        &self,
-        now: Instant,
-        job: karafka_engine::Job<MessageInner>,
-    ) -> std::result::Result<Job, karafka_engine::Job<MessageInner>> {
-        let Some((assignment, route)) = self.owner(job.assignment) else { return Err(job) };
-        let Some(route) = self.routes.get(route) else { return Err(job) };
-        let groups = job.groups.iter().map(|group| Group {
-            virtual_partition: group.virtual_partition,
-            start: group.start as usize,
-            len: group.len as usize,
-        });
-        let batch = Batch(Arc::new(BatchInner {
-            held: Arc::clone(&self.held),
-            topic: Arc::clone(&assignment.topic),
-            partition: job.partition,
-            groups: groups.collect(),
-            messages: job.messages,
-            attempt: job.attempt,
-            attempts: job.attempts,
-            opened: Vec::new(),
-            made: now,
-            end: assignment.said.end.load(Ordering::Relaxed),
-        }));
-        let mut earlier = Vec::new();
-        // Kept only for strategies.
-        if route.options.strategy
-            && batch.len() == 1
-            && let Some(partition) = self.partitions.get(&job.assignment)
-            && let Some(failures) = partition.failures.get(&batch.first_offset())
-        {
-            earlier.extend(failures.iter().cloned());
-        }
-        let context = Context {
-            shared: Arc::clone(&self.shared),
-            assignment: Arc::clone(assignment),
-            job: job.id,
-            attempt: job.attempt,
-            facts: job.facts,
-            era: job.era,
-            tally: route.declared.as_ref().map(|declared| Tally::new(declared, &assignment.topic)),
-        };
-        let (handler, is_own) = match &route.work {
-            Work::Handler(handler) => (Some(Arc::clone(handler)), false),
-            Work::Core(handler) => (Some(Arc::clone(handler)), true),
-            Work::Host => (None, false),
-        };
-        Ok(Job {
-            batch,
-            context,
-            kind: job.kind,
-            topic_index: route.registration,
-            handler,
-            is_own,
-            pool: Arc::clone(&self.pools[route.pool]),
-            completed: false,
-            taken: false,
-            has_strategy: route.options.strategy,
-            earlier,
-            begun: None,
-            tell_start: job.tell_start,
-            aside: None,
-        })
-    }
-
-    // ---- partitions
-
-    /// Opens an assigned partition: cuts its queue off and makes its assignment.
-    fn open(
-        &mut self,
-        now: Instant,
-        member: usize,
-        target: Target,
-        offset: &crate::native::PartitionOffset,
-    ) -> Result<()> {
-        self.leave_to(now, member, target.topic, offset.partition);
-        let token = self.next_token;
-        self.next_token += 1;
-        let ready = Ready::new(token, Arc::clone(&self.shared.waker));
-        let owner = &self.members[member];
-        let queue = owner.consumer()?.partition_queue(&offset.topic, offset.partition, ready)?;
-        let start = karafka_engine::Start { offset: offset.offset, metadata: offset.metadata.as_deref() };
-        let id = self.engine.assign(self.at(now), target.topic, offset.partition, start);
-        let assignment = Assignment {
-            id,
-            topic: Arc::from(offset.topic.as_str()),
-            partition: offset.partition,
-            group: Arc::clone(owner.group()),
-            owned: AtomicBool::new(true),
-            opener: self.routes.get(target.route).and_then(|route| route.opener.clone()),
-            said: Said::new(self.engine.offset_metadata(id).unwrap_or_default()),
-            transactions: Arc::clone(&self.subscriptions[owner.subscription].transactions),
-        };
-        self.sources.insert(token, Source::Partition(id));
-        let partition = Partition {
-            assignment: Arc::new(assignment),
-            member,
-            route: target.route,
-            topic: target.topic,
-            queue,
-            // Records from below the committed offset come when that is beyond the end of the log.
-            next_offset: offset.offset.unwrap_or(0),
-            mean_bytes: 1024,
-            failures: BTreeMap::new(),
-            end_looked_at: self.start,
-        };
-        self.partitions.insert(id, partition);
-        self.members[member].opened(&offset.topic, offset.partition, id, token);
-        self.mark_readable(id);
-        Ok(())
-    }
-
-    /// A partition that another connection of this process lost without knowing it yet: it goes on with its new member.
-    fn leave_to(&mut self, now: Instant, member: usize, topic: TopicId, partition: i32) {
-        let is_it =
-            |held: &Partition| held.topic == topic && held.assignment.partition == partition && held.member != member;
-        let held = self.partitions.iter().find(|(_, held)| is_it(held)).map(|(id, _)| *id);
-        if let Some(id) = held {
-            self.engine.lose(self.at(now), id);
-            self.put_back(|job| job.context.assignment.id == id);
-            self.close(id);
-        }
-    }
-
-    /// Forgets a partition that is given up or lost; handles kept by jobs say "revoked" from now on.
-    fn close(&mut self, assignment: AssignmentId) {
-        if let Some(partition) = self.partitions.remove(&assignment) {
-            partition.assignment.owned.store(false, Ordering::SeqCst);
-            self.depart(assignment, &partition);
-            let key = (partition.assignment.topic.to_string(), partition.assignment.partition);
-            if let Some(token) = self.members[partition.member].closed_partition(&key) {
-                self.sources.remove(&token);
-            }
-        }
-        self.readable_set.remove(&assignment);
-        self.forget_letters(assignment);
-        self.forget_turns(assignment);
-        self.answer_waiters(assignment, None, false);
     }
 
     fn pool_of(kind: SeatKind) -> usize {

@@ -65,6 +65,14 @@ impl Poller {
         });
     }
 
+    /// Keeps why calls failed as long as they have not ended.
+    pub(super) fn forget_failures(&mut self) {
+        if !self.failures.is_empty() {
+            let engine = &self.engine;
+            self.failures.retain(|job, _| engine.assignment_of(*job).is_some());
+        }
+    }
+
     fn hook_failed(&mut self, assignment: AssignmentId, job: JobId, kind: JobKind) {
         let failure = self.failures.remove(&job);
         let failure = failure.unwrap_or_else(|| Failure::new("Unknown", "the hook did not say why"));

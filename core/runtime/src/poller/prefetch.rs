@@ -18,7 +18,7 @@ const MOST_FETCH: u64 = 512 << 10;
 const LEAST_QUEUED: u64 = 16 << 10;
 const MOST_QUEUED: u64 = 4 << 20;
 /// What librdkafka needs to hold a queued message, in bytes: small messages cost more than their size.
-const MESSAGE_OVERHEAD: u64 = 300;
+pub(super) const MESSAGE_OVERHEAD: u64 = 300;
 
 /// How much is fetched ahead for one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,11 @@ impl Prefetch {
             queued_kbytes: queued >> 10,
             queued_messages: (queued / MESSAGE_OVERHEAD).clamp(1, 100_000),
         }
+    }
+
+    /// Most bytes that it holds, where batches are small.
+    pub(super) fn most(self) -> u64 {
+        self.fetch_bytes + (self.queued_kbytes << 10)
     }
 
     /// Sets a client so; the size of fetches only where its user did not.

@@ -94,6 +94,8 @@ impl Poller {
             && count > 0
         {
             partition.mean_bytes = (partition.mean_bytes * 7 + bytes / count) / 8 + 1;
+            partition.fetching.message_bytes = bytes / count;
+            self.turns.read(bytes / count);
         }
         if ends {
             self.engine.reach_end(self.at(now), owner);
@@ -129,6 +131,7 @@ impl Poller {
             opener: old.opener.clone(),
             said: Said::new(""),
             transactions: Arc::clone(&old.transactions),
+            shares_commits: old.shares_commits,
         });
         if let Some(token) = self.members[partition.member].reopened(&old.topic, old.partition, new) {
             self.sources.insert(token, Source::Partition(new));

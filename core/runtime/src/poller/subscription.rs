@@ -91,6 +91,12 @@ impl Subscription {
         self.named.contains_key(topic)
     }
 
+    /// The routes of its topics and patterns.
+    pub(super) fn routes(&self) -> Vec<usize> {
+        let named = self.named.values().map(|target| target.route);
+        named.chain(self.patterns.iter().map(|(_, route)| *route)).collect()
+    }
+
     /// The topics that were registered by their names.
     pub(super) fn names(&self) -> Vec<String> {
         let mut names: Vec<_> = self.named.keys().cloned().collect();

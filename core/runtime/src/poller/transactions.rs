@@ -5,57 +5,86 @@
 
 use super::Poller;
 use crate::native::PartitionOffset;
-use crate::transaction::{Marks, Part, Turn};
-use crossbeam::channel::Sender;
-use karafka_engine::{AssignmentId, JobId, LetterId, TransactionId};
+use crate::transaction::{Ask, Marks, Part, Turn};
+use karafka_engine::{AssignmentId, JobId, LetterId, TransactionId, TransactionOffsets};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Handlers that wait for their turn.
+/// Those who wait for their turn.
 #[derive(Default)]
-pub(super) struct Transactions(HashMap<(AssignmentId, TransactionId), Sender<Turn>>);
+pub(super) struct Transactions(HashMap<(AssignmentId, TransactionId), Ask>);
 
 impl Poller {
     /// A transaction wants to commit. Without an answer it must not.
-    pub(super) fn ask_for_turn(&mut self, now: Instant, job: JobId, marks: Marks, turn: Sender<Turn>) {
-        if let Some(asked) = self.engine.commit_in_transaction(self.at(now), job, &marks.records, marks.texts) {
-            self.transactions.0.insert(asked, turn);
+    pub(super) fn ask_for_turn(&mut self, now: Instant, job: JobId, marks: Marks, alone: bool, ask: Ask) {
+        if let Some(asked) = self.engine.commit_in_transaction(self.at(now), job, &marks.records, marks.texts, alone) {
+            self.transactions.0.insert(asked, ask);
             self.act(now);
         }
     }
 
     /// The same of the copy of a message that was given up.
-    pub(super) fn ask_for_letter(&mut self, now: Instant, assignment: AssignmentId, id: LetterId, turn: Sender<Turn>) {
+    pub(super) fn ask_for_letter(&mut self, now: Instant, assignment: AssignmentId, id: LetterId, ask: Ask) {
         if let Some(asked) = self.engine.letter_in_transaction(self.at(now), assignment, id) {
-            self.transactions.0.insert((assignment, asked), turn);
+            self.transactions.0.insert((assignment, asked), ask);
             self.act(now);
         }
     }
 
-    /// It is a transaction's turn.
-    pub(super) fn give_turn(
-        &mut self,
-        now: Instant,
-        (assignment, transaction): (AssignmentId, TransactionId),
-        (position, metadata): (i64, String),
-        is_distinct: bool,
-    ) {
-        let waits = self.transactions.0.remove(&(assignment, transaction));
-        let partition = self.partitions.get(&assignment);
-        let consumer = partition.and_then(|partition| self.members[partition.member].consumer().ok());
-        let Some((partition, consumer)) = partition.zip(consumer) else {
-            self.engine.transaction_ended(self.at(now), assignment, transaction, false);
+    /// It is the turn of these transactions. Those of one member of the group have it together, and each member's for themselves:
+    /// where the result is unknown, what became of one's offsets says nothing of another's, who may have been put out meanwhile.
+    pub(super) fn give_turn(&mut self, now: Instant, offsets: Vec<TransactionOffsets>) {
+        let mut members: Vec<(Option<usize>, Vec<TransactionOffsets>)> = Vec::new();
+        for part in offsets {
+            let member = self.partitions.get(&part.assignment).map(|partition| partition.member);
+            match members.iter_mut().find(|(of, _)| *of == member) {
+                Some((_, parts)) => parts.push(part),
+                None => members.push((member, vec![part])),
+            }
+        }
+        for (_, parts) in members {
+            self.give_turn_of_member(now, parts);
+        }
+    }
+
+    /// One of those who wait leads it. Where one of them has gone, what the engine says of all of them is not so, and nobody has it.
+    fn give_turn_of_member(&mut self, now: Instant, offsets: Vec<TransactionOffsets>) {
+        let (mut asks, mut parts, mut ended, mut is_whole) = (Vec::new(), Vec::new(), Vec::new(), true);
+        let mut cluster = None;
+        for TransactionOffsets { assignment, transactions, position, metadata, is_distinct } in offsets {
+            let Some(&transaction) = transactions.first() else { continue };
+            ended.push((assignment, transaction));
+            for name in transactions {
+                let ask = self.transactions.0.remove(&(assignment, name)).filter(Ask::claim);
+                is_whole &= ask.is_some();
+                asks.extend(ask);
+            }
+            let partition = self.partitions.get(&assignment);
+            let consumer = partition.and_then(|partition| self.members[partition.member].consumer().ok());
+            let Some((partition, consumer)) = partition.zip(consumer) else {
+                is_whole = false;
+                continue;
+            };
+            let mut offset = PartitionOffset::new(&partition.assignment.topic, partition.assignment.partition);
+            offset.offset = Some(position);
+            offset.metadata = Some(metadata);
+            let owner = Arc::clone(&partition.assignment);
+            parts.push(Part { owner, transaction, offset, is_distinct });
+            cluster.get_or_insert_with(|| consumer.cluster());
+        }
+        let Some(cluster) = cluster.filter(|_| is_whole) else {
+            self.engine.transaction_ended(self.at(now), &ended, false);
+            asks.into_iter().for_each(Ask::give_up);
             return;
         };
-        let mut offset = PartitionOffset::new(&partition.assignment.topic, partition.assignment.partition);
-        offset.offset = Some(position);
-        offset.metadata = Some(metadata);
-        let (owner, member) = (Arc::clone(&partition.assignment), partition.member);
-        let part = Part { owner, transaction, offset, is_distinct, member, cluster: consumer.cluster() };
-        let turn = Turn { shared: Arc::clone(&self.shared), parts: vec![part], committed: false };
-        // Where nobody waits any more, the turn ends by being dropped.
-        let _ = waits.map(|waits| waits.send(turn));
+        let mut asks = asks.into_iter();
+        let leader = asks.next();
+        let others = asks.filter_map(Ask::share).collect();
+        let turn = Turn { shared: Arc::clone(&self.shared), parts, others, cluster, committed: false, failure: None };
+        if let Some(leader) = leader {
+            leader.lead(turn);
+        }
     }
 
     /// A transaction does not count any more.

@@ -4,7 +4,8 @@
 //! not be sent.
 
 use super::Producer;
-use super::delivery::{Delivery, DeliveryReport, refuse_inside_callback};
+use super::deliveries::Deliveries;
+use super::delivery::{DeliveryReport, refuse_inside_callback};
 use super::record::{OwnedRecord, Record};
 use crate::Result;
 use crate::event::Event;
@@ -96,14 +97,14 @@ impl Producer {
     /// # Errors
     /// As [`Self::produce_async`], for the first record that was not sent: it and those behind it stay in the buffer. `sent`
     /// in the context counts those before it.
-    pub fn flush_buffer_async(&self) -> Result<Vec<Delivery>> {
+    pub fn flush_buffer_async(&self) -> Result<Deliveries> {
         let outbox = &self.0.outbox;
         outbox.owns("flush a buffer")?;
         let sent = self.0.buffer.flush(|record| record.lend(|record| self.produce_async(record)))?;
         if !sent.is_empty() {
             outbox.publisher.publish(&Event::BufferFlushed { messages: sent.len() as u64 });
         }
-        Ok(sent)
+        Ok(sent.into_iter().collect())
     }
 
     /// Sends what is in the buffer, in order, and waits until all of it was acknowledged.

@@ -3,11 +3,12 @@
 //! A handle is made by the call that sends the record, waited for on any thread, and completed once, by the thread that reads
 //! all producers' reports. What user code is to be told goes on to a thread of its producer's.
 
+use super::lot::Lot;
 use crate::native::{code, describe, kind_of};
 use crate::{Error, ErrorKind, Result};
-use parking_lot::{Condvar, Mutex};
-use std::cell::Cell as ThreadCell;
+use std::cell::Cell;
 use std::sync::Arc;
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 /// Where a record was appended.
@@ -30,74 +31,51 @@ pub(super) type Notice = Box<dyn FnOnce() + Send>;
 
 pub(super) type Outcome = std::result::Result<DeliveryReport, i32>;
 
-/// Who is told of the end of a record, beside those who wait for it.
+/// Who is told of the end of a record.
 pub(super) enum Hook {
     Callback(OnDelivery),
     Notice(Notice),
+    Waiter(Thread),
 }
 
-enum State {
-    OnItsWay(Vec<Hook>),
-    Ended(Outcome),
+/// A record on its way: wait for it, or let it go. A handle that is kept keeps some kilobytes, those of its neighbours too.
+#[derive(Clone)]
+pub struct Delivery {
+    lot: Arc<Lot>,
+    number: u8,
 }
 
-/// What a record on its way and its handles share.
-pub(crate) struct Cell {
-    state: Mutex<State>,
-    changed: Condvar,
-    topic: Arc<str>,
-    label: Option<Box<str>>,
-    has_callback: bool,
-}
-
-impl Cell {
-    pub(super) fn new(topic: Arc<str>, label: Option<&str>, hook: Option<Hook>) -> Self {
-        let has_callback = matches!(hook, Some(Hook::Callback(_)));
-        let state = Mutex::new(State::OnItsWay(hook.into_iter().collect()));
-        Self { state, changed: Condvar::new(), topic, label: label.map(Box::from), has_callback }
+impl Delivery {
+    pub(crate) fn of(lot: Arc<Lot>, number: u8) -> Self {
+        Self { lot, number }
     }
 
-    /// The cell of the next record, made of one that nobody else holds.
-    pub(super) fn renewed(mut cell: Arc<Self>, topic: &Arc<str>, label: Option<&str>, hook: Option<Hook>) -> Arc<Self> {
-        let Some(own) = Arc::get_mut(&mut cell) else {
-            return Arc::new(Self::new(Arc::clone(topic), label, hook));
-        };
-        own.has_callback = matches!(hook, Some(Hook::Callback(_)));
-        *own.state.get_mut() = State::OnItsWay(hook.into_iter().collect());
-        if !Arc::ptr_eq(&own.topic, topic) {
-            own.topic = Arc::clone(topic);
-        }
-        own.label = label.map(Box::from);
-        cell
+    /// The record's lot, and its number in it.
+    pub(super) fn place(&self) -> (&Lot, u8) {
+        (&self.lot, self.number)
     }
 
-    /// Whether nobody waits for the record's end or is told of it: the caller holds the only reference.
-    pub(super) fn is_forgotten(cell: &mut Arc<Self>) -> bool {
-        let own = Arc::get_mut(cell);
-        own.is_some_and(|own| matches!(own.state.get_mut(), State::OnItsWay(hooks) if hooks.is_empty()))
+    pub(crate) fn into_place(self) -> (Arc<Lot>, u8) {
+        (self.lot, self.number)
+    }
+
+    pub(super) fn topic_name(&self) -> &Arc<str> {
+        self.lot.topic()
     }
 
     /// Whether the record counts as being on its way until a callback has returned.
     pub(super) fn has_callback(&self) -> bool {
-        self.has_callback
+        self.lot.has_callback(self.number)
     }
 
-    pub(super) fn topic(&self) -> &Arc<str> {
-        &self.topic
+    /// Ends the record's way. What is to be called is returned.
+    pub(super) fn end(&self, outcome: Outcome) -> Vec<Hook> {
+        self.lot.end(self.number, outcome)
     }
 
-    pub(super) fn label(&self) -> Option<&str> {
-        self.label.as_deref()
-    }
-
-    /// Ends the record's way and wakes who waits. What is to be called is returned.
-    pub(super) fn complete(&self, outcome: Outcome) -> Vec<Hook> {
-        let before = std::mem::replace(&mut *self.state.lock(), State::Ended(outcome));
-        self.changed.notify_all();
-        match before {
-            State::OnItsWay(hooks) => hooks,
-            State::Ended(_) => Vec::new(),
-        }
+    /// The record was never sent: nobody is told.
+    pub(super) fn abandon(&self) {
+        self.lot.forget(self.number, |_| true);
     }
 
     pub(super) fn result(&self, outcome: Outcome) -> Result<DeliveryReport> {
@@ -112,87 +90,93 @@ impl Cell {
                 }
                 number => (kind_of(number), describe(number)),
             };
-            let mut error = Error::new(kind, "deliver", text).kafka_code(number).with("topic", &self.topic);
+            let mut error = Error::new(kind, "deliver", text).kafka_code(number).with("topic", self.topic());
             if let Some(label) = self.label() {
                 error = error.with("label", label);
             }
             error
         })
     }
-}
 
-/// A record on its way: wait for it, or let it go.
-#[derive(Clone)]
-pub struct Delivery(pub(super) Arc<Cell>);
-
-impl Delivery {
     /// Waits until the record was acknowledged or given up.
     ///
     /// # Errors
     /// `Timeout` when neither happened in time (the record may still be delivered); else why it was given up. `Stopped` inside a
-    /// delivery callback.
+    /// delivery callback. `Transaction` where the record is held back until its block has returned.
     pub fn wait(&self, timeout: Duration) -> Result<DeliveryReport> {
+        if let Some(outcome) = self.outcome() {
+            return outcome;
+        }
+        refuse_inside_callback("wait for a delivery")?;
+        if self.lot.is_held(self.number) {
+            let message =
+                "the record is sent when the block of its transaction has returned: wait for it behind the block";
+            return Err(Error::new(ErrorKind::Transaction, "deliver", message).with("topic", self.topic()));
+        }
         let deadline = Instant::now().checked_add(timeout);
-        let mut state = self.0.state.lock();
+        let own = thread::current();
+        // An end that came meanwhile is seen below.
+        self.lot.hear(self.number, Hook::Waiter(own.clone()));
         loop {
-            if let State::Ended(outcome) = *state {
-                return self.0.result(outcome);
+            if let Some(outcome) = self.outcome() {
+                return outcome;
             }
-            refuse_inside_callback("wait for a delivery")?;
             let Some(deadline) = deadline else {
-                self.0.changed.wait(&mut state);
+                thread::park();
                 continue;
             };
-            let is_late = self.0.changed.wait_until(&mut state, deadline).timed_out();
-            if is_late && matches!(*state, State::OnItsWay(_)) {
-                let message = format!("no acknowledgement within {timeout:?}; the record may still be delivered");
-                let error = Error::new(ErrorKind::Timeout, "deliver", message).with("topic", &self.0.topic);
-                return Err(error.retriable());
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                self.lot.forget(self.number, |hook| matches!(hook, Hook::Waiter(thread) if thread.id() == own.id()));
+                return self.outcome().unwrap_or_else(|| Err(self.late(timeout)));
             }
+            thread::park_timeout(left);
         }
+    }
+
+    fn late(&self, timeout: Duration) -> Error {
+        let message = format!("no acknowledgement within {timeout:?}; the record may still be delivered");
+        Error::new(ErrorKind::Timeout, "deliver", message).with("topic", self.topic()).retriable()
+    }
+
+    /// The same as it was reported.
+    pub(super) fn reported(&self) -> Option<Outcome> {
+        self.lot.outcome(self.number)
     }
 
     /// What became of the record, if that is known already.
     pub fn outcome(&self) -> Option<Result<DeliveryReport>> {
-        match *self.0.state.lock() {
-            State::OnItsWay(_) => None,
-            State::Ended(outcome) => Some(self.0.result(outcome)),
-        }
+        self.lot.outcome(self.number).map(|outcome| self.result(outcome))
     }
 
     /// The topic's name.
     pub fn topic(&self) -> &str {
-        &self.0.topic
+        self.lot.topic()
     }
 
     /// The record's label.
     pub fn label(&self) -> Option<&str> {
-        self.0.label()
+        self.lot.label(self.number)
     }
 
     /// Calls `notice` once when the record has ended, now if it has already. For bindings: it runs on the thread that completes
     /// all deliveries, must not block, and must not run user code.
     #[doc(hidden)]
     pub fn notify(&self, notice: impl FnOnce() + Send + 'static) {
-        {
-            let mut state = self.0.state.lock();
-            if let State::OnItsWay(hooks) = &mut *state {
-                hooks.push(Hook::Notice(Box::new(notice)));
-                return;
-            }
+        if let Some(Hook::Notice(notice)) = self.lot.hear(self.number, Hook::Notice(Box::new(notice))) {
+            notice();
         }
-        notice();
     }
 }
 
 impl std::fmt::Debug for Delivery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Delivery").field("topic", &self.0.topic).finish_non_exhaustive()
+        f.debug_struct("Delivery").field("topic", &self.topic()).finish_non_exhaustive()
     }
 }
 
 thread_local! {
-    static IN_CALLBACK: ThreadCell<bool> = const { ThreadCell::new(false) };
+    static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Says that this thread is one of those that call delivery callbacks.

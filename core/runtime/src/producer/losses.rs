@@ -2,7 +2,7 @@
 //!
 //! Filled by the thread that reads reports, read by whoever closes, or ends a transaction.
 
-use super::delivery::Cell;
+use super::delivery::Delivery;
 use crate::native::code;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -24,14 +24,14 @@ pub(super) struct Losses(Mutex<Counted>);
 
 impl Losses {
     /// Counts a record that ended with an error: given up because of the end, or refused.
-    pub(super) fn add(&self, number: i32, cell: &Cell, partition: i32) {
+    pub(super) fn add(&self, number: i32, delivery: &Delivery, partition: i32) {
         let mut counted = self.0.lock();
         if !matches!(number, code::PURGED_IN_QUEUE | code::PURGED_IN_FLIGHT) {
             counted.refused += 1;
             return;
         }
-        *counted.by_place.entry((Arc::clone(cell.topic()), partition)).or_default() += 1;
-        if let Some(label) = cell.label().filter(|_| counted.labels.len() < NAMED) {
+        *counted.by_place.entry((Arc::clone(delivery.topic_name()), partition)).or_default() += 1;
+        if let Some(label) = delivery.label().filter(|_| counted.labels.len() < NAMED) {
             counted.labels.push(label.to_owned());
         }
     }

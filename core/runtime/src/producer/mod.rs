@@ -6,20 +6,26 @@
 
 mod buffer;
 mod callbacks;
+mod closing;
+mod deliveries;
 mod delivery;
+mod held;
 mod losses;
+mod lot;
+mod many;
 mod outbox;
 mod partitioner;
 mod record;
 mod recorder;
 mod room;
 mod service;
-mod shelf;
 mod telling;
 mod variant;
 
-pub(crate) use delivery::Cell;
+pub use deliveries::Deliveries;
 pub use delivery::{Delivery, DeliveryReport, OnDelivery};
+pub(crate) use held::Kept;
+pub(crate) use lot::Lot;
 pub use partitioner::Partitioner;
 pub use record::{OwnedRecord, Record};
 pub use recorder::Recorded;
@@ -30,6 +36,7 @@ use crate::event::{Event, Events, Publisher};
 use crate::native::NativeProducer;
 use crate::{Error, ErrorKind, Result};
 use buffer::Buffer;
+use closing::Closing;
 use delivery::{is_inside_callback, refuse_inside_callback};
 use outbox::{Outbox, Target};
 use parking_lot::Mutex;
@@ -89,6 +96,7 @@ struct Core {
     /// Producers with other settings, which live and end with this one.
     variants: Mutex<Vec<(Settings, Producer)>>,
     is_variant: bool,
+    closing: Closing,
 }
 
 impl std::fmt::Debug for Producer {
@@ -120,19 +128,14 @@ impl Producer {
     /// # Errors
     /// As [`Self::new`].
     pub fn recording(config: ProducerConfig, hooks: ProducerHooks, partitions: usize) -> Result<Self> {
-        config.validate()?;
+        validate(&config)?;
         let outbox = Arc::new(Outbox::new(config, hooks, Arc::default())?);
         outbox.open(Target::Recorder(Arc::new(Recorder::new(partitions))));
         Ok(Self::of(outbox, false))
     }
 
     fn connected(config: ProducerConfig, hooks: ProducerHooks, events: Option<Arc<Publisher>>) -> Result<Self> {
-        config.validate()?;
-        if config.transactional_id.is_some() {
-            let message =
-                "transactional_id is for a TransactionalProducer, all of whose records are parts of transactions";
-            return Err(Error::new(ErrorKind::Config, "create a producer", message));
-        }
+        validate(&config)?;
         Self::open_with(config, hooks, events)
     }
 
@@ -157,7 +160,13 @@ impl Producer {
     }
 
     fn of(outbox: Arc<Outbox>, is_variant: bool) -> Self {
-        let core = Core { outbox, buffer: Buffer::default(), variants: Mutex::default(), is_variant };
+        let core = Core {
+            outbox,
+            buffer: Buffer::default(),
+            variants: Mutex::default(),
+            is_variant,
+            closing: Closing::default(),
+        };
         Self(Arc::new(Handle(Arc::new(core))))
     }
 
@@ -228,13 +237,21 @@ impl Producer {
     ///
     /// # Errors
     /// The first record's error that stopped it, with `sent` in its context: so many before it are on their way.
-    pub fn produce_many_async(&self, records: &[Record<'_>]) -> Result<Vec<Delivery>> {
-        let mut deliveries = Vec::with_capacity(records.len());
-        for record in records {
-            let delivery = self.produce_async(record).map_err(|error| error.with("sent", deliveries.len()))?;
-            deliveries.push(delivery);
-        }
-        Ok(deliveries)
+    pub fn produce_many_async(&self, records: &[Record<'_>]) -> Result<Deliveries> {
+        let mut sent = Deliveries::default();
+        let patience = self.0.outbox.config.queue_full_timeout;
+        self.0.outbox.send_all(records, &mut sent, patience).map_err(|error| error.with("sent", sent.len()))?;
+        Ok(sent)
+    }
+
+    /// [`Self::produce_many_async`] that never waits, for callers that hold an interpreter's lock: handles of records that were
+    /// sent are added to `sent`, also when there is an error.
+    ///
+    /// # Errors
+    /// As [`Self::produce_many_async`], with `QueueFull` as soon as there is no room.
+    #[doc(hidden)]
+    pub fn try_produce_many(&self, records: &[Record<'_>], sent: &mut Deliveries) -> Result<()> {
+        self.0.outbox.send_all(records, sent, Duration::ZERO)
     }
 
     /// Sends many records, in order, and waits for all of them.
@@ -246,11 +263,8 @@ impl Producer {
         self.wait_all(&self.produce_many_async(records)?)
     }
 
-    fn wait_all(&self, deliveries: &[Delivery]) -> Result<Vec<DeliveryReport>> {
-        let deadline = Instant::now() + self.0.outbox.config.delivery_timeout + MARGIN;
-        let wait = |delivery: &Delivery| delivery.wait(deadline.saturating_duration_since(Instant::now()));
-        let results: Vec<_> = deliveries.iter().map(wait).collect();
-        results.into_iter().collect()
+    fn wait_all(&self, deliveries: &Deliveries) -> Result<Vec<DeliveryReport>> {
+        deliveries.wait(self.0.outbox.config.delivery_timeout + MARGIN)
     }
 
     /// Sends what lingers, and waits until nothing is on its way any more. Returns how many records still are. What is in the
@@ -306,7 +320,7 @@ impl Producer {
         self.0.outbox.room.used()
     }
 
-    /// A subscription of all events but those of single records; see docs/events.md.
+    /// A subscription of all events but those of single records; see docs/events.md. In a child process it has ended.
     pub fn subscribe(&self) -> Events {
         self.0.outbox.publisher.subscribe()
     }
@@ -314,7 +328,7 @@ impl Producer {
     /// A subscription of some events, by name or as `message.*`.
     ///
     /// # Errors
-    /// `Config` for a name that no event has.
+    /// `Config` for a name that no event has, `Forked` in a child process.
     pub fn subscribe_to(&self, names: &[impl AsRef<str>]) -> Result<Events> {
         self.0.outbox.publisher.subscribe_to(names)
     }
@@ -323,7 +337,8 @@ impl Producer {
     ///
     /// # Errors
     /// `Timeout` when records were given up: it names how many of which partitions. `Stopped` inside a delivery callback,
-    /// `Forked` in a child process. Closing twice is no error.
+    /// `Forked` in a child process. Closing twice is no error; a call beside one that closes waits for it, and is told the same,
+    /// or `Timeout` when that one takes longer still.
     pub fn close(&self) -> Result<()> {
         self.0.close()
     }
@@ -335,12 +350,15 @@ impl Core {
         outbox.owns("close a producer")?;
         refuse_inside_callback("close a producer")?;
         let deadline = Instant::now().checked_add(outbox.config.close_timeout);
+        self.closing.once(deadline.and_then(|deadline| deadline.checked_add(REPORTS)), || self.end(deadline))
+    }
+
+    fn end(&self, deadline: Option<Instant>) -> Result<()> {
+        let outbox = &self.outbox;
         let flushed = self.buffer.flush(|record| {
             record.lend(|record| outbox.send(record, None, outbox.config.queue_full_timeout).map(drop))
         });
-        if !outbox.begin_closing() {
-            return Ok(());
-        }
+        outbox.begin_closing();
         // Nobody adds one any more.
         let variants = std::mem::take(&mut *self.variants.lock());
         let closed: Vec<Result<()>> = variants.iter().map(|(_, variant)| variant.close()).collect();
@@ -399,4 +417,14 @@ impl Drop for Handle {
             tracing::warn!(%error, "the system gave no thread to close a producer");
         }
     }
+}
+
+/// Checks the options of a producer that sends or records on its own.
+fn validate(config: &ProducerConfig) -> Result<()> {
+    config.validate()?;
+    if config.transactional_id.is_some() {
+        let message = "transactional_id is for a TransactionalProducer, all of whose records are parts of transactions";
+        return Err(Error::new(ErrorKind::Config, "create a producer", message));
+    }
+    Ok(())
 }

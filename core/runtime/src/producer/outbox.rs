@@ -4,14 +4,15 @@
 //! that waits happens under it.
 
 use super::callbacks::Callbacks;
-use super::delivery::{Cell, Delivery, DeliveryReport, Hook, OnDelivery, Outcome};
+use super::delivery::{Delivery, DeliveryReport, Hook, OnDelivery, Outcome};
+use super::held::Holder;
 use super::losses::Losses;
+use super::lot::{Lot, Pile};
 use super::partitioner::{self, Counts};
 use super::record::Record;
 use super::recorder::Recorder;
 use super::room::Room;
 use super::service::Place;
-use super::shelf::Shelf;
 use super::{ProducerHooks, telling};
 use crate::config::{self, ProducerConfig};
 use crate::encryption;
@@ -37,11 +38,13 @@ pub(super) enum Target {
         client: Arc<NativeProducer>,
     },
     Recorder(Arc<Recorder>),
+    /// Records stay, until somebody takes them out.
+    Holder(Arc<Holder>),
 }
 
 pub(super) struct Topic {
-    native: NativeTopic,
-    name: Arc<str>,
+    pub(super) native: NativeTopic,
+    pub(super) pile: Pile,
 }
 
 pub(super) struct Outbox {
@@ -50,18 +53,17 @@ pub(super) struct Outbox {
     pub(super) room: Arc<Room>,
     pub(super) publisher: Arc<Publisher>,
     pub(super) losses: Losses,
-    shelf: Shelf,
     epoch: u32,
-    target: RwLock<Option<Target>>,
-    closing: AtomicBool,
+    pub(super) target: RwLock<Option<Target>>,
+    pub(super) closing: AtomicBool,
     counts: Counts,
     callbacks: Callbacks,
     /// For whom payloads are encrypted.
-    recipient: Option<Recipient>,
+    pub(super) recipient: Option<Recipient>,
 }
 
 enum Refused {
-    Full(Option<Arc<Cell>>),
+    Full(Option<Delivery>),
     Error(Error),
 }
 
@@ -79,7 +81,6 @@ impl Outbox {
             room: Arc::new(Room::new(limit)),
             publisher,
             losses: Losses::default(),
-            shelf: Shelf::default(),
             epoch: fork_epoch(),
             target: RwLock::new(None),
             closing: AtomicBool::new(false),
@@ -107,12 +108,11 @@ impl Outbox {
         Ok(())
     }
 
-    /// Ends sending; whether this call did.
-    pub(super) fn begin_closing(&self) -> bool {
-        let first = !self.closing.swap(true, Ordering::SeqCst);
+    /// Ends sending.
+    pub(super) fn begin_closing(&self) {
+        self.closing.store(true, Ordering::SeqCst);
         // Whoever is sending right now has looked before; it is waited for here.
         drop(self.target.write());
-        first
     }
 
     /// Lets go of the client, once nothing is on its way. Waits for librdkafka's threads.
@@ -134,6 +134,11 @@ impl Outbox {
                 let message = "a testing producer has no brokers; it only records";
                 Err(Error::new(ErrorKind::Unsupported, operation, message))
             }
+            Some(Target::Holder(_)) => {
+                let message =
+                    "the records of this transaction are held back until its block has returned; ask another producer";
+                Err(Error::new(ErrorKind::Unsupported, operation, message))
+            }
             None => Err(Error::new(ErrorKind::Stopped, operation, "the producer is closed")),
         }
     }
@@ -142,7 +147,7 @@ impl Outbox {
         self.owns(operation)?;
         match &*self.target.read() {
             Some(Target::Recorder(recorder)) => Ok(Arc::clone(recorder)),
-            Some(Target::Kafka { .. }) => {
+            Some(Target::Kafka { .. } | Target::Holder(_)) => {
                 let message = "the producer sends to brokers; a testing producer records";
                 Err(Error::new(ErrorKind::Unsupported, operation, message))
             }
@@ -155,9 +160,17 @@ impl Outbox {
         matches!(&*self.target.read(), Some(Target::Recorder(_)))
     }
 
+    /// What holds its records back, if it does.
+    pub(super) fn holder(&self) -> Option<Arc<Holder>> {
+        match &*self.target.read() {
+            Some(Target::Holder(holder)) => Some(Arc::clone(holder)),
+            _ => None,
+        }
+    }
+
     /// Whether sending a record to this topic first asks a broker how many partitions there are.
     pub(super) fn must_look_up(&self, topic: &str) -> bool {
-        !self.counts.is_known(topic)
+        !self.counts.is_known(topic) && self.holder().is_none()
     }
 
     /// How many partitions a topic has. May ask a broker, and wait at most `patience`.
@@ -229,11 +242,11 @@ impl Outbox {
                 Some(Hook::Callback(callback))
             }
         };
-        let (mut deadline, mut cell) = (None, None);
+        let (mut deadline, mut slot) = (None, None);
         loop {
-            let used = self.room.used();
+            let used = self.room.occupied();
             let refused = if self.room.take() {
-                match self.hand_over(record, cell.take(), &mut hook) {
+                match self.hand_over(record, slot.take(), &mut hook) {
                     Ok(delivery) => {
                         if self.publisher.wants_jobs() {
                             telling::produced(&self.publisher, record);
@@ -246,29 +259,31 @@ impl Outbox {
                     }
                 }
             } else {
-                Refused::Full(cell.take())
+                Refused::Full(slot.take())
             };
             match refused {
                 Refused::Error(error) => return Err(error),
-                Refused::Full(_) if patience.is_zero() => return Err(self.full(record, patience)),
-                Refused::Full(kept) => cell = kept,
+                Refused::Full(kept) => slot = kept,
             }
             let deadline = *deadline.get_or_insert_with(|| Instant::now() + patience);
-            self.wait_for_room(used, deadline);
-            if Instant::now() >= deadline {
+            if !patience.is_zero() {
+                self.wait_for_room(used, deadline);
+            }
+            if patience.is_zero() || Instant::now() >= deadline {
+                slot.inspect(Delivery::abandon);
                 return Err(self.full(record, patience));
             }
         }
     }
 
     /// Waits until fewer are on their way than there were, or soon, since librdkafka counts bytes too.
-    fn wait_for_room(&self, used: usize, deadline: Instant) {
+    pub(super) fn wait_for_room(&self, used: usize, deadline: Instant) {
         let soon = Instant::now() + Duration::from_millis(100);
         self.room.wait_below(used.max(1), Some(soon.min(deadline)));
     }
 
-    fn full(&self, record: &Record<'_>, patience: Duration) -> Error {
-        let used = self.room.used();
+    pub(super) fn full(&self, record: &Record<'_>, patience: Duration) -> Error {
+        let used = self.room.occupied();
         let message = if used >= self.room.limit() {
             format!(
                 "the local queue stayed full for {patience:?}: {used} records are on their way, as many as \
@@ -290,6 +305,10 @@ impl Outbox {
             return Ok(record.partition);
         }
         config::validate_topic_name(record.topic)?;
+        if self.holder().is_some() {
+            // Whoever sends it asks.
+            return Ok(None);
+        }
         let count = self.partitions(record.topic, patience)?;
         if let Some(partitioner) = &self.hooks.partitioner
             && let Some(partition) = partitioner(record, count)?
@@ -302,7 +321,7 @@ impl Outbox {
     fn hand_over(
         &self,
         record: &Record<'_>,
-        cell: Option<Arc<Cell>>,
+        slot: Option<Delivery>,
         hook: &mut Option<Hook>,
     ) -> std::result::Result<Delivery, Refused> {
         loop {
@@ -317,21 +336,15 @@ impl Outbox {
                     Target::Recorder(recorder) => {
                         return self.record(recorder, record, hook.take()).map_err(Refused::Error);
                     }
+                    Target::Holder(holder) => return hold(holder, record, hook.take()).map_err(Refused::Error),
                 };
                 if let Some(topic) = topics.get(record.topic) {
-                    let cell = cell.unwrap_or_else(|| self.cell(&topic.name, record.label, hook.take()));
-                    return self.send_to(client, topic, record, cell);
+                    let slot = slot.unwrap_or_else(|| topic.pile.take(record.label, hook.take()));
+                    return self.send_to(client, topic, record, slot);
                 }
                 Arc::clone(client)
             };
             self.meet(&unacquainted, record.topic).map_err(Refused::Error)?;
-        }
-    }
-
-    fn cell(&self, topic: &Arc<str>, label: Option<&str>, hook: Option<Hook>) -> Arc<Cell> {
-        match self.shelf.take() {
-            Some(cell) => Cell::renewed(cell, topic, label, hook),
-            None => Arc::new(Cell::new(Arc::clone(topic), label, hook)),
         }
     }
 
@@ -340,7 +353,7 @@ impl Outbox {
         client: &NativeProducer,
         topic: &Topic,
         record: &Record<'_>,
-        cell: Arc<Cell>,
+        delivery: Delivery,
     ) -> std::result::Result<Delivery, Refused> {
         let outgoing = Outgoing {
             partition: record.partition,
@@ -349,15 +362,15 @@ impl Outbox {
             headers: record.headers,
             timestamp_ms: record.timestamp_ms,
         };
-        let delivery = Delivery(Arc::clone(&cell));
-        let Err(unsent) = client.send(&topic.native, &outgoing, cell) else { return Ok(delivery) };
-        Err(match unsent.error.kafka() {
-            Some(code::QUEUE_FULL) => Refused::Full(Some(unsent.cell)),
-            _ => Refused::Error(self.why(client, record, unsent.error)),
-        })
+        let Err(error) = client.send(&topic.native, &outgoing, delivery.clone()) else { return Ok(delivery) };
+        if error.kafka() == Some(code::QUEUE_FULL) {
+            return Err(Refused::Full(Some(delivery)));
+        }
+        delivery.abandon();
+        Err(Refused::Error(self.why(client, record, error)))
     }
 
-    fn why(&self, client: &NativeProducer, record: &Record<'_>, error: Error) -> Error {
+    pub(super) fn why(&self, client: &NativeProducer, record: &Record<'_>, error: Error) -> Error {
         if error.kafka() == Some(code::MESSAGE_SIZE_TOO_LARGE) {
             let most = self.config.max_payload_bytes;
             let message = format!("key, payload and headers are larger than max_payload_bytes ({most}) allows");
@@ -372,9 +385,9 @@ impl Outbox {
     }
 
     /// Looks a topic up for the first time.
-    fn meet(&self, client: &NativeProducer, name: &str) -> Result<()> {
+    pub(super) fn meet(&self, client: &NativeProducer, name: &str) -> Result<()> {
         config::validate_topic_name(name)?;
-        let topic = Topic { native: client.topic(name)?, name: Arc::from(name) };
+        let topic = Topic { native: client.topic(name)?, pile: Pile::new(Arc::from(name)) };
         if let Some(Target::Kafka { topics, .. }) = &mut *self.target.write() {
             topics.entry(Box::from(name)).or_insert(topic);
         }
@@ -385,68 +398,66 @@ impl Outbox {
         config::validate_topic_name(record.topic)?;
         let count = recorder.partitions();
         let outcome = recorder.keep(record, |key| self.counts.hash(key, count))?;
-        let cell = Arc::new(Cell::new(Arc::from(record.topic), record.label, hook));
-        self.complete(&cell, outcome);
-        Ok(Delivery(cell))
+        let delivery = Lot::alone(record.topic, record.label, hook);
+        self.complete(&delivery, outcome);
+        Ok(delivery)
     }
 
-    /// What the client tells. Called by the thread that serves all producers.
-    pub(super) fn read(&self, event: ProducerEvent, outcomes: &mut Vec<DeliveryOutcome>) {
+    /// Reads what the client tells next, if there is something. Called by the thread that serves all producers.
+    pub(super) fn read(&self, client: &NativeProducer, outcomes: &mut Vec<DeliveryOutcome>) -> bool {
+        let mut ended = 0;
+        let event = client.event(outcomes, |outcomes| ended += self.delivered(outcomes));
         match event {
-            ProducerEvent::Delivered => self.delivered(outcomes),
-            ProducerEvent::Error { code, fatal, text } => telling::error(&self.publisher, code, fatal, text),
-            ProducerEvent::Log { level, facility, text } => crate::poller::log(level, &facility, &text),
-            ProducerEvent::Statistics(raw) => telling::statistics(&self.publisher, self.room.used(), &raw),
-            ProducerEvent::Other => {}
+            None => return false,
+            // Only now has librdkafka room for others.
+            Some(ProducerEvent::Delivered) => self.room.told(ended),
+            Some(ProducerEvent::Error { code, fatal, text }) => telling::error(&self.publisher, code, fatal, text),
+            Some(ProducerEvent::Log { level, facility, text }) => crate::poller::log(level, &facility, &text),
+            Some(ProducerEvent::Statistics(raw)) => telling::statistics(&self.publisher, self.room.used(), &raw),
+            Some(ProducerEvent::Other) => {}
         }
+        true
     }
 
-    fn delivered(&self, outcomes: &mut Vec<DeliveryOutcome>) {
-        let ended = outcomes.iter().filter(|outcome| !outcome.cell.has_callback()).count();
+    /// Ends the way of some records; `told` is to follow for as many as it says.
+    fn delivered(&self, outcomes: &mut Vec<DeliveryOutcome>) -> usize {
+        let ended = outcomes.iter().filter(|outcome| !outcome.delivery.has_callback()).count();
         self.room.leave(ended);
-        let mut forgotten = Vec::with_capacity(outcomes.len());
-        for mut outcome in outcomes.drain(..) {
-            let result = match outcome.code {
-                code::NO_ERROR => Ok(DeliveryReport {
-                    partition: outcome.partition,
-                    offset: outcome.offset,
-                    timestamp_ms: outcome.timestamp_ms,
-                }),
+        let wants_jobs = self.publisher.wants_jobs();
+        for DeliveryOutcome { delivery, partition, offset, timestamp_ms, code } in outcomes.drain(..) {
+            let result = match code {
+                code::NO_ERROR => Ok(DeliveryReport { partition, offset, timestamp_ms }),
                 number => {
-                    self.losses.add(number, &outcome.cell, outcome.partition);
+                    self.losses.add(number, &delivery, partition);
                     Err(number)
                 }
             };
-            if self.publisher.wants_jobs() {
-                telling::ended(&self.publisher, &outcome.cell, outcome.partition, result);
+            if wants_jobs {
+                telling::ended(&self.publisher, &delivery, partition, result);
             }
-            if Cell::is_forgotten(&mut outcome.cell) {
-                forgotten.push(outcome.cell);
-            } else {
-                self.notify(&outcome.cell, result);
-            }
+            self.notify(&delivery, result);
         }
-        self.shelf.put(&mut forgotten);
-        self.room.told(ended);
+        ended
     }
 
     /// Ends a record's way that took its room.
-    fn complete(&self, cell: &Cell, outcome: Outcome) {
+    pub(super) fn complete(&self, delivery: &Delivery, outcome: Outcome) {
         if self.publisher.wants_jobs() {
-            telling::ended(&self.publisher, cell, outcome.map_or(-1, |report| report.partition), outcome);
+            telling::ended(&self.publisher, delivery, outcome.map_or(-1, |report| report.partition), outcome);
         }
-        let ended = usize::from(!cell.has_callback());
+        let ended = usize::from(!delivery.has_callback());
         self.room.leave(ended);
-        self.notify(cell, outcome);
+        self.notify(delivery, outcome);
         self.room.told(ended);
     }
 
     /// Ends a record's way. With a callback it counts on until that has returned.
-    fn notify(&self, cell: &Cell, outcome: Outcome) {
-        for hook in cell.complete(outcome) {
+    fn notify(&self, delivery: &Delivery, outcome: Outcome) {
+        for hook in delivery.end(outcome) {
             match hook {
+                Hook::Waiter(thread) => thread.unpark(),
                 Hook::Callback(callback) => {
-                    if !self.callbacks.call((callback, cell.result(outcome))) {
+                    if !self.callbacks.call((callback, delivery.result(outcome))) {
                         self.room.give(1);
                     }
                 }
@@ -458,4 +469,13 @@ impl Outbox {
             }
         }
     }
+}
+
+fn hold(holder: &Holder, record: &Record<'_>, hook: Option<Hook>) -> Result<Delivery> {
+    config::validate_topic_name(record.topic)?;
+    let delivery = Lot::alone(record.topic, record.label, hook);
+    let (lot, number) = delivery.place();
+    lot.hold(number);
+    holder.keep(record, delivery.clone())?;
+    Ok(delivery)
 }

@@ -39,11 +39,29 @@ impl Room {
 
     /// Takes room for one record, if there is any.
     pub(super) fn take(&self) -> bool {
-        if self.used.fetch_add(1, Ordering::SeqCst) < self.limit {
+        // Those whose ends are being told still have their place with librdkafka.
+        if self.used.fetch_add(1, Ordering::SeqCst) + self.leaving.load(Ordering::SeqCst) < self.limit {
             return true;
         }
         self.give(1);
         false
+    }
+
+    /// Takes room for so many records, or as many as there is room for.
+    pub(super) fn take_up_to(&self, count: usize) -> usize {
+        // Never more than there is, not even for a moment: whoever takes one beside this would find none and be refused.
+        let mut used = self.used();
+        loop {
+            let occupied = used.saturating_add(self.leaving.load(Ordering::SeqCst));
+            let taken = count.min(self.limit.saturating_sub(occupied));
+            if taken == 0 {
+                return 0;
+            }
+            match self.used.compare_exchange_weak(used, used + taken, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) => return taken,
+                Err(now) => used = now,
+            }
+        }
     }
 
     /// Gives room back and tells who waits for it.
@@ -74,7 +92,7 @@ impl Room {
     }
 
     /// In this order: a record that leaves between the two is counted twice, never overlooked.
-    fn used_or_leaving(&self) -> usize {
+    pub(super) fn occupied(&self) -> usize {
         self.used() + self.leaving.load(Ordering::SeqCst)
     }
 
@@ -82,7 +100,7 @@ impl Room {
     pub(super) fn wait_below(&self, count: usize, deadline: Option<Instant>) -> bool {
         self.waiters.fetch_add(1, Ordering::SeqCst);
         let mut lock = self.lock.lock();
-        while self.used_or_leaving() >= count {
+        while self.occupied() >= count {
             match deadline {
                 None => self.changed.wait(&mut lock),
                 Some(deadline) => {
@@ -94,6 +112,29 @@ impl Room {
         }
         drop(lock);
         self.waiters.fetch_sub(1, Ordering::SeqCst);
-        self.used_or_leaving() < count
+        self.occupied() < count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicBool;
+    use std::thread;
+
+    #[test]
+    fn who_asks_for_more_than_there_is_takes_no_place_of_another() {
+        let (room, is_done) = (Room::new(4), AtomicBool::new(false));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_done.load(Ordering::SeqCst) {
+                    room.give(room.take_up_to(1000));
+                }
+            });
+            let most = (0..200_000).map(|_| room.used()).max();
+            is_done.store(true, Ordering::SeqCst);
+            assert!(most <= Some(room.limit()), "{most:?} of 4");
+        });
+        assert_eq!((room.used(), room.take_up_to(3), room.take_up_to(3), room.take_up_to(3)), (0, 3, 1, 0));
     }
 }

@@ -146,8 +146,9 @@ impl Served {
             ready.lower();
         }
         for _ in 0..TURN {
-            let Some(event) = self.client.event(outcomes) else { return false };
-            self.outbox.read(event, outcomes);
+            if !self.outbox.read(&self.client, outcomes) {
+                return false;
+            }
         }
         true
     }

@@ -3,7 +3,7 @@
 //! Called by whoever produces, and by the thread that reads reports. Events of single records are made only when somebody named
 //! them.
 
-use super::delivery::{Cell, Outcome};
+use super::delivery::{Delivery, Outcome};
 use super::record::Record;
 use crate::event::{Event, Publisher};
 use crate::native::{RawStatistics, code, describe, kind_of};
@@ -21,12 +21,12 @@ pub(super) fn produced(publisher: &Publisher, record: &Record<'_>) {
 }
 
 /// A record's way has ended.
-pub(super) fn ended(publisher: &Publisher, cell: &Cell, partition: i32, outcome: Outcome) {
-    let (topic, label) = (Arc::clone(cell.topic()), cell.label().map(str::to_owned));
+pub(super) fn ended(publisher: &Publisher, delivery: &Delivery, partition: i32, outcome: Outcome) {
+    let (topic, label) = (Arc::clone(delivery.topic_name()), delivery.label().map(str::to_owned));
     let event = match outcome {
         Ok(report) => Event::Acknowledged { topic, partition, offset: report.offset, label },
         Err(code::PURGED_IN_QUEUE | code::PURGED_IN_FLIGHT) => Event::Purged { topic, partition, label },
-        Err(_) => match cell.result(outcome) {
+        Err(_) => match delivery.result(outcome) {
             Err(error) => Event::Undelivered { error: Arc::new(error.with("partition", partition)), label },
             Ok(_) => return,
         },

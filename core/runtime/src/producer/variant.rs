@@ -40,7 +40,7 @@ impl Producer {
         }
         let variant = match outbox.recorder("make a variant of a producer") {
             Ok(recorder) => {
-                config.validate()?;
+                super::validate(&config)?;
                 let own = Outbox::new(config, outbox.hooks.clone(), Arc::clone(&outbox.publisher))?;
                 own.open(Target::Recorder(recorder));
                 Self::of(Arc::new(own), true)

@@ -6,6 +6,7 @@
 
 use super::ending::{Call, Next, is_unknown, next};
 use crate::config::ProducerConfig;
+use crate::embedded;
 use crate::native::{Counted, Ended, NativeProducer, Trouble};
 use crate::producer::Producer;
 use crate::{Error, ErrorKind, Result};
@@ -13,8 +14,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How the name of a librdkafka mock cluster begins.
-const EMBEDDED_CLUSTER: &str = "mockCluster";
 /// The longest single wait for a broker inside a call that is repeated.
 const SLICE: Duration = Duration::from_secs(5);
 /// Between two calls of which the first failed at once.
@@ -53,8 +52,9 @@ impl Client {
         registered.map_err(|(_, error)| {
             error.with("transactional_id", config.transactional_id.as_deref().unwrap_or_default())
         })?;
-        let cluster = client.native.cluster_id(SLICE);
-        if cluster.is_some_and(|id| id.starts_with(EMBEDDED_CLUSTER)) {
+        // They have answered, and told it with their first answer: whoever waits here waits for nothing that is not coming.
+        let cluster = client.native.cluster_id(deadline.saturating_duration_since(Instant::now()).max(SLICE));
+        if cluster.is_some_and(|id| id.starts_with(embedded::CLUSTER)) {
             return Err(unsupported());
         }
         Ok(client)

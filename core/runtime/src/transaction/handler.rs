@@ -4,21 +4,22 @@
 
 use super::open::Open;
 use super::producer::TransactionalProducer;
-use super::turn::{self, LOST, Turn};
-use super::{COMMIT, Transaction};
+use super::turn::{self, LOST, Unanswered, Word};
+use super::{COMMIT, Core, Stand, Transaction};
 use crate::context::Context;
 use crate::message::Message;
 use crate::report::Report;
 use crate::{Error, ErrorKind, Result};
-use crossbeam::channel::RecvTimeoutError;
 use karafka_engine::Extent;
 use parking_lot::Mutex;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 const MARK: &str = "mark in a transaction";
 
 /// What a transaction marks: records of its call by their index, and texts to be stored with some.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Marks {
     pub(crate) records: Vec<(u32, Extent)>,
     pub(crate) texts: Vec<(u32, String)>,
@@ -27,8 +28,9 @@ pub(crate) struct Marks {
 /// What a handler's transaction has beside its producer.
 pub(super) struct Side {
     context: Context,
-    /// Until it is given back.
+    /// Where it has one of its own: until it is given back.
     producer: Mutex<Option<TransactionalProducer>>,
+    has_left: AtomicBool,
     marks: Mutex<Marks>,
     /// Why it must not be committed.
     refused: Mutex<Option<Error>>,
@@ -50,15 +52,21 @@ impl Context {
             let message = "this call has a transaction open: end it, or join it by a block";
             return Err(Error::new(ErrorKind::Transaction, OPERATION, message));
         }
-        let producer = transactions.take()?;
-        // Gives it back, also when nothing is begun.
-        let side = Side {
+        transactions.isolation.warn(&self.shared, self.group());
+        let side = |producer| Side {
             context: self.clone(),
-            producer: Mutex::new(Some(producer.clone())),
+            producer: Mutex::new(producer),
+            has_left: AtomicBool::new(false),
             marks: Mutex::default(),
             refused: Mutex::default(),
         };
-        let transaction = producer.begin_with(Some(side))?;
+        let transaction = if self.assignment.shares_commits {
+            Transaction(Arc::new(Core::new(Stand::Held(transactions.hold()?), Some(side(None)))))
+        } else {
+            let producer = transactions.take()?;
+            // Gives it back, also when nothing is begun.
+            producer.begin_with(Some(side(Some(producer.clone()))))?
+        };
         transactions.opened(self.job, &transaction.0);
         Ok(transaction)
     }
@@ -174,11 +182,20 @@ fn place(index: usize) -> u32 {
 }
 
 impl Side {
+    pub(super) fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// What was marked, or why it must not be committed.
+    pub(super) fn take_marks(&self) -> (Marks, Option<Error>) {
+        let refused = self.refused.lock().take();
+        (std::mem::take(&mut *self.marks.lock()), refused)
+    }
+
     /// Commits with the offsets of what was marked.
     pub(super) fn commit(&self, open: Open) -> Result<()> {
-        let refused = self.refused.lock().take();
-        let marks = std::mem::take(&mut *self.marks.lock());
-        if let Some(error) = refused {
+        let (marks, refused) = self.take_marks();
+        if let Some(error) = refused.or_else(|| overdue(open.begun, open.owner.patience())) {
             return open.abort_with(error);
         }
         if marks.records.is_empty() {
@@ -186,27 +203,38 @@ impl Side {
         }
         // The others of the partition do not wait for these acknowledgements.
         open.client.flush();
-        match self.take_turn(marks, open.owner.patience()) {
-            Ok(mut turn) => open.commit_with(&mut turn),
-            Err(error) => open.abort_with(error),
+        let (context, patience) = (&self.context, open.owner.patience());
+        let ask = |ask| Report::Transaction { job: context.job, marks, alone: true, ask };
+        match turn::take(&context.shared, patience, None, ask) {
+            Ok(Word::Turn(mut turn)) => open.commit_with(&mut turn),
+            Ok(Word::Ended(ended)) => open.abort_with(ended.err().unwrap_or_else(|| context.refused())),
+            Err(unanswered) => open.abort_with(self.not_taken(unanswered, patience)),
         }
     }
 
-    fn take_turn(&self, marks: Marks, patience: Duration) -> Result<Turn> {
-        let context = &self.context;
-        let ask = |turn| Report::Transaction { job: context.job, marks, turn };
-        turn::take(&context.shared, patience, ask).map_err(|error| match error {
-            RecvTimeoutError::Disconnected => context.refused(),
-            RecvTimeoutError::Timeout => turn::too_late(patience),
-        })
+    /// The turn did not come.
+    pub(super) fn not_taken(&self, unanswered: Unanswered, patience: Duration) -> Error {
+        match unanswered {
+            Unanswered::Refused => self.context.refused(),
+            Unanswered::Late => turn::too_late(patience),
+        }
     }
 
     /// The transaction has ended: its producer is free for others.
     pub(super) fn leave(&self) {
-        if let Some(producer) = self.producer.lock().take() {
-            self.context.assignment.transactions.put_back(self.context.job, producer);
+        if self.has_left.swap(true, Ordering::SeqCst) {
+            return;
         }
+        let transactions = &self.context.assignment.transactions;
+        self.producer.lock().take().into_iter().for_each(|producer| transactions.keep(producer));
+        transactions.closed(self.context.job);
     }
+}
+
+/// What is said where a block took too long: the brokers may have aborted what it sent, or will.
+pub(super) fn overdue(begun: Instant, patience: Duration) -> Option<Error> {
+    let message = || format!("it took more than {patience:?}, its transaction_timeout");
+    (begun.elapsed() >= patience).then(|| Error::new(ErrorKind::Timeout, COMMIT, message()).retriable())
 }
 
 impl Drop for Side {

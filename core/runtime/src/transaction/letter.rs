@@ -3,13 +3,12 @@
 //! Called on the thread that sends such copies, which waits for brokers.
 
 use super::producer::TransactionalProducer;
-use super::turn::{self, LOST};
+use super::turn::{self, LOST, Unanswered, Word};
 use crate::context::Assignment;
 use crate::producer::{Delivery, DeliveryReport, Producer};
 use crate::report::Report;
 use crate::shared::Shared;
 use crate::{Error, ErrorKind, Result};
-use crossbeam::channel::RecvTimeoutError;
 use karafka_engine::LetterId;
 use std::sync::Arc;
 
@@ -24,14 +23,14 @@ pub(crate) fn dispatch(
 ) -> Result<DeliveryReport> {
     let transaction = producer.begin()?;
     let delivery = send(&transaction.producer()?)?;
-    let Some(open) = transaction.0.open.lock().take() else { return Err(super::over("dispatch a dead letter")) };
+    let Some(open) = transaction.take_open() else { return Err(super::over("dispatch a dead letter")) };
     open.client.flush();
     let patience = open.owner.patience();
-    let ask = |turn| Report::LetterTransaction { assignment: owner.id, id, turn };
-    let mut turn = match turn::take(shared, patience, ask) {
-        Ok(turn) => turn,
-        Err(RecvTimeoutError::Timeout) => return open.abort_with(turn::too_late(patience)),
-        Err(RecvTimeoutError::Disconnected) => {
+    let ask = |ask| Report::LetterTransaction { assignment: owner.id, id, ask };
+    let mut turn = match turn::take(shared, patience, None, ask) {
+        Ok(Word::Turn(turn)) => turn,
+        Err(Unanswered::Late) => return open.abort_with(turn::too_late(patience)),
+        Ok(Word::Ended(_)) | Err(Unanswered::Refused) => {
             return open.abort_with(Error::new(ErrorKind::NotOwned, "dispatch a dead letter", LOST));
         }
     };

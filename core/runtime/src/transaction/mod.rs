@@ -7,35 +7,47 @@
 mod client;
 mod ending;
 mod handler;
+mod isolation;
 mod letter;
 mod open;
 mod producer;
 mod producers;
+mod together;
 mod turn;
 
 pub(crate) use handler::Marks;
+pub(crate) use isolation::Isolation;
 pub(crate) use letter::dispatch as dispatch_letter;
 pub use producer::TransactionalProducer;
 pub(crate) use producers::Producers;
-pub(crate) use turn::{Part, Turn};
+pub(crate) use turn::{Ask, Part, Turn};
 
-use crate::producer::{Delivery, OnDelivery, Producer, Record};
+use crate::producer::{Deliveries, Delivery, OnDelivery, Producer, Record};
 use crate::{Error, ErrorKind, Result};
 use handler::Side;
 use open::Open;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use together::Held;
 
 const COMMIT: &str = "commit a transaction";
 
 /// An open transaction. Dropping the last handle of it aborts it.
 pub struct Transaction(Arc<Core>);
 
+/// Where the records of a transaction are that has not ended.
+enum Stand {
+    /// Sent as they came, in a transaction of their producer's.
+    Open(Open),
+    /// Here, until the block has returned.
+    Held(Held),
+}
+
 /// What the handles of one transaction share.
 struct Core {
     /// `None` once ended.
-    open: Mutex<Option<Open>>,
+    stand: Mutex<Option<Stand>>,
     gives_up: AtomicBool,
     /// Of a handler's transaction.
     side: Option<Side>,
@@ -77,8 +89,8 @@ impl Transaction {
     ///
     /// # Errors
     /// The first record's error that stopped it; records before it are part of the transaction.
-    pub fn produce_many_async(&self, records: &[Record<'_>]) -> Result<Vec<Delivery>> {
-        records.iter().map(|record| self.produce_async(record)).collect()
+    pub fn produce_many_async(&self, records: &[Record<'_>]) -> Result<Deliveries> {
+        self.0.producer("produce")?.produce_many_async(records)
     }
 
     /// The producer behind the transaction, with all that it can do beside; what it sends while the transaction is open is part
@@ -98,7 +110,7 @@ impl Transaction {
     /// Whether it has neither been committed nor aborted.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.0.open.lock().is_some()
+        self.0.stand.lock().is_some()
     }
 
     /// Waits until everything that was produced is acknowledged, and commits: it becomes visible together. Aborts instead
@@ -110,6 +122,14 @@ impl Transaction {
     /// the answer got lost, so it may have been committed; only the topics can tell. `Transaction` when it has ended before.
     pub fn commit(&self) -> Result<()> {
         self.0.commit()
+    }
+
+    /// Takes what is open out, to be ended by the caller.
+    fn take_open(&self) -> Option<Open> {
+        match self.0.stand.lock().take() {
+            Some(Stand::Open(open)) => Some(open),
+            Some(Stand::Held(_)) | None => None,
+        }
     }
 
     /// Ends it as a block that runs in it does. A panic in the block drops it, which aborts.
@@ -139,44 +159,60 @@ impl Transaction {
 }
 
 impl Core {
-    fn new(open: Open, side: Option<Side>) -> Self {
-        Self { open: Mutex::new(Some(open)), gives_up: AtomicBool::new(false), side }
+    fn new(stand: Stand, side: Option<Side>) -> Self {
+        Self { stand: Mutex::new(Some(stand)), gives_up: AtomicBool::new(false), side }
     }
 
-    /// The client's own producer. Cloned, so that nothing is locked while a full queue is waited for.
+    /// Cloned, so that nothing is locked while a full queue is waited for.
     fn producer(&self, operation: &'static str) -> Result<Producer> {
-        let open = self.open.lock();
-        open.as_ref().map(|open| open.client.producer().clone()).ok_or_else(|| over(operation))
+        match &*self.stand.lock() {
+            Some(Stand::Open(open)) => Ok(open.client.producer().clone()),
+            Some(Stand::Held(held)) => Ok(held.producer.clone()),
+            None => Err(over(operation)),
+        }
     }
 
     fn commit(&self) -> Result<()> {
-        let Some(open) = self.open.lock().take() else { return Err(over(COMMIT)) };
-        let ended = self.end(open);
+        let Some(stand) = self.stand.lock().take() else { return Err(over(COMMIT)) };
+        let ended = self.end(stand);
         if let Some(side) = &self.side {
             side.leave();
         }
         ended
     }
 
-    fn end(&self, open: Open) -> Result<()> {
+    fn end(&self, stand: Stand) -> Result<()> {
         if self.gives_up.load(Ordering::SeqCst) {
-            open.abort();
+            stand.abort();
             return Ok(());
         }
-        match &self.side {
-            Some(side) => side.commit(open),
-            None => open.commit(),
+        match (stand, &self.side) {
+            (Stand::Open(open), Some(side)) => side.commit(open),
+            (Stand::Open(open), None) => open.commit(),
+            (Stand::Held(held), Some(side)) => side.commit_together(&held),
+            (Stand::Held(held), None) => {
+                held.abort();
+                Err(over(COMMIT))
+            }
+        }
+    }
+}
+
+impl Stand {
+    fn abort(self) {
+        match self {
+            Self::Open(open) => open.abort(),
+            Self::Held(held) => held.abort(),
         }
     }
 }
 
 impl Drop for Core {
     fn drop(&mut self) {
-        let Some(open) = self.open.get_mut().take() else { return };
-        if open.owner.is_of_this_process() {
-            open.abort();
-        } else {
-            std::mem::forget(open);
+        match self.stand.get_mut().take() {
+            Some(Stand::Open(open)) if !open.owner.is_of_this_process() => std::mem::forget(open),
+            Some(stand) => stand.abort(),
+            None => {}
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use super::client::{Client, End};
 use super::producer::Inner;
-use super::turn::{Part, Turn};
+use super::turn::Turn;
 use crate::native::PartitionOffset;
 use crate::{Error, ErrorKind, Result};
 use std::sync::Arc;
@@ -69,15 +69,11 @@ impl Open {
 
     fn add_offsets(&self, turn: &Turn) -> Result<()> {
         let deadline = Instant::now() + self.owner.patience();
-        for parts in turn.parts.chunk_by(|one, other| one.member == other.member) {
-            let Some(first) = parts.first() else { continue };
-            // In this order: who is a member still and owns the partitions afterwards, is a member of a generation that owns them.
-            let member = first.cluster.member();
-            let Some(member) = member.filter(|_| parts.iter().all(Part::is_owned)) else { return Err(turn.lost()) };
-            let offsets: Vec<PartitionOffset> = parts.iter().map(|part| part.offset.clone()).collect();
-            self.client.step(deadline, |native, wait| native.send_offsets(&offsets, &member, wait))?;
-        }
-        Ok(())
+        // In this order: who is a member still and owns the partitions afterwards, is a member of a generation that owns them.
+        let member = turn.cluster.member();
+        let Some(member) = member.filter(|_| turn.is_owned()) else { return Err(turn.lost()) };
+        let offsets: Vec<PartitionOffset> = turn.parts.iter().map(|part| part.offset.clone()).collect();
+        self.client.step(deadline, |native, wait| native.send_offsets(&offsets, &member, wait))
     }
 }
 
@@ -92,10 +88,12 @@ fn ended(owner: &Inner, begun: Instant, end: End, client: Option<Client>) -> Res
 }
 
 /// What became of a commit whose answer got lost: a new epoch ends the transaction one way or the other, and then the group
-/// says which; where it cannot tell, what may be repeated is not lost. `None` when all of its partitions are lost, whose next owners find it out in the same way.
+/// says which; where it cannot tell, what may be repeated is not lost. `None` when all partitions are lost, whose next owners find
+/// it out in the same way.
 fn find_out(owner: &Inner, turn: &Turn) -> Option<(bool, Client)> {
     let mut client = None;
-    while let Some(part) = turn.parts.iter().find(|part| part.is_owned()) {
+    let telling = || turn.parts.iter().filter(|part| part.is_owned()).max_by_key(|part| part.is_distinct);
+    while let Some(part) = telling() {
         if client.is_none() {
             client = owner.register().ok();
         }
@@ -105,6 +103,8 @@ fn find_out(owner: &Inner, turn: &Turn) -> Option<(bool, Client)> {
         };
         let (of, sent) = (&part.owner, &part.offset);
         match registered.native().stable_offset(&of.group, &of.topic, of.partition, LOOK) {
+            // Of a partition that went meanwhile the next owner may have said it: it is told by another one.
+            Ok(_) if !part.is_owned() => {}
             Ok(found) => {
                 let text = |offset: &PartitionOffset| offset.metadata.clone().unwrap_or_default();
                 let is_ours = part.is_distinct && found.offset == sent.offset && text(&found) == text(sent);

@@ -5,7 +5,8 @@
 
 use super::client::{self, Client, End};
 use super::handler::Side;
-use super::{Core, Transaction};
+use super::open::Open as Begun;
+use super::{Core, Stand as Records, Transaction};
 use crate::config::ProducerConfig;
 use crate::embedded;
 use crate::encryption;
@@ -217,8 +218,8 @@ impl Inner {
         drop(stand);
         match self.ready(client) {
             Ok(client) => {
-                let open = super::Open { owner: Arc::clone(shared), client, begun: Instant::now() };
-                let core = Arc::new(Core::new(open, side));
+                let open = Begun { owner: Arc::clone(shared), client, begun: Instant::now() };
+                let core = Arc::new(Core::new(Records::Open(open), side));
                 self.stand.lock().open = Some(Open { owner, transaction: Arc::downgrade(&core) });
                 Ok(core)
             }

@@ -3,13 +3,15 @@
 //! Belongs to a subscription; used by handlers, on their threads. Each producer has a transactional id of its own, which no
 //! other process has: zombies are fenced by the group's generation, which goes with the offsets.
 
-use super::{Core, Transaction, TransactionalProducer};
+use super::together::Held;
+use super::{Core, Isolation, Transaction, TransactionalProducer};
 use crate::config::ProducerConfig;
+use crate::producer::Producer;
 use crate::{Error, ErrorKind, Result};
 use karafka_engine::JobId;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -26,21 +28,23 @@ pub(crate) struct Producers {
     /// What the names of all have in front.
     name: String,
     made: AtomicU64,
+    /// Whether the brokers are known to take transactions.
+    proven: AtomicBool,
     /// The one that ended its transaction first is the first.
     idle: Mutex<VecDeque<(Instant, TransactionalProducer)>>,
     open: Mutex<Vec<(JobId, Weak<Core>)>>,
     /// How many are open: marks outside of transactions cost one look at it.
     count: AtomicUsize,
+    pub(crate) isolation: Isolation,
 }
 
 impl Producers {
     /// `config` is what all of them have in common; its `transactional_id` is what their names begin with.
-    pub(crate) fn new(config: ProducerConfig) -> Self {
+    pub(crate) fn new(config: ProducerConfig, isolation: Isolation) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let prefix: String = config.transactional_id.iter().flat_map(|prefix| prefix.chars()).take(128).collect();
         let name = format!("{prefix}-{}-{:x}", std::process::id(), since.as_nanos());
-        let (open, count) = (Mutex::default(), AtomicUsize::new(0));
-        Self { config: Some(config), name, made: AtomicU64::new(0), idle: Mutex::default(), open, count }
+        Self { config: Some(config), name, isolation, ..Self::default() }
     }
 
     /// The transaction that a job has open.
@@ -54,6 +58,20 @@ impl Producers {
             open.iter().filter(|(of, _)| *of == job).find_map(|(_, core)| core.upgrade())
         };
         core.map(Transaction).filter(Transaction::is_open)
+    }
+
+    /// A transaction of a job whose records are held back. The first one finds out whether the brokers take transactions.
+    pub(super) fn hold(&self) -> Result<Held> {
+        if !self.proven.load(Ordering::SeqCst) {
+            let producer = self.take()?;
+            let proved = producer.begin().map(drop);
+            self.keep(producer);
+            proved?;
+            self.proven.store(true, Ordering::SeqCst);
+        }
+        let Some(config) = self.config.clone() else { return Err(without_group()) };
+        let (begun, patience) = (Instant::now(), config.transaction_timeout);
+        Ok(Held { producer: Producer::holding(ProducerConfig { transactional_id: None, ..config })?, begun, patience })
     }
 
     /// A producer for a transaction, to be put back.
@@ -88,9 +106,7 @@ impl Producers {
 
     fn make(&self, change: impl FnOnce(ProducerConfig) -> ProducerConfig) -> Result<TransactionalProducer> {
         let Some(config) = self.config.clone().map(change) else {
-            let message = "partitions of `assign` have no group by whose generation owners of the past are known; leave it \
-                           to the group who reads the topic";
-            return Err(Error::new(ErrorKind::Unsupported, "begin a transaction", message));
+            return Err(without_group());
         };
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         let transactional_id = Some(format!("{}-{number}", self.name));
@@ -104,13 +120,23 @@ impl Producers {
         self.count.store(open.len(), Ordering::SeqCst);
     }
 
-    /// The transaction of a job has ended, if it had begun.
-    pub(super) fn put_back(&self, job: JobId, producer: TransactionalProducer) {
+    /// Takes a producer back.
+    pub(super) fn keep(&self, producer: TransactionalProducer) {
         if producer.is_usable() {
             self.idle.lock().push_back((Instant::now(), producer));
         }
+    }
+
+    /// The transaction of a job has ended, if it had begun.
+    pub(super) fn closed(&self, job: JobId) {
         let mut open = self.open.lock();
         open.retain(|(of, _)| *of != job);
         self.count.store(open.len(), Ordering::SeqCst);
     }
+}
+
+fn without_group() -> Error {
+    let message = "partitions of `assign` have no group by whose generation owners of the past are known; leave it to the group \
+                   who reads the topic";
+    Error::new(ErrorKind::Unsupported, "begin a transaction", message)
 }

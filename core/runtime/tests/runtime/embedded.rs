@@ -1,8 +1,8 @@
 //! The app against the embedded broker.
 
 use karafka::{
-    App, AppConfig, EmbeddedBroker, Failure, Producer, ProducerConfig, Record, TopicConfig, VirtualPartitions,
-    handler_fn,
+    App, AppConfig, EmbeddedBroker, ErrorKind, Failure, Producer, ProducerConfig, Record, TopicConfig,
+    VirtualPartitions, handler_fn,
 };
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -451,4 +451,31 @@ fn an_app_whose_start_was_refused_starts_when_the_cause_is_gone() {
     assert_eq!(starts.start().unwrap_err().kind(), karafka::ErrorKind::Stopped, "it starts once");
     starts.stop();
     assert!(starts.join(Some(PATIENCE)).unwrap());
+}
+
+#[test]
+fn transactions_that_options_ask_for_are_refused_behind_a_mere_address_too() {
+    let topic = topic(1);
+    produce(&topic, &keyed(1, 1));
+    let address = EmbeddedBroker::named(BROKER).unwrap().bootstrap_servers();
+    let letters = TopicConfig {
+        dead_letter_queue_topic: Some("dead".to_owned()),
+        dead_letter_queue_transactional: true,
+        ..TopicConfig::default()
+    };
+    let calls = TopicConfig { transaction_max_messages: 2, ..TopicConfig::default() };
+    for (options, name) in [(letters, "dead_letter_queue_transactional"), (calls, "transaction_max_messages")] {
+        let config = AppConfig { bootstrap_servers: address.clone(), group: unique("group"), ..AppConfig::default() };
+        let app = App::new(config).unwrap();
+        app.topic(&topic, options.clone(), handler_fn(|_, _| -> Result<(), Failure> { panic!("handled") })).unwrap();
+        app.start().unwrap();
+        let error = app.join(Some(PATIENCE)).unwrap_err();
+        assert_eq!((error.kind(), error.is_fatal()), (ErrorKind::Unsupported, true), "{error}");
+        assert!(error.to_string().contains(name) && error.to_string().contains(&address), "{error}");
+
+        // By its own name it is known before anything starts.
+        let app = self::app(&unique("group"));
+        let error = app.topic(&topic, options, handler_fn(|_, _| Ok::<(), Failure>(()))).unwrap_err();
+        assert!(error.kind() == ErrorKind::Config && error.to_string().contains(name), "{error}");
+    }
 }

@@ -9,6 +9,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+mod many;
 mod outputs;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -345,5 +346,36 @@ fn many_threads_send_and_close_meanwhile_and_every_record_ends() {
         for delivery in deliveries.lock().unwrap().iter() {
             delivery.outcome().expect("closing waits").unwrap();
         }
+    }
+}
+
+#[test]
+fn who_closes_beside_another_waits_and_is_told_the_same() {
+    let _broker = broker("producer-closings", &[("c", 1)]);
+    let lingering = ProducerConfig { linger: Duration::from_millis(300), ..config("producer-closings") };
+    // Nobody listens there: the record is given up.
+    let unreachable = ProducerConfig {
+        bootstrap_servers: "127.0.0.1:1".to_owned(),
+        close_timeout: Duration::from_millis(200),
+        ..ProducerConfig::default()
+    };
+    for (config, expected) in [(lingering, None), (unreachable, Some(ErrorKind::Timeout))] {
+        let producer = Producer::new(config).unwrap();
+        let delivery = producer.produce_async(&record("c", "x")).unwrap();
+        let threads: Vec<_> = (0..3)
+            .map(|_| {
+                let (producer, delivery) = (producer.clone(), delivery.clone());
+                std::thread::spawn(move || {
+                    let outcome = producer.close().map_err(|error| error.kind());
+                    (outcome.err(), delivery.outcome().is_some())
+                })
+            })
+            .collect();
+        let told: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+        assert!(told.iter().all(|(_, has_ended)| *has_ended), "{told:?}");
+        assert!(told.iter().any(|(error, _)| *error == expected), "{told:?}");
+        // A thread that began only after the end has nothing to wait for, and no error.
+        assert!(told.iter().all(|(error, _)| *error == expected || error.is_none()), "{told:?}");
+        producer.close().unwrap();
     }
 }

@@ -271,7 +271,7 @@ impl Poller {
                 | Action::Notice(_)
                 | Action::DeadLetter { .. }
                 // No handler of this world asks for a transaction.
-                | Action::Offsets { .. }
+                | Action::Offsets(_)
                 | Action::OffsetsRefused { .. } => {}
             }
         }

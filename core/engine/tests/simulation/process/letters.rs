@@ -101,6 +101,6 @@ impl Process {
 
     /// The call of a job that was given back.
     pub(super) fn ended(&mut self, job: JobId, call: u64) {
-        self.last_ended = Some((job, call));
+        self.ended.insert(job, call);
     }
 }

@@ -59,9 +59,7 @@ impl Process {
                         CommitRequest { process, place, generation, log_epoch, owner, id, position, metadata };
                     context.ask(process, GroupEvent::Commit(request));
                 }
-                Action::Offsets { assignment, transaction, position, metadata, is_distinct: _ } => {
-                    self.send_offsets(assignment, transaction, position, metadata, context);
-                }
+                Action::Offsets(parts) => self.send_offsets(parts, context),
                 Action::OffsetsRefused { assignment, transaction } => self.refused((assignment, transaction), context),
                 Action::Release { assignment } => {
                     let place = self.held.iter().find(|(_, held)| held.id == assignment);
@@ -81,7 +79,7 @@ impl Process {
                     self.send_letter(assignment, id, message, attempts, context);
                 }
                 Action::Notice(notice @ Notice::GivenUp { job, .. }) => {
-                    let call = self.last_ended.filter(|(ended, _)| *ended == job).map(|(_, call)| call);
+                    let call = self.ended.get(&job).copied();
                     self.given_up(&notice, call, context);
                 }
                 Action::Notice(notice @ (Notice::MessagesMissing { .. } | Notice::OffsetRefused { .. })) => {

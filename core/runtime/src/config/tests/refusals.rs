@@ -69,6 +69,14 @@ fn every_refusal_names_the_option_what_was_given_and_what_is_allowed() {
         (Topic, "initial_offset", "newest".into(), "must be one of \"earliest\", \"latest\"".into()),
         (Topic, "window", 0.into(), "window = 0: must be an integer from 1 to 1000000".into()),
         (Topic, "group", "".into(), "group = \"\": must be".into()),
+        (Topic, "group", "\u{feff}billing".into(), "none of them invisible".into()),
+        (Topic, "delay_by", ((1_i64 << 53) + 1).into(), format!("must be from 0ms to 168h, {duration}")),
+        (Topic, "delay_by", (-1).into(), "must be from 0ms to 168h".into()),
+        (Topic, "dead_letter_queue_max_retries", (-1).into(), "must be an integer from 0 to 1000000".into()),
+        (Topic, "dead_letter_queue_max_retries", (1_i64 << 32).into(), "must be an integer from 0 to 1000000".into()),
+        (Topic, "dead_letter_queue_topic", "a b".into(), "must be a topic name".into()),
+        (Topic, "multiplexing_max", 65.into(), "must be an integer from 1 to 64".into()),
+        (Producer, "transactional_id", " ".into(), "none of them invisible".into()),
         (Topic, "produces", 1.into(), "produces = 1: must be names of topics".into()),
         (Topic, "produces", "a,,b".into(), "produces[\"\"]: is no name of a topic".into()),
         (Topic, "produces", raw(&[("a b", "required")]), "produces[\"a b\"]: is no name of a topic".into()),
@@ -164,7 +172,13 @@ fn names_of_topics_follow_kafka() {
         assert!(error.message().contains("must be a topic name"), "{error}");
     }
     validate_group_name("any name / is fine").unwrap();
-    validate_group_name("").unwrap_err();
+    validate_group_name("größer ⚙").unwrap();
+    for bad in
+        ["", " ", "\t", ".", "..", " billing", "billing ", "billing\n", "bil\u{feff}ling", "bil\u{202e}ling", "a\0b"]
+    {
+        let error = validate_group_name(bad).unwrap_err();
+        assert!(error.message().contains("must be 1 to 249 characters, none of them invisible"), "{bad:?}: {error}");
+    }
     TopicConfig::default().validate_for("a b", &AppConfig::default()).unwrap_err();
 }
 
@@ -234,7 +248,7 @@ type Given = Vec<(&'static str, Value)>;
 fn options_that_contradict_each_other_are_refused() {
     use Scope::{App, Producer, Topic};
     let consumer = || Value::from("consumer");
-    let cases: [(Scope, Given, &str); 12] = [
+    let cases: [(Scope, Given, &str); 18] = [
         (App, vec![("revoke_timeout", "300s".into())], "must be shorter than max.poll.interval.ms, which is 300000ms"),
         (
             App,
@@ -258,6 +272,24 @@ fn options_that_contradict_each_other_are_refused() {
         (App, vec![("kafka", raw(&[("group.remote.assignor", "uniform")]))], "belongs to group_protocol \"consumer\""),
         (Topic, vec![("retry_backoff", "31s".into())], "30s must not be shorter than retry_backoff, which is 31s"),
         (Topic, vec![("max_messages", 20_000.into())], "20000 is more than the window, which is 16384"),
+        (
+            Topic,
+            vec![("multiplexing_min", 3.into()), ("multiplexing_max", 2.into())],
+            "3 must not be more than multiplexing_max, which is 2",
+        ),
+        (Topic, vec![("expire_in", "1s".into()), ("delay_by", "1s".into())], "must be longer than delay_by"),
+        (
+            Topic,
+            vec![("dead_letter_queue_topic", "dead".into()), ("dead_letter_queue_skip", true.into())],
+            "leave one of them out",
+        ),
+        (
+            Producer,
+            vec![("transactional_id", "a".into()), ("idempotence", false.into())],
+            "must be true for a transactional producer",
+        ),
+        (Producer, vec![("transactional_id", "a".into()), ("acks", "1".into())], "must be \"all\" with idempotence"),
+        (App, vec![("kafka", raw(&[("transactional.id", "a")]))], "a consumer has none"),
         (Producer, vec![("acks", "1".into())], "acks: must be \"all\" with idempotence"),
         (Producer, vec![("kafka", raw(&[("max.in.flight", "6")]))], "must be at most 5 with idempotence"),
         (Producer, vec![("kafka", raw(&[("retries", "0")]))], "must be at least 1 with idempotence"),
@@ -267,6 +299,11 @@ fn options_that_contradict_each_other_are_refused() {
         let message = refusal(scope, &given);
         assert!(message.contains(expected), "{message}");
     }
+
+    let loops = TopicConfig { dead_letter_queue_topic: Some("orders".to_owned()), ..TopicConfig::default() };
+    let error = loops.validate_for("orders", &AppConfig::default()).unwrap_err();
+    assert!(error.message().contains("dead_letter_queue_topic: is the topic itself"), "{error}");
+    loops.validate_for("payments", &AppConfig::default()).unwrap();
 
     let app = AppConfig { shutdown_timeout: Duration::from_millis(500), ..AppConfig::default() };
     let topic = TopicConfig { linger: Duration::from_millis(500), ..TopicConfig::default() };
@@ -295,6 +332,24 @@ fn letters_in_transactions_need_a_topic_a_group_and_brokers_that_keep_them() {
     assert!(refused(&direct, &app).contains("needs a group"));
     let embedded = AppConfig { bootstrap_servers: "embedded://".to_owned(), ..app.clone() };
     assert!(refused(&topic, &embedded).contains("the embedded broker keeps no transactions"));
+    let shared = TopicConfig { transaction_max_messages: 2, ..TopicConfig::default() };
+    shared.validate_for("orders", &app).unwrap();
+    assert!(refused(&shared, &embedded).contains("transaction_max_messages: needs a Kafka"));
+    let each = TopicConfig { transaction_max_messages: 1, ..TopicConfig::default() };
+    each.validate_for("orders", &embedded).unwrap();
     let elsewhere = TopicConfig { bootstrap_servers: Some("kafka:9092".to_owned()), ..topic };
     elsewhere.validate_for("orders", &embedded).unwrap();
+}
+
+#[test]
+fn patterns_are_read_at_once_and_take_no_longer_for_being_nested() {
+    for bad in ["^(", "^a{99999}{99999}", "^\\", "^[", "^(?=a)"] {
+        let error = validate_topic_or_pattern(bad).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{bad}: {error}");
+        assert!(!error.message().contains('\0'), "{error}");
+    }
+    let began = std::time::Instant::now();
+    let nested = crate::pattern::Pattern::new("^(a+)+b").unwrap();
+    assert!(!nested.matches(&"a".repeat(249)));
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
 }

@@ -2,8 +2,8 @@
 
 use super::super::client::{Client, milliseconds};
 use super::super::partitions::{self, List, PartitionOffset};
-use super::super::{c_string, sys, text_of};
-use super::{Outcome, Owned, topic_outcomes};
+use super::super::{c_string, sys, taken, text_of};
+use super::{Outcome, Owned, told, topic_outcomes};
 use crate::{Error, ErrorKind, Result};
 use std::ffi::{c_char, c_int};
 use std::time::Duration;
@@ -175,6 +175,47 @@ impl Client {
             let mut count = 0;
             let results = sys::rd_kafka_CreatePartitions_result_topics(result, &raw mut count);
             Ok(topic_outcomes(results, count))
+        }
+    }
+
+    /// Whether the client's user may write to a topic; `None` where brokers do not tell.
+    pub(crate) fn may_write(&self, topic: &str, timeout: Duration) -> Result<Option<bool>> {
+        const OPERATION: &str = "ask for rights";
+        const WRITE: u32 = sys::rd_kafka_AclOperation_t::RD_KAFKA_ACL_OPERATION_WRITE as u32;
+        const DESCRIBE: u32 = sys::rd_kafka_AclOperation_t::RD_KAFKA_ACL_OPERATION_DESCRIBE as u32;
+        let name = c_string(topic, OPERATION)?;
+        let mut names = [name.as_ptr()];
+        let mut owned = Owned::new(sys::rd_kafka_TopicCollection_destroy);
+        // SAFETY: the name is valid and copied; the object is ours.
+        owned.items.push(unsafe { sys::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len()) });
+        let prepare = |options| {
+            // SAFETY: the options are valid.
+            taken(unsafe { sys::rd_kafka_AdminOptions_set_include_authorized_operations(options, 1) }, OPERATION)
+        };
+        let send = |options: *mut sys::rd_kafka_AdminOptions_t, queue| {
+            for topics in &owned.items {
+                // SAFETY: all are valid for the call, and copied.
+                unsafe { sys::rd_kafka_DescribeTopics(self.as_ptr(), *topics, options, queue) };
+            }
+        };
+        let answer = self.ask(Operation::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, OPERATION, timeout, prepare, send)?;
+        // SAFETY: the answer is one to this request; results live as long as it, and are read inside of their bounds. Rights are
+        // read as numbers: a broker may know one more.
+        unsafe {
+            let result = sys::rd_kafka_event_DescribeTopics_result(answer.as_ptr());
+            let (mut count, mut rights) = (0, 0);
+            let topics = sys::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
+            if count == 0 {
+                return Ok(None);
+            }
+            let (number, text) = told(sys::rd_kafka_TopicDescription_error(*topics));
+            if number != 0 {
+                return Err(Error::new(super::super::kind_of(number), OPERATION, text).kafka_code(number));
+            }
+            let first = sys::rd_kafka_TopicDescription_authorized_operations(*topics, &raw mut rights).cast::<u32>();
+            let may = |right| (0..rights).any(|at| *first.add(at) == right);
+            // Who sees a topic may describe it: a broker that does not say so tells nothing.
+            Ok(may(DESCRIBE).then(|| may(WRITE)))
         }
     }
 
