@@ -7,8 +7,9 @@ use karafka::{
     Acl, AclFilter, AclOperation, AclPattern, AclPermission, AclResource, Admin, App, AppConfig, Batch, ConfigResource,
     Context, DeclaredTopic, ErrorKind, Failure, NewTopic, SeekTo, TopicConfig, handler_fn,
 };
+use libkarafka_tests::secured::{self, PASSWORD, SCRAM_USER};
 use libkarafka_tests::topics::{self, Record};
-use libkarafka_tests::{broker, group, secured, wait};
+use libkarafka_tests::{broker, group, wait};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -156,6 +157,21 @@ fn access_rules_of_every_resource_and_pattern() {
     }
     let vague = Acl { operation: AclOperation::Any, ..acls[0].clone() };
     assert_eq!(admin.create_acls(&[vague]).unwrap_err().kind(), ErrorKind::Config);
+}
+
+#[test]
+fn access_rules_in_every_language() {
+    languages::build();
+    let secured = secured::shared();
+    let (open, guarded) = (secured.bootstrap(), secured.with_password());
+    let mut programs = LANGUAGES.map(|language| {
+        let words = [&*open, &topics::unique(language), &*guarded, SCRAM_USER, PASSWORD];
+        (language, languages::script("rules", language, &words))
+    });
+    let ended =
+        programs.each_mut().map(|(language, program)| (*language, program.wait(PATIENCE).code(), program.last_words()));
+    assert!(ended.iter().all(|(_, code, _)| *code == Some(0)), "{ended:#?}");
+    assert!(!ended.iter().any(|(_, _, words)| words.contains(PASSWORD)), "{ended:#?}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! nothing is committed for what it has lost (KIP-447). Then it works again.
 
 use crate::support::PATIENCE;
+use karafka::Admin;
 use libkarafka_tests::censor::{Censor, END_TRANSACTION};
 use libkarafka_tests::exactly_once::exactly_once;
 use libkarafka_tests::fleet::{Fleet, MemberId};
@@ -10,6 +11,7 @@ use libkarafka_tests::record::now;
 use libkarafka_tests::secured::{self, Lane};
 use libkarafka_tests::topics::{self, Message, Record};
 use libkarafka_tests::{broker, group, wait};
+use std::collections::BTreeMap;
 
 const CLASSIC: [&str; 2] = ["kafka.session.timeout.ms=2000", "kafka.heartbeat.interval.ms=400"];
 const KIP_848: [&str; 1] = ["app.group_protocol=consumer"];
@@ -69,6 +71,15 @@ impl Scene {
             line.starts_with("app transaction.") && line.contains("transaction.held") == is_held && at(line) > from
         };
         self.members.program(self.halted).wait_for_line(PATIENCE, "a word on a transaction", is_it)
+    }
+
+    /// An admin hears what is committed, and not what may be; who would take it over is refused.
+    fn is_told_apart(&self) {
+        let admin = Admin::connect(self.bootstrap, BTreeMap::new(), PATIENCE).expect("an admin");
+        let offsets = admin.group_offsets(&self.group).expect("what is committed");
+        assert!(offsets.iter().all(|one| one.offset == 0), "{offsets:?}");
+        admin.lag(&self.group).expect("how far behind");
+        admin.copy_group(&self.group, &topics::unique("copy")).expect_err("an offset that is not decided");
     }
 
     /// The halted member's work is done by another one.
@@ -145,6 +156,7 @@ fn in_the_midst_of_its_commit() {
     scene.produce(&["a"]);
     wait::until(PATIENCE, "the end of a transaction on its way", || censor.seen(END_TRANSACTION) > 0);
     scene.members.program(scene.halted).signal("STOP");
+    scene.is_told_apart();
     censor.hold_requests(END_TRANSACTION, 0);
     scene.inherit();
     assert!(censor.let_go() > 0, "now it arrives");

@@ -3,7 +3,7 @@
 //! good beside it is handled, and everything is committed. There is no refetch, no seek and no collapse to speak of: a
 //! failure stays in its virtual partition. And scenario 3: attempts are counted anew in each ownership.
 
-use crate::support::{PATIENCE, stop};
+use crate::support::{PATIENCE, stop, wait_event};
 use karafka::{App, AppConfig, Batch, Context, Event, Failure, TopicConfig, Verdict, VirtualPartitions, handler_fn};
 use libkarafka_tests::gate::Gate;
 use libkarafka_tests::topics::{self, Record};
@@ -142,19 +142,19 @@ fn with_its_key_waiting_and_no_other() {
 #[test]
 fn but_not_while_its_topic_takes_no_letters() {
     let bootstrap = broker::shared();
-    let (topic, dead) = (topics::create(bootstrap, 1), topics::unique("not-there-yet"));
+    let (topic, dead) = (topics::create(bootstrap, 1), topics::unique("gone-again"));
     let group = topics::unique("waits");
-    topics::produce(bootstrap, &topic, &[Record::plain("poison"), Record::plain("good")]);
+    topics::create_named(bootstrap, &dead, 1, 1, &[]);
     let attempts = Attempts::default();
     let app = failing(bootstrap, &group, &topic, TopicConfig { max_messages: 1, ..quick(&dead) }, &attempts);
     let events = app.events();
     app.start().unwrap();
-    loop {
-        match events.next(PATIENCE).unwrap() {
-            Event::Error { error, .. } if error.to_string().contains("dead") => break,
-            _ => {}
-        }
-    }
+    wait_event(&events, "an assignment", |event| matches!(event, Event::PartitionsAssigned { .. }));
+    topics::delete(bootstrap, &dead);
+    wait::until(PATIENCE, "the topic gone", || !topics::exists(bootstrap, &dead));
+    topics::produce(bootstrap, &topic, &[Record::plain("poison"), Record::plain("good")]);
+    let is_told = |event: &Event| matches!(event, Event::Error { error, .. } if error.to_string().contains("dead"));
+    wait_event(&events, "the letter that has nowhere to go", is_told);
     assert_eq!(group::lag(bootstrap, &group, &topic), 2, "the source's offset waits");
     topics::create_named(bootstrap, &dead, 1, 1, &[]);
     wait::until(PATIENCE, "the copy and the commit", || group::lag(bootstrap, &group, &topic) == 0);

@@ -44,7 +44,10 @@ fn visible(bootstrap: &str, topic: &str) -> Vec<String> {
 
 #[test]
 fn by_how_its_block_ends() {
-    let bootstrap = broker::shared();
+    how_its_block_ends(broker::shared());
+}
+
+pub fn how_its_block_ends(bootstrap: &str) {
     let (topic, id) = (topics::create(bootstrap, 1), topics::unique("transactions"));
     let producer = producer(bootstrap, &id);
     let value = producer.transaction(|transaction| {
@@ -92,7 +95,10 @@ fn by_how_its_block_ends() {
 
 #[test]
 fn by_what_brokers_refuse() {
-    let bootstrap = broker::shared();
+    what_brokers_refuse(broker::shared());
+}
+
+pub fn what_brokers_refuse(bootstrap: &str) {
     let topic = topics::create_with(bootstrap, 1, &[("max.message.bytes", "2000")]);
     let producer = producer(bootstrap, &topics::unique("transactions"));
     let large = "a".repeat(5_000);
@@ -114,7 +120,10 @@ fn by_what_brokers_refuse() {
 
 #[test]
 fn by_threads_that_take_turns() {
-    let bootstrap = broker::shared();
+    threads_that_take_turns(broker::shared());
+}
+
+pub fn threads_that_take_turns(bootstrap: &str) {
     let (topic, id) = (topics::create(bootstrap, 1), topics::unique("transactions"));
     let producer = producer(bootstrap, &id);
     std::thread::scope(|scope| {
@@ -165,7 +174,10 @@ fn and_a_close_waits_for_it_and_lets_nobody_wait_behind_it() {
 
 #[test]
 fn by_who_has_its_name() {
-    let bootstrap = broker::shared();
+    who_has_its_name(broker::shared());
+}
+
+pub fn who_has_its_name(bootstrap: &str) {
     let (topic, id) = (topics::create(bootstrap, 1), topics::unique("transactions"));
     let (older, newer) = (producer(bootstrap, &id), producer(bootstrap, &id));
     let zombie = older.begin().unwrap();

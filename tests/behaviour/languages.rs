@@ -88,8 +88,13 @@ pub fn program(language: &str, work: Work<'_>, options: &[String]) -> Program {
 
 /// Starts the program that administers a cluster, in a language; its topics and groups begin with the prefix.
 pub fn administer(language: &str, brokers: &str, prefix: &str) -> Program {
+    script("administer", language, &[brokers, prefix])
+}
+
+/// Starts a program of `languages/` that is there in every language, with these words.
+pub fn script(name: &str, language: &str, words: &[&str]) -> Program {
     let Built { root, stage, python } = built();
-    let source = root.join("tests/behaviour/languages/administer");
+    let source = root.join("tests/behaviour/languages").join(name);
     let mut command = match language {
         "c" => compiled(&source.with_extension("c"), &[root.join("include")]),
         "ruby" => {
@@ -105,7 +110,16 @@ pub fn administer(language: &str, brokers: &str, prefix: &str) -> Program {
             interpreter
         }
     };
-    Program::start(command.args([brokers, prefix]))
+    Program::start(command.args(words))
+}
+
+/// Starts the program in Python whose coroutines send `count` records on in transactions.
+pub fn transact(brokers: &str, group: &str, (from, to): (&str, &str), count: usize) -> Program {
+    let Built { root, stage, python } = built();
+    let mut interpreter = Command::new(python);
+    interpreter.arg(root.join("tests/behaviour/languages/transact.py")).args([brokers, group, from, to]);
+    interpreter.env("PYTHONPATH", stage.join("python")).env("PYTHONDONTWRITEBYTECODE", "1");
+    Program::start(interpreter.arg(count.to_string()))
 }
 
 /// A program of C, compiled.

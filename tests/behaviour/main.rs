@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod languages;
+mod large_batches_of_many_partitions_keep_to_the_memory_budget;
 mod support;
 
 mod a_process_killed_and_started_again_loses_nothing;
@@ -15,6 +16,7 @@ mod order_holds_per_key_with_virtual_partitions;
 mod the_commit_is_exact_after_a_clean_stop;
 mod the_tests_read_back_what_kafka_holds;
 mod two_processes_share_a_topic_and_one_leaves;
+mod what_is_surely_a_mistake_is_told_at_the_start;
 mod what_is_wrong_is_said_with_its_cause;
 
 mod a_guarded_cluster_lets_in_who_may_and_says_why_not;
@@ -82,10 +84,13 @@ mod what_was_committed_before_a_loss_is_not_repeated;
 mod with_synchronous_commits_no_rebalance_repeats_anything;
 
 // Transactions.
+mod a_block_that_panics_or_takes_too_long_leaves_nothing;
 mod a_member_halted_in_a_transaction_leaves_nothing_of_it;
 mod a_transaction_is_seen_whole_or_not_at_all;
 mod a_transaction_of_a_lost_partition_leaves_nothing;
 mod every_input_has_its_effect_exactly_once;
+mod transactions_hold_on_another_broker;
+mod transactions_of_several_calls_commit_together;
 mod what_a_handler_produces_and_marks_counts_together;
 
 // How messages are split, whose turn it is, and what fails beside what.

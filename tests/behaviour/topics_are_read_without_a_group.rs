@@ -5,7 +5,7 @@ use crate::support::PATIENCE;
 use karafka::{ErrorKind, ReadFrom, Reader, ReaderConfig, Selection};
 use libkarafka_tests::broker;
 use libkarafka_tests::topics::{self, Record};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 fn open(topic: &str, from: ReadFrom) -> Reader {
     let config = ReaderConfig { bootstrap_servers: broker::shared().to_owned(), ..ReaderConfig::default() };
@@ -27,11 +27,14 @@ fn from_a_time_on() {
     let topic = topics::create(bootstrap, 1);
     let config = karafka::ProducerConfig { bootstrap_servers: bootstrap.to_owned(), ..Default::default() };
     let producer = karafka::Producer::new(config).unwrap();
-    for (payload, time) in [("old", 1_000_000_000_000), ("new", 1_500_000_000_000), ("newer", 1_600_000_000_000)] {
-        let (payload, timestamp_ms) = (Some(payload.as_bytes()), Some(time));
+    // Of these hours: what is older than a topic keeps is deleted whenever the broker looks.
+    let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
+    let hours_ago = |hours: i64| now - hours * 3_600_000;
+    for (payload, hours) in [("old", 9), ("new", 5), ("newer", 1)] {
+        let (payload, timestamp_ms) = (Some(payload.as_bytes()), Some(hours_ago(hours)));
         producer.produce_sync(&karafka::Record { topic: &topic, payload, timestamp_ms, ..Default::default() }).unwrap();
     }
-    assert_eq!(payloads(open(&topic, ReadFrom::Time(1_400_000_000_000))), ["new", "newer"]);
+    assert_eq!(payloads(open(&topic, ReadFrom::Time(hours_ago(7)))), ["new", "newer"]);
     assert_eq!(payloads(open(&topic, ReadFrom::Time(0))), ["old", "new", "newer"]);
     assert_eq!(payloads(open(&topic, ReadFrom::Time(i64::MAX))), Vec::<String>::new(), "nothing is as new as that");
 }

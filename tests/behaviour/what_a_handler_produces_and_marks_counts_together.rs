@@ -70,7 +70,10 @@ fn judge(bootstrap: &str, produced: &[Message], to: &str) {
 
 #[test]
 fn over_failures_and_members_that_come_and_go() {
-    let bootstrap = broker::shared();
+    failures_and_members_that_come_and_go(broker::shared());
+}
+
+pub fn failures_and_members_that_come_and_go(bootstrap: &str) {
     let (from, to) = (topics::create(bootstrap, 3), topics::create(bootstrap, 3));
     let name = topics::unique("transactions");
     let mut produced = produce_keyed(bootstrap, &from, 20, 200);
@@ -118,4 +121,17 @@ fn in_every_language() {
         assert_eq!(payloads, [b"5"], "{language}: once, though the first attempt had sent it, too");
         assert_eq!(group::lag(bootstrap, &format!("invoices-{language}"), &orders), 0, "{language}");
     }
+}
+
+#[test]
+fn in_blocks_of_coroutines_that_commit_together() {
+    languages::build();
+    let bootstrap = broker::shared();
+    let (from, to) = (topics::create(bootstrap, 2), topics::create(bootstrap, 1));
+    let name = topics::unique("coroutines");
+    let produced = produce_keyed(bootstrap, &from, 10, 40);
+    let mut program = languages::transact(bootstrap, &name, (&from, &to), produced.len());
+    assert_eq!(program.wait(PATIENCE).code(), Some(0), "{}", program.last_words());
+    assert_eq!(group::lag(bootstrap, &name, &from), 0);
+    judge(bootstrap, &produced, &to);
 }

@@ -89,8 +89,9 @@ fn no_password_where_one_is_needed() {
 
 #[test]
 fn tls_to_a_port_without_it() {
+    // librdkafka sees either a handshake that fails or a connection that is closed in it, as the moments fall.
     let options = ["kafka.security.protocol=SSL"];
-    told(&secured::shared().bootstrap(), "group", "topic", &options, &["SSL handshake failed", "PLAINTEXT broker"]);
+    told(&secured::shared().bootstrap(), "group", "topic", &options, &["SSL", "Disconnected", "`security.protocol`"]);
 }
 
 fn without(rights: &[Operation], of_group: bool, words: &[&str]) {

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable
 
+import stuck
 import workloads
 
 TIMEOUT = 180
@@ -48,7 +49,8 @@ def run(command: list[str], environment: dict[str, str], wanted: workloads.Run, 
                 return figures
         output, complaint = process.communicate(timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
-        raise RunFailed(f"not done after {TIMEOUT} s") from None
+        looked = stuck.look(process, cost_file.with_suffix(".stuck"))
+        raise RunFailed(f"not done after {TIMEOUT} s; what its threads did is in {looked}") from None
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

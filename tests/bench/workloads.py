@@ -286,14 +286,21 @@ def producing() -> list[Row]:
 
 
 def transactions() -> list[Row]:
-    """Handlers that send each message on: offsets and what was sent in one transaction a call, or without one."""
+    """Handlers that send each message on: offsets and what was sent in one transaction a call, several calls committing together
+    or not, or without one."""
     big = Run("transforming", 200_000, style="transaction", max_messages=100, into=Data(records=-1))
     rows = [Row("100 messages a transaction, Rust", against, big, dataclasses.replace(big, style=style), Bar(bar))
             for against, style, bar in (("the same, waiting for acknowledgements", "wait", 0.5),
                                         ("the same, waiting for nothing", "forget", None))]
+    together = dataclasses.replace(big, settings="transaction_max_messages=1000")
+    rows.append(Row("100 messages a call, transaction_max_messages=1000, Rust", "without transactions, waiting for acknowledgements",
+                    together, rows[0].reference, Bar(0.5)))
     wide = Run("transforming", 10_000, 50, PAUSE_US, "by_key", style="transaction", into=big.into)
     narrow = dataclasses.replace(wide, messages=wide.messages // 20, workers=1)
-    rows.append(Row("1 ms a message, 50 workers, a transaction a call, Rust", "1 worker", wide, narrow, Bar(10)))
+    rows.append(Row("1 ms a message, 50 workers, a transaction a call, Rust", "1 worker", wide, narrow))
+    shared = "transaction_max_messages=500"
+    rows.append(Row(f"1 ms a message, 50 workers, a transaction a call, {shared}, Rust", "1 worker, the same",
+                    dataclasses.replace(wide, messages=5 * wide.messages, settings=shared), dataclasses.replace(narrow, settings=shared), Bar(10)))
     return rows
 
 

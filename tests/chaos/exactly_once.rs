@@ -83,7 +83,7 @@ pub fn run(run: &Run, cluster: Cluster) {
         let next = produced.len();
         let keyed = |number: usize| Record::keyed(format!("key-{}", number % KEYS), number.to_string());
         produced.extend(topics::produce(&bootstrap, &from, &(next..next + MORE).map(keyed).collect::<Vec<_>>()));
-        cluster.brokers()[broker].stop();
+        cluster.brokers()[broker].stop_or_kill();
         let stopped = Instant::now();
         wait::until(LONG, "everything committed without one broker", || lag() == 0);
         println!("chaos: {:4} s: {:?} without broker {broker}", began.elapsed().as_secs(), stopped.elapsed());

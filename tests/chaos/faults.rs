@@ -190,7 +190,9 @@ impl Faults {
             }
             _ => {
                 self.tell(&format!("broker {broker} is stopped"));
-                self.cluster.brokers()[broker].stop();
+                if !self.cluster.brokers()[broker].stop_or_kill() {
+                    self.tell(&format!("broker {broker} is killed, for it does not stop"));
+                }
                 self.broken = Broken::Down { broker, until };
             }
         }

@@ -121,7 +121,12 @@ def distinct(pairs: Any) -> dict[str, list[Any]]:
 def handler_errors(run: Facts) -> list[list[str]]:
     """Class, text and attempt. Languages write a class with or without where it was defined."""
     failed = [event["fields"] for event in run["events"] if event["name"] == "consumer.consume.error"]
-    return [[fields["error_class"].split(".")[-1], fields["error"], str(fields["attempt"])] for fields in failed]
+    return [[fields["error_class"].split(".")[-1], said(fields), str(fields["attempt"])] for fields in failed]
+
+
+def said(fields: Facts) -> str:
+    """What an error says, with the same name for every scenario's topic."""
+    return str(fields["error"]).replace(str(fields["topic"]), "TOPIC")
 
 
 def result(facts: Facts) -> Any:
@@ -154,10 +159,19 @@ VIEWS: dict[str, Any] = {
     },
     "records": lambda run: [[r["key"], r["payload"], r["headers"]] for r in seen_records(run)],
     "retrying": lambda run: per_key(run, "retrying"),
+    "outputs": lambda run: [
+        [str(event["fields"][name]) for name in ("output", "problem", "calls")]
+        for event in run["events"]
+        if event["name"] == "consumer.outputs.error"
+    ],
+    "sent": lambda run: [[call["attempt"], call["outcome"], *call["sent"]] for call in run["calls"]],
     "seen": lambda run: [readable(record["payload"]) for record in seen_records(run)],
     "seen_in_any_order": lambda run: sorted(readable(record["payload"]) or "" for record in seen_records(run)),
     "seen_keys": lambda run: sorted({readable(record["key"]) or "" for record in seen_records(run)}),
     "stuck_calls": lambda run: sum(call["stuck"] for call in run["calls"]),
+    "task_events": lambda run: [
+        [event["name"], event["fields"]["task"]] for event in run["events"] if event["name"].startswith("recurring_tasks.")
+    ],
     "tombstones": lambda run: [record["tombstone"] for record in seen_records(run)],
     "virtual_partitions": lambda run: distinct(
         (key, number) for call in run["calls"] for number in call["virtual_partitions"] for key in keys_of(call)
@@ -315,6 +329,7 @@ def run_lines(run: Facts) -> list[str]:
     if hold := run.get("hold"):
         lines.append("hold {} {} {}".format(field(octets(hold.get("key"))), *hold["until"]))
     lines += ["mark {} {}".format(*mark) for mark in run.get("mark", [])]
+    lines += ["send {} {}".format(*send) for send in run.get("send", [])]
     if fail := run.get("fail"):
         lines.append(f"fail {field(octets(fail['key']))} {fail['attempts']} {fail.get('how', 'return')}")
     return lines + [f"after {step}" for step in run.get("after", [])]
@@ -326,6 +341,8 @@ def call_lines(call: Facts) -> list[str]:
         lines += option_lines(scope, call.get(scope, {}))
     if "name" in call:
         lines.append("name {} {}".format(text(call["name"][0]), call["name"][1]))
+    if "ask" in call:
+        lines.append("name {} 1".format(text(json.dumps({"call": call["ask"], **call["with"]}))))
     lines += [f"{word} {call[word]}" for word in ("payload", "partition", "partitions") if word in call]
     return lines + [f"step {step}" for step in call.get("steps", [])]
 
@@ -354,6 +371,10 @@ def flat(table: Facts) -> list[str]:
             lines.append("beside")
             lines += option_lines("beside", {**table["defaults"]["topic"], **beside.get("topic", {})})
             lines += record_lines(beside["records"])
+        if scheduled := scenario.get("scheduled"):
+            lines.append(f"scheduled {scheduled['in']} {text(scheduled['cancelled'])}")
+            lines += record_lines(scheduled["records"])
+        lines += [f"trigger {task}" for task in scenario.get("tasks", {}).get("trigger", [])]
         for run in scenario.get("runs", []):
             lines += run_lines(run)
         for call in scenario.get("calls", []):

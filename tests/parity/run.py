@@ -96,6 +96,12 @@ class Watch:
             self.counts["hooked"] += 1
             self.changed.notify_all()
 
+    def task(self, name: str, is_triggered: bool) -> None:
+        with self.changed:
+            self.hooks.append([name, is_triggered, False, False])
+            self.counts["hooked"] += 1
+            self.changed.notify_all()
+
     def begin(self, batch: libkarafka.Batch, context: libkarafka.Context, keeps: bool) -> Facts:
         with self.changed:
             self.tick += 1
@@ -112,6 +118,7 @@ class Watch:
                 "outcome": None,
                 "stuck": False,
                 "marks": [],
+                "sent": [],
                 "virtual_partitions": [] if batch.virtual_partition is None else [batch.virtual_partition],
                 "records": [describe(message) for message in batch],
             }
@@ -143,8 +150,9 @@ def describe(message: libkarafka.Message) -> Facts:
 class Rules:
     """What a run's handler does: hold, mark, fail."""
 
-    def __init__(self, run: Facts) -> None:
+    def __init__(self, run: Facts, producer: libkarafka.Producer) -> None:
         self.run = run
+        self.producer = producer
         self.keeps = "mark" in run.get("after", [])
 
     def about(self, what: str, batch: libkarafka.Batch) -> Any:
@@ -165,8 +173,13 @@ class Rules:
             marks += [how[extent](message) for message in batch if message.offset == offset]
         return marks
 
+    def send(self, topic: str) -> Any:
+        """The kind of the error with which the record was refused."""
+        return outcome(lambda: self.producer.produce_sync(topic, "sent") and None).get("error")
+
     def finish(self, watch: Watch, call: Facts, batch: libkarafka.Batch, context: libkarafka.Context) -> None:
         call["marks"] = self.mark(batch, context)
+        call["sent"] = [self.send(topic) for attempt, topic in self.run.get("send", []) if attempt == context.attempt]
         fail = self.about("fail", batch)
         has_failed = fail is not None and context.attempt <= fail["attempts"]
         watch.end(call, not has_failed)
@@ -260,6 +273,38 @@ def make_app(options: Facts) -> libkarafka.App:
     return libkarafka.App(bootstrap_servers=BROKER.address, **options)
 
 
+def prepare(scenario: Facts, name: str, producer: libkarafka.Producer) -> None:
+    """Before the first run: schedules and cancels, and gives commands."""
+    if "scheduled" in scenario:
+        described = scenario["scheduled"]
+        BROKER.create_topic(f"{name}-later", 1)
+        at = int(time.time() * 1000) + described["in"]
+        for record in records(described["records"]):
+            taken = producer.schedule(f"{name}-later", at, name, **record)
+            if record["value"] == octets(described["cancelled"]):
+                producer.cancel(f"{name}-later", taken)
+    if "tasks" in scenario:
+        BROKER.create_topic(f"{name}-tasks", 1)
+        for task in scenario["tasks"]["trigger"]:
+            producer.trigger_task(f"{name}-tasks", task)
+
+
+def add_apart(scenario: Facts, name: str, app: libkarafka.App, watch: Watch) -> None:
+    """Has the app send what is scheduled, and run the tasks, which are recorded as calls of hooks."""
+    if "scheduled" in scenario:
+        app.scheduled_messages(f"{name}-later", interval=100)
+    if "tasks" in scenario:
+        tasks = app.recurring_tasks(f"{name}-tasks", interval=100)
+
+        def work(run: libkarafka.TaskRun) -> None:
+            watch.task(run.task, run.scheduled is None)
+            if run.task == "broken":
+                raise Unlucky("not this")
+
+        for task in ("broken", "report"):
+            tasks.task(task, "@yearly")(work)
+
+
 def play_run(table: Facts, scenario: Facts, name: str, run: Facts, producer: libkarafka.Producer) -> Facts:
     produce(producer, name, run.get("records"))
     app = make_app({**table["defaults"]["app"], **scenario.get("app", {}), **run.get("app", {}), "group": name})
@@ -270,7 +315,7 @@ def play_run(table: Facts, scenario: Facts, name: str, run: Facts, producer: lib
         options["unique_by"] = partitioner(scenario["unique"])
     if "filter" in scenario:
         options["filter"] = filter_of(scenario["filter"])
-    watch, rules = Watch(), Rules(run)
+    watch, rules = Watch(), Rules(run, producer)
     handler = later_handler if scenario.get("later") else plain_handler
     read = re.compile(re.escape(name)) if scenario.get("pattern") else name
     hooks = hooks_of(watch, scenario["hooks"]) if "hooks" in scenario else {}
@@ -282,6 +327,7 @@ def play_run(table: Facts, scenario: Facts, name: str, run: Facts, producer: lib
     if "beside" in scenario:
         beside = {**table["defaults"]["topic"], **scenario["beside"].get("topic", {})}
         app.consumer(f"{name}-beside", **beside)(handler(watch, rules))
+    add_apart(scenario, name, app, watch)
     heard: list[Facts] = []
     events = app.events()
 
@@ -348,10 +394,10 @@ def repeated(described: Facts) -> str:
     return text * times
 
 
-def start_and_stop(options: Facts) -> None:
+def start_and_stop(options: Facts, topic: Facts) -> None:
     """Settings of librdkafka are checked at the start."""
     app = make_app(options)
-    reading(app, "orders")
+    reading(app, "orders", **topic)
     app.start()
     app.stop()
     app.join(PATIENCE)
@@ -392,13 +438,22 @@ def error_kinds() -> list[str]:
     return sorted(found.kind for found in classes if found is not libkarafka.Error)
 
 
+def admin() -> libkarafka.Admin:
+    return libkarafka.Admin(bootstrap_servers=BROKER.address)
+
+
 def play_call(call: Facts) -> Facts:
     calls: dict[str, Callable[[], Any]] = {
-        "app": lambda: start_and_stop(call["app"]),
+        "app": lambda: start_and_stop(call.get("app", {}), call.get("topic", {})),
         "topic": lambda: reading(libkarafka.App(), repeated(call), **call.get("topic", {})),
         "producer": lambda: libkarafka.Producer(bootstrap_servers=BROKER.address, **call["producer"]) and None,
+        "testing_producer": lambda: libkarafka.Producer.testing(**call["producer"]) and None,
+        "transactional_producer": lambda: (
+            libkarafka.TransactionalProducer(bootstrap_servers=BROKER.address, **call["producer"]) and None
+        ),
         "produce": lambda: send(call),
         "create_topic": lambda: BROKER.create_topic(repeated(call), call["partitions"]),
+        "admin": lambda: getattr(admin(), call["ask"])(*call["with"].values()),
         "unstarted": lambda: unstarted(call["steps"]),
         "closed_producer": closed_producer,
         "start_without_topic": lambda: libkarafka.App().start(),
@@ -419,6 +474,7 @@ def play(table: Facts, scenario: Facts, name: str) -> Facts:
             if "beside" in scenario:
                 BROKER.create_topic(f"{name}-beside", scenario.get("partitions", 1))
                 produce(producer, f"{name}-beside", scenario["beside"]["records"])
+            prepare(scenario, name, producer)
             runs += [play_run(table, scenario, name, run, producer) for run in scenario["runs"]]
     return {"runs": runs, "calls": [play_call(call) for call in scenario.get("calls", [])]}
 

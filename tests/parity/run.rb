@@ -97,9 +97,16 @@ class Watch
     end
   end
 
+  def task(run)
+    change do
+      @hooks << [run.task, run.scheduled.nil?, false, false]
+      @counts["hooked"] += 1
+    end
+  end
+
   def begin(consumer, keeps)
     messages = consumer.messages
-    call = { attempt: consumer.attempt, retrying: consumer.retrying?, end: nil, outcome: nil, stuck: false, marks: [],
+    call = { attempt: consumer.attempt, retrying: consumer.retrying?, end: nil, outcome: nil, stuck: false, marks: [], sent: [],
              virtual_partitions: [messages.virtual_partition].compact, records: messages.map { |message| describe(message) } }
     change do
       # Kept messages hold up the end of the app's clients.
@@ -145,13 +152,15 @@ class Watch
 end
 
 # The consumer of a run: it does what the run's rules say, which are holding, marking and failing.
-def scripted(watch, run)
+def scripted(watch, run, producer)
   Class.new(LibKarafka::BaseConsumer) do
     define_method(:consume) do
       call = watch.begin(self, (run["after"] || []).include?("mark"))
       hold = about(run["hold"])
       call[:stuck] = !watch.wait(*hold["until"]) if hold
       call[:marks] = marks(run)
+      due = (run["send"] || []).select { |at, _| at == attempt }
+      call[:sent] = due.map { |_, topic| outcome { producer.produce_sync(topic: topic, payload: "sent") && nil }[:error] }
       failure = about(run["fail"])
       failed = failure && attempt <= failure["attempts"]
       watch.end(call, !failed)
@@ -236,27 +245,59 @@ class Runner
       BROKER.create_topic("#{name}-beside", partitions: scenario.fetch("partitions", 1))
       producer.produce_many_sync(Table.records(beside["records"], "#{name}-beside"))
     end
+    prepare(scenario, name, producer)
     scenario["runs"].map do |run|
       producer.produce_many_sync(Table.records(run["records"], name))
-      play_run(scenario, name, run)
+      play_run(scenario, name, run, producer)
     end
   ensure
     producer&.close
   end
 
-  def play_run(scenario, name, run)
+  # Before the first run: schedules and cancels, and gives commands.
+  def prepare(scenario, name, producer)
+    if (scheduled = scenario["scheduled"])
+      BROKER.create_topic("#{name}-later", partitions: 1)
+      at = Time.now + (scheduled["in"] / 1000r)
+      Table.records(scheduled["records"], name).each do |record|
+        id = producer.schedule("#{name}-later", at: at, **record)
+        producer.cancel("#{name}-later", id) if record[:payload] == scheduled["cancelled"]
+      end
+    end
+    return unless scenario["tasks"]
+
+    BROKER.create_topic("#{name}-tasks", partitions: 1)
+    scenario["tasks"]["trigger"].each { |task| producer.trigger_task("#{name}-tasks", task) }
+  end
+
+  # Has the app send what is scheduled, and run the tasks, which are recorded as calls of hooks.
+  def add_apart(scenario, name, app, watch)
+    app.scheduled_messages("#{name}-later", interval: 100) if scenario["scheduled"]
+    return unless scenario["tasks"]
+
+    tasks = app.recurring_tasks("#{name}-tasks", interval: 100)
+    %w[broken report].each do |task|
+      tasks.task(task, "@yearly") do |run|
+        watch.task(run)
+        raise Unlucky, "not this" if task == "broken"
+      end
+    end
+  end
+
+  def play_run(scenario, name, run, producer)
     app = new_app(Table.options(@defaults["app"], scenario["app"], run["app"], { "group" => name }))
     options = Table.options(@defaults["topic"], scenario["topic"], run["topic"])
     options[:virtual_partitions] = partitioner(scenario["partitioner"]) if scenario["partitioner"]
     options[:unique_by] = partitioner(scenario["unique"]) if scenario["unique"]
     options[:filter] = filter(scenario["filter"]) if scenario["filter"]
     watch = Watch.new
-    consumer = scripted(watch, run)
+    consumer = scripted(watch, run, producer)
     consumer = hooked(consumer, watch, scenario["hooks"]) if scenario["hooks"]
     app.topic(scenario["pattern"] ? /#{Regexp.escape(name)}/ : name, consumer: consumer, **options)
     if (beside = scenario["beside"])
       app.topic("#{name}-beside", consumer: consumer, **Table.options(@defaults["topic"], beside["topic"]))
     end
+    add_apart(scenario, name, app, watch)
     app.on_event { |event| watch.told(event) }
     app.start
     other = other_member(scenario, run, name, options, watch) if run["joined"]
@@ -318,11 +359,15 @@ class Runner
 
   def play_call(call)
     case call["do"]
-    when "app" then start_and_stop(Table.options(call["app"]))
+    when "app" then start_and_stop(Table.options(call["app"]), Table.options(call["topic"]))
     when "topic" then reading(LibKarafka::App.new, repeated(call), **Table.options(call["topic"]))
     when "producer" then new_producer(call["producer"]).close
+    when "testing_producer" then LibKarafka::Producer.testing(**Table.options(call["producer"])).close
+    when "transactional_producer"
+      LibKarafka::TransactionalProducer.new(bootstrap_servers: ADDRESS, **Table.options(call["producer"])).close
     when "produce" then send_one(call)
     when "create_topic" then BROKER.create_topic(repeated(call), partitions: call["partitions"]) && nil
+    when "admin" then LibKarafka::Admin.new(bootstrap_servers: ADDRESS).public_send(call["ask"], *call["with"].values)
     when "unstarted" then unstarted(call["steps"])
     when "start_without_topic" then LibKarafka::App.new.start
     else public_send(call["do"])
@@ -336,9 +381,9 @@ class Runner
   end
 
   # Settings of librdkafka are checked at the start.
-  def start_and_stop(options)
+  def start_and_stop(options, topic)
     app = new_app(options)
-    reading(app, "orders")
+    reading(app, "orders", **topic)
     app.start
     app.stop
   end

@@ -110,8 +110,12 @@ sanitize() {
         "${build[@]}" -p karafka-ffi --lib || exit 1
         suite "$name c" c_suite "$kind" "$flag"
     fi
-    local runtime
+    local runtime options
     runtime=$(preloaded "$kind")
+    # A program that is forced to stop leaves clients behind that handlers may still use.
+    export TSAN_OPTIONS="$TSAN_OPTIONS report_thread_leaks=0"
+    # In a fork's child, ThreadSanitizer still counts the parent's threads, and ends it when one of its own is at the same
+    # address ("dup thread with used id"). AddressSanitizer runs the tests that are left out for it below.
     # What an interpreter keeps until its end is no leak of ours. Ruby gives its threads stacks for signals, and AddressSanitizer
     # would unmap them as its own.
     export ASAN_OPTIONS="detect_leaks=0:use_sigaltstack=0:symbolize=0" CARGO_FLAGS="--target $machine ${std[*]} ${cargo_flags[*]}"
@@ -119,10 +123,10 @@ sanitize() {
         "${build[@]}" -p libkarafka || exit 1
         mkdir -p "$built/ruby"
         ln -sf "$built/liblibkarafka.so" "$built/ruby/libkarafka.so"
-        local options=(-v)
-        # In a fork's child, ThreadSanitizer still counts the parent's threads, and ends it when one of its own is at the same
-        # address ("dup thread with used id"). AddressSanitizer runs this test.
+        options=(-v)
         [ "$name" = thread ] && options+=(--exclude test_handles_of_the_parent_refuse_to_work_and_new_ones_work)
+        # Ruby ends a killed thread by a jump that AddressSanitizer does not see: it takes what the frames held for still in use.
+        [ "$name" = address ] && options+=(--exclude /killed/)
         # Unbuffered: the log of a run that ends early tells in which test.
         suite "$name ruby" env LD_PRELOAD="$runtime" RUBYLIB="$built/ruby:$root/bindings/ruby/lib:$root/bindings/ruby/test" \
             ruby -w -r support $(cd bindings/ruby/test && ls test_*.rb | sed 's/^/-r /; s/\.rb$//') \
@@ -134,8 +138,10 @@ sanitize() {
         mkdir -p "$built/python"
         cp -r bindings/python/libkarafka "$built/python/libkarafka"
         cp "$built/lib_native.so" "$built/python/libkarafka/_native.abi3.so"
+        options=(-v)
+        [ "$name" = thread ] && options+=(-k "not os_fork_leaves_a_child and not forked_child_is_refused and not opens_its_parents_producer")
         suite "$name python" env LD_PRELOAD="$runtime" PYTHONPATH="$built/python" PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
-            "$root/.deps/venv/bin/python" -m pytest -c bindings/python/tests/pytest.ini -v bindings/python/tests
+            "$root/.deps/venv/bin/python" -m pytest -c bindings/python/tests/pytest.ini "${options[@]}" bindings/python/tests
     fi
 }
 

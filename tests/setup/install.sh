@@ -8,6 +8,7 @@
 #   kafka   Java and the jars of a real Apache Kafka
 #   nightly a nightly Rust with Miri and its own sources, for `make miri`, `make sanitize` and `make fuzz`
 #   proxy   Toxiproxy, built where there is Go; what needs it is skipped where there is none
+#   kfake   a broker of Go with transactions (tests/kfake), built where there is Go, too
 #
 # Debian packages are installed where that is allowed (root, or sudo without a password), else listed. Everything else
 # goes to .deps/ in the source tree.
@@ -93,9 +94,9 @@ look_for() {
             need '' 'a nightly Rust: rustup toolchain install nightly --profile minimal' has_nightly
             need '' 'Miri and the sources of Rust: rustup component add --toolchain nightly miri rust-src' has_nightly_parts
             ;;
-        proxy) ;;
+        proxy | kfake) ;;
         *)
-            echo "install.sh: unknown need '$one'; known: build demo test bench kafka nightly proxy" >&2
+            echo "install.sh: unknown need '$one'; known: build demo test bench kafka nightly proxy kfake" >&2
             exit 2
             ;;
         esac
@@ -197,6 +198,25 @@ build_toxiproxy() {
     fi
 }
 
+build_kfake() {
+    local source=tests/kfake stamp=$deps/kfake/source
+    is_current "$stamp" <(cat "$source"/go.sum "$source"/main.go) && return
+    if ! has go; then
+        say 'there is no Go here: behaviour on kfake will be skipped'
+        return
+    fi
+    say 'building kfake'
+    mkdir -p "$deps/kfake"
+    # Unoptimized, as debug builds are: half of the time that it takes.
+    if go build -C "$source" -gcflags='github.com/twmb/franz-go/...=-N -l' -ldflags='-s -w' -o "$deps/kfake/server" . \
+        >"$deps/kfake.log" 2>&1; then
+        cat "$source"/go.sum "$source"/main.go >"$stamp"
+    else
+        tail -n 5 "$deps/kfake.log" >&2
+        say 'kfake could not be built: behaviour on it will be skipped'
+    fi
+}
+
 # ---------------------------------------------------------------------------------------------------------------------
 
 [[ " $* " == *" nightly "* ]] && install_nightly
@@ -206,5 +226,8 @@ for one in "$@"; do
     demo | test | bench) install_requirements "$one" ;;
     kafka) fetch_kafka ;;
     proxy) build_toxiproxy ;;
+    # Beside what waits for downloads.
+    kfake) build_kfake & ;;
     esac
 done
+wait

@@ -2,13 +2,16 @@
 # suite.sh: every test of libkarafka, the quick ones first. `make test` runs it.
 #
 # ONLY="ruby python" runs these steps only. A step that fails does not keep the others from running: the last lines say
-# which steps failed. Each step prints what its test runner prints.
+# which steps failed, and before them which tests and why. Each step prints what its test runner prints, and leaves it in
+# target/steps/.
 set -uo pipefail
 # Each step gets a process group of its own, so that it can be ended whole.
 set -m
 cd "$(dirname "$0")/../.."
 
 step_limit=900
+logs=${CARGO_TARGET_DIR:-$PWD/target}/steps
+mkdir -p "$logs"
 read -ra features <<<"${CARGO_FLAGS:---no-default-features --features system-ssl}"
 # Cargo gives a dependency those features that the packages of one command ask for together: other packages, other features,
 # and everything above is compiled anew. So every step names the same ones, and chooses by targets.
@@ -43,11 +46,16 @@ step() {
         return
     fi
     printf '\n==== %s: %s (at %d s)\n' "$name" "$what" $((start - began))
-    timeout --kill-after=30 "$step_limit" "$@" &
+    : >"$logs/$name.log"
+    timeout --kill-after=30 "$step_limit" "$@" >>"$logs/$name.log" 2>&1 &
     running=$!
+    # By way of the file, for a pipe would wait for whatever a step leaves running.
+    tail -n +1 -f -s 0.2 --pid=$running "$logs/$name.log" &
+    local shown=$!
     wait "$running"
     status=$?
     running=
+    wait "$shown"
     local result='ok'
     if [ $status -ne 0 ]; then
         result="FAILED with $status"
@@ -61,7 +69,7 @@ step() {
 # Without what the library says to people about misuse, of which some tests are full.
 quietly=(bash -c '"$@" 2> >(grep -v "^libkarafka: " >&2)' quietly)
 
-step set-up 'what is missing on this machine' tests/setup/install.sh build demo test kafka proxy || {
+step set-up 'what is missing on this machine' tests/setup/install.sh kfake build demo test kafka proxy || {
     echo 'make test: FAILED in set-up'
     exit 1
 }
@@ -88,6 +96,10 @@ step parity 'one scenario table in every language' tests/parity/run.sh
 step docs 'every example of the documentation' tests/docs/run.sh
 step behaviour 'behaviour on a real Apache Kafka' tests/behaviour/run.sh
 
+for name in ${failed[@]+"${failed[@]}"}; do
+    printf '\n==== what failed in %s (all that it said: %s)\n' "$name" "$logs/$name.log"
+    awk -f tests/setup/failures.awk "$logs/$name.log"
+done
 printf '\n==== %d s in all\n' $((SECONDS - began))
 summary
 if [ ${#failed[@]} -gt 0 ]; then

@@ -28,6 +28,8 @@ pub enum Resource<'a> {
 pub enum Operation {
     /// Fetch records; join a group and commit. Includes [`Describe`](Self::Describe).
     Read = 3,
+    /// Produce. Includes [`Describe`](Self::Describe).
+    Write = 4,
     /// Know that it is there.
     Describe = 8,
 }

@@ -99,13 +99,19 @@ impl Broker {
 
     /// Stops the broker in an orderly way; clients see their connections closed.
     pub fn stop(&mut self) {
-        if let Some(mut running) = self.running.take() {
-            signal(running.java.id(), "TERM");
-            if wait_for_end(&mut running.java, STOP_DEADLINE).is_none() {
-                running.end();
-                panic!("the broker did not stop within {STOP_DEADLINE:?}; the end of its log:\n{}", self.log_tail());
-            }
+        let orderly = self.stop_or_kill();
+        assert!(orderly, "the broker did not stop within {STOP_DEADLINE:?}; the end of its log:\n{}", self.log_tail());
+    }
+
+    /// Stops the broker, with -9 where an orderly stop takes too long: its controller may be away. Returns whether it was orderly.
+    pub fn stop_or_kill(&mut self) -> bool {
+        let Some(mut running) = self.running.take() else { return true };
+        signal(running.java.id(), "TERM");
+        let orderly = wait_for_end(&mut running.java, STOP_DEADLINE).is_some();
+        if !orderly {
+            running.end();
         }
+        orderly
     }
 
     /// Kills the broker with -9.

@@ -18,6 +18,7 @@ pub mod exactly_once;
 pub mod fleet;
 pub mod gate;
 pub mod group;
+pub mod kfake;
 pub mod oracle;
 pub mod process;
 pub mod record;

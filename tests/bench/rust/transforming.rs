@@ -7,6 +7,8 @@
 //! | `wait` | sends them on without one, and waits for their acknowledgements |
 //! | `forget` | sends them on and waits for nothing, so a crash may lose some |
 //!
+//! `BENCH_SETTINGS` holds options of the topic, one `name=value` a line.
+//!
 //! The first tenth is left out of the time: it holds the registration of the transactions' producers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -19,7 +21,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use karafka::{
-    App, AppConfig, Batch, Context, Failure, Producer, ProducerConfig, Record, TopicConfig, VirtualPartitions,
+    App, AppConfig, Batch, Context, Failure, Producer, ProducerConfig, Record, TopicConfig, Value, VirtualPartitions,
     handler_fn,
 };
 
@@ -99,12 +101,15 @@ fn main() {
         main: thread::current(),
     });
     let by_key = setting::<String>("BENCH_VIRTUAL_PARTITIONS") == "by_key";
-    let topic = TopicConfig {
+    let mut topic = TopicConfig {
         virtual_partitions: if by_key { VirtualPartitions::ByKey } else { VirtualPartitions::Off },
         max_messages: setting("BENCH_MAX_MESSAGES"),
         virtual_partitions_per_job: setting("BENCH_KEYS_PER_CALL"),
         ..TopicConfig::default()
     };
+    for (name, value) in setting::<String>("BENCH_SETTINGS").lines().filter_map(|line| line.split_once('=')) {
+        topic.set(name, &value.parse().map_or_else(|_| Value::from(value), Value::Integer)).unwrap();
+    }
     let config = AppConfig {
         bootstrap_servers: brokers,
         group: setting("BENCH_GROUP"),

@@ -92,16 +92,17 @@ static char *repeated(const struct call *call) {
 
 /* Settings of librdkafka are checked at the start. */
 static void app(FILE *stream, const struct call *call) {
-    karafka_config_t *config = config_of("app", &call->options, NULL);
+    karafka_config_t *config = config_of("app", &call->options, NULL), *options = config_of("topic", &call->options, NULL);
     karafka_app_t *app = NULL;
     karafka_error_t *error = karafka_app_new(config, &app);
 
-    if (error == NULL) error = reading(app, KARAFKA_STRING("orders"), NULL);
+    if (error == NULL) error = reading(app, KARAFKA_STRING("orders"), options);
     if (error == NULL) error = karafka_app_start(app);
     if (error == NULL) must(karafka_app_stop(app));
     if (error == NULL) must(karafka_app_join(app, PATIENCE_MS, NULL));
     facts_result(stream, error, "null");
     karafka_app_free(app);
+    karafka_config_free(options);
     karafka_config_free(config);
 }
 
@@ -143,6 +144,24 @@ static void produce(FILE *stream, const struct call *call) {
     free(name);
 }
 
+static void testing_producer(FILE *stream, const struct call *call) {
+    karafka_config_t *config = config_of("producer", &call->options, NULL);
+    karafka_producer_t *producer = NULL;
+
+    facts_result(stream, karafka_producer_new_with(config, 1, NULL, NULL, NULL, NULL, NULL, NULL, &producer), "null");
+    karafka_producer_free(producer);
+    karafka_config_free(config);
+}
+
+static void transactional_producer(FILE *stream, const struct call *call) {
+    karafka_config_t *config = config_of("producer", &call->options, NULL);
+    karafka_transactional_producer_t *producer = NULL;
+
+    facts_result(stream, karafka_transactional_producer_new(config, &producer), "null");
+    karafka_transactional_producer_free(producer);
+    karafka_config_free(config);
+}
+
 static void create_topic(FILE *stream, const struct call *call) {
     karafka_embedded_broker_t *broker;
     char *name = repeated(call);
@@ -151,6 +170,19 @@ static void create_topic(FILE *stream, const struct call *call) {
     facts_result(stream, karafka_embedded_broker_create_topic(broker, name, strlen(name), call->partitions), "null");
     karafka_embedded_broker_free(broker);
     free(name);
+}
+
+/* The name is the request. */
+static void admin(FILE *stream, const struct call *call) {
+    karafka_config_t *config = config_of("admin", NULL, NULL);
+    karafka_answer_t *answer = NULL;
+    karafka_admin_t *admin;
+
+    must(karafka_admin_new(config, &admin));
+    facts_result(stream, karafka_admin_ask(admin, call->text.bytes, call->text.length, PATIENCE_MS, &answer), "null");
+    karafka_answer_free(answer);
+    karafka_admin_free(admin);
+    karafka_config_free(config);
 }
 
 static void unstarted(FILE *stream, const struct call *call) {
@@ -235,8 +267,14 @@ void call(FILE *stream, const struct call *call) {
         topic(stream, call);
     } else if (strcmp(call->name, "producer") == 0 || strcmp(call->name, "produce") == 0) {
         produce(stream, call);
+    } else if (strcmp(call->name, "testing_producer") == 0) {
+        testing_producer(stream, call);
+    } else if (strcmp(call->name, "transactional_producer") == 0) {
+        transactional_producer(stream, call);
     } else if (strcmp(call->name, "create_topic") == 0) {
         create_topic(stream, call);
+    } else if (strcmp(call->name, "admin") == 0) {
+        admin(stream, call);
     } else if (strcmp(call->name, "unstarted") == 0) {
         unstarted(stream, call);
     } else if (strcmp(call->name, "closed_producer") == 0) {

@@ -5,6 +5,7 @@
  * The handler records each call when it begins and when it ends, on the worker's thread or, for scenarios of later completion,
  * on a thread of the call's own; main waits for what was recorded.
  */
+#include "apart.h"
 #include "calls.h"
 #include "facts.h"
 #include "table.h"
@@ -17,6 +18,7 @@ struct script {
     const struct scenario *scenario;
     const struct run *run;
     struct watch *watch;
+    karafka_producer_t *producer;
 };
 
 /* One call of the handler. */
@@ -67,6 +69,27 @@ static void mark(const struct run *run, const struct work *work) {
     }
 }
 
+/* Sends the records that are due in this attempt, and records with which kinds of errors they were refused. */
+static void send(const struct work *work) {
+    const struct run *run = work->script->run;
+    karafka_record_t record = KARAFKA_RECORD_INIT;
+    struct facts facts;
+    size_t i, sent = 0;
+
+    facts_open(&facts);
+    for (i = 0; i < run->send_count; i++) {
+        if (run->sends[i].attempt != karafka_context_attempt(work->context)) continue;
+        record.topic = run->sends[i].topic;
+        record.topic_length = strlen(record.topic);
+        record.payload = (const uint8_t *)"sent";
+        record.payload_length = 4;
+        if (sent++ > 0) fputs(", ", facts.stream);
+        facts_short(facts.stream, karafka_producer_produce_sync(work->script->producer, &record, NULL), "null");
+    }
+    facts_close(&facts);
+    work->call->sent = facts.text;
+}
+
 /* What the run's rules say; returns whether the call succeeded. */
 static bool act(const struct work *work) {
     const struct run *run = work->script->run;
@@ -75,6 +98,7 @@ static bool act(const struct work *work) {
 
     if (run->holds && is_about(&run->hold_key, work->batch)) work->call->is_stuck = !watch_wait(watch, &run->hold);
     mark(run, work);
+    if (run->send_count > 0) send(work);
     has_failed = run->fails && is_about(&run->fail_key, work->batch) &&
                  karafka_context_attempt(work->context) <= run->attempts;
     watch_end(watch, work->call, karafka_batch_length(work->batch), !has_failed);
@@ -197,33 +221,35 @@ static void *listen(void *data) {
     return NULL;
 }
 
+karafka_record_t record_of(const struct record *record, const char *topic, karafka_header_t *headers) {
+    karafka_record_t filled = KARAFKA_RECORD_INIT;
+    size_t header;
+
+    filled.topic = topic;
+    filled.topic_length = strlen(topic);
+    filled.key = (const uint8_t *)record->key.bytes;
+    filled.key_length = record->key.length;
+    filled.payload = (const uint8_t *)record->payload.bytes;
+    filled.payload_length = record->payload.length;
+    filled.partition = record->partition;
+    filled.timestamp_ms = record->timestamp_ms;
+    filled.headers = headers;
+    filled.header_count = record->headers;
+    for (header = 0; header < record->headers; header++) {
+        headers[header].name = record->names[header].bytes;
+        headers[header].name_length = record->names[header].length;
+        headers[header].value = (const uint8_t *)record->values[header].bytes;
+        headers[header].value_length = record->values[header].length;
+    }
+    return filled;
+}
+
 static void produce(karafka_producer_t *producer, const char *topic, const struct records *records) {
     karafka_record_t *list = calloc(records->count + 1, sizeof *list);
     karafka_header_t *headers = calloc((records->count + 1) * MOST_HEADERS, sizeof *headers);
-    size_t i, header;
+    size_t i;
 
-    for (i = 0; i < records->count; i++) {
-        const struct record *record = &records->list[i];
-        karafka_record_t filled = KARAFKA_RECORD_INIT;
-        filled.topic = topic;
-        filled.topic_length = strlen(topic);
-        filled.key = (const uint8_t *)record->key.bytes;
-        filled.key_length = record->key.length;
-        filled.payload = (const uint8_t *)record->payload.bytes;
-        filled.payload_length = record->payload.length;
-        filled.partition = record->partition;
-        filled.timestamp_ms = record->timestamp_ms;
-        filled.headers = &headers[i * MOST_HEADERS];
-        filled.header_count = record->headers;
-        for (header = 0; header < record->headers; header++) {
-            karafka_header_t *place = &headers[i * MOST_HEADERS + header];
-            place->name = record->names[header].bytes;
-            place->name_length = record->names[header].length;
-            place->value = (const uint8_t *)record->values[header].bytes;
-            place->value_length = record->values[header].length;
-        }
-        list[i] = filled;
-    }
+    for (i = 0; i < records->count; i++) list[i] = record_of(&records->list[i], topic, &headers[i * MOST_HEADERS]);
     must(karafka_producer_produce_many_sync(producer, list, records->count, NULL));
     free(headers);
     free(list);
@@ -305,7 +331,8 @@ static void afterwards(FILE *stream, const char *name, karafka_app_t *app, struc
     facts_result(stream, error, owned ? "true" : "false");
 }
 
-static void play_run(FILE *stream, const struct scenario *scenario, const struct run *run, const char *name) {
+static void play_run(FILE *stream, const struct scenario *scenario, const struct run *run, const char *name,
+                     karafka_producer_t *producer) {
     struct script *script = malloc(sizeof *script);
     struct watch *watch = watch_new();
     struct listener listener;
@@ -315,8 +342,9 @@ static void play_run(FILE *stream, const struct scenario *scenario, const struct
     pthread_t thread;
     size_t i;
 
-    *script = (struct script){scenario, run, watch};
+    *script = (struct script){scenario, run, watch, producer};
     app = make_app(script, name);
+    apart_add(scenario, name, app, watch);
     facts_open(&listener.facts);
     must(karafka_app_events(app, &listener.events));
     pthread_create(&thread, NULL, listen, &listener);
@@ -370,10 +398,11 @@ static void play_runs(FILE *stream, struct scenario *scenario, const char *name)
         must(karafka_embedded_broker_create_topic(broker, KARAFKA_STRING(beside), scenario->partitions));
         produce(producer, beside, &scenario->beside);
     }
+    apart_prepare(scenario, name, broker, producer);
     for (i = 0; i < scenario->run_count; i++) {
         if (i > 0) fputs(", ", stream);
         produce(producer, name, &scenario->runs[i].records);
-        play_run(stream, scenario, &scenario->runs[i], name);
+        play_run(stream, scenario, &scenario->runs[i], name, producer);
     }
     karafka_producer_free(producer);
     karafka_embedded_broker_free(broker);

@@ -97,6 +97,10 @@ static void of_run(struct run *run, const char *what) {
         size_t i = room(&run->mark_count, MOST_MARKS);
         word(run->marks[i].extent, sizeof run->marks[i].extent);
         run->marks[i].offset = number();
+    } else if (strcmp(what, "send") == 0) {
+        size_t i = room(&run->send_count, MOST_SENDS);
+        run->sends[i].attempt = (unsigned)number();
+        word(run->sends[i].topic, sizeof run->sends[i].topic);
     } else if (strcmp(what, "fail") == 0) {
         run->fails = true;
         run->fail_key = octets();
@@ -130,7 +134,8 @@ static void of_call(struct call *call, const char *what) {
 static void of_scenario(struct scenario *scenario, const char *what) {
     struct call *call = scenario->call_count > 0 ? &scenario->calls[scenario->call_count - 1] : NULL;
     struct run *run = scenario->run_count > 0 ? &scenario->runs[scenario->run_count - 1] : NULL;
-    struct records *records = run != NULL ? &run->records : scenario->has_beside ? &scenario->beside : &scenario->records;
+    struct records *apart = scenario->has_scheduled ? &scenario->scheduled : scenario->has_beside ? &scenario->beside : NULL;
+    struct records *records = run != NULL ? &run->records : apart != NULL ? apart : &scenario->records;
 
     if (strcmp(what, "run") == 0) {
         room(&scenario->run_count, MOST_RUNS);
@@ -163,6 +168,12 @@ static void of_scenario(struct scenario *scenario, const char *what) {
         scenario->prefix = strcmp(answer, "fails") == 0 ? -1 : atoi(answer);
     } else if (strcmp(what, "unique") == 0) {
         scenario->unique = (int)number();
+    } else if (strcmp(what, "scheduled") == 0) {
+        scenario->has_scheduled = true;
+        scenario->scheduled_in = number();
+        scenario->cancelled = octets();
+    } else if (strcmp(what, "trigger") == 0) {
+        word(scenario->triggers[room(&scenario->trigger_count, MOST_TRIGGERS)], sizeof scenario->triggers[0]);
     } else if (strcmp(what, "beside") == 0) {
         scenario->has_beside = true;
     } else if (strcmp(what, "filter") == 0) {

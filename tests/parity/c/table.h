@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MOST_OPTIONS = 16, MOST_RECORDS = 400, MOST_HEADERS = 8, MOST_RUNS = 4, MOST_MARKS = 8, MOST_STEPS = 12, MOST_CALLS = 12 };
+enum { MOST_OPTIONS = 16, MOST_RECORDS = 400, MOST_HEADERS = 8, MOST_RUNS = 4, MOST_MARKS = 8, MOST_SENDS = 8, MOST_STEPS = 12, MOST_CALLS = 12, MOST_TRIGGERS = 8 };
 
 /* Bytes and a NUL after them; NULL for none. */
 struct octets {
@@ -53,7 +53,9 @@ struct run {
     struct octets hold_key, fail_key;
     unsigned attempts;
     struct { char extent[12]; int64_t offset; } marks[MOST_MARKS];
-    size_t mark_count, step_count;
+    /* The attempt in which the handler sends a record to a topic. */
+    struct { unsigned attempt; char topic[32]; } sends[MOST_SENDS];
+    size_t mark_count, step_count, send_count;
     char steps[MOST_STEPS][16];
 };
 
@@ -77,7 +79,14 @@ struct scenario {
     /* Keys of messages that the filter skips, and at which it fails; no bytes: no filter, and at none. */
     struct octets skips, fails;
     struct options options;
-    struct records records, beside;
+    struct records records, beside, scheduled;
+    /* What is scheduled so many milliseconds ahead, and the payload of what is cancelled again. */
+    bool has_scheduled;
+    int64_t scheduled_in;
+    struct octets cancelled;
+    /* Tasks that are to be run at once, in this order. */
+    char triggers[MOST_TRIGGERS][16];
+    size_t trigger_count;
     struct run runs[MOST_RUNS];
     struct call calls[MOST_CALLS];
     size_t run_count, call_count;

@@ -127,6 +127,15 @@ void watch_hook(struct watch *watch, const char *name, const karafka_context_t *
     pthread_mutex_unlock(&watch->lock);
 }
 
+void watch_task(struct watch *watch, const char *name, bool is_triggered) {
+    pthread_mutex_lock(&watch->lock);
+    if (watch->hooked == MOST_HOOKED) table_wrong("there are more runs of tasks than this runner has room for");
+    watch->hooks[watch->hooked].name = name;
+    watch->hooks[watch->hooked++].is_used = is_triggered;
+    pthread_cond_broadcast(&watch->changed);
+    pthread_mutex_unlock(&watch->lock);
+}
+
 void watch_write_hooks(struct watch *watch, FILE *stream) {
     size_t i;
 
@@ -153,12 +162,14 @@ void watch_write(struct watch *watch, FILE *stream) {
         for (mark = 0; mark < call->mark_count; mark++) {
             fprintf(stream, "%s%s", mark == 0 ? "" : ", ", call->marks[mark] ? "true" : "false");
         }
+        fprintf(stream, "], \"sent\": [%s", call->sent ? call->sent : "");
         if (call->end == 0) {
             fputs("], \"end\": null, \"outcome\": null}", stream);
         } else {
             fprintf(stream, "], \"end\": %u, \"outcome\": \"%s\"}", call->end, call->is_done ? "done" : "failed");
         }
         free(call->beginning);
+        free(call->sent);
     }
     putc(']', stream);
     pthread_mutex_unlock(&watch->lock);

@@ -17,6 +17,7 @@ struct recorded {
     bool is_done, is_stuck;
     int marks[MOST_MARKS];
     size_t mark_count;
+    char *sent; /* as JSON, without brackets; NULL for nothing */
 };
 
 struct watch {
@@ -42,6 +43,9 @@ void watch_end(struct watch *watch, struct recorded *call, size_t records, bool 
 
 /* A call of a hook. */
 void watch_hook(struct watch *watch, const char *name, const karafka_context_t *context);
+
+/* A run of a task, recorded as a call of a hook: whether it was triggered. */
+void watch_task(struct watch *watch, const char *name, bool is_triggered);
 
 /* Writes the calls of hooks as a JSON array. */
 void watch_write_hooks(struct watch *watch, FILE *stream);

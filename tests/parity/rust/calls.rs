@@ -2,8 +2,8 @@
 
 use crate::{PATIENCE, outcome, table::settings};
 use karafka::{
-    App, AppConfig, EmbeddedBroker, ErrorKind, Failure, Producer, ProducerConfig, Record, Settings, TopicConfig,
-    handler_fn,
+    Admin, AdminConfig, App, AppConfig, EmbeddedBroker, ErrorKind, Failure, Producer, ProducerConfig, ProducerHooks,
+    Record, Settings, TopicConfig, TransactionalProducer, handler_fn,
 };
 use serde_json::{Value as Json, json};
 
@@ -12,11 +12,22 @@ pub fn call(described: &Json, broker: &str) -> Json {
     let nothing = |()| Json::Null;
     match described["do"].as_str().unwrap() {
         "app" => {
-            outcome(AppConfig::from_settings(&with_broker(&described["app"], broker)).and_then(start_and_stop), nothing)
+            let app = AppConfig::from_settings(&with_broker(&described["app"], broker));
+            outcome(app.and_then(|config| start_and_stop(config, &described["topic"])), nothing)
         }
         "topic" => outcome(add_topic(described), nothing),
         "producer" => outcome(
             ProducerConfig::from_settings(&with_broker(&described["producer"], broker)).and_then(Producer::new),
+            |_| Json::Null,
+        ),
+        "testing_producer" => outcome(
+            ProducerConfig::from_settings(&settings(&described["producer"]))
+                .and_then(|config| Producer::recording(config, ProducerHooks::default(), 1)),
+            |_| Json::Null,
+        ),
+        "transactional_producer" => outcome(
+            ProducerConfig::from_settings(&with_broker(&described["producer"], broker))
+                .and_then(TransactionalProducer::new),
             |_| Json::Null,
         ),
         "produce" => outcome(produce(described, broker), |report| json!([report.partition, report.offset])),
@@ -25,6 +36,12 @@ pub fn call(described: &Json, broker: &str) -> Json {
             let made =
                 EmbeddedBroker::named(broker).and_then(|broker| broker.create_topic(&name(described), partitions));
             outcome(made, nothing)
+        }
+        "admin" => {
+            let mut request = described["with"].clone();
+            request["call"] = described["ask"].clone();
+            let config = AdminConfig { bootstrap_servers: broker.to_owned(), ..AdminConfig::default() };
+            outcome(Admin::new(config).and_then(|admin| admin.ask(&request.to_string())), |_| Json::Null)
         }
         "unstarted" => {
             let app = App::new(AppConfig::default()).unwrap();
@@ -94,9 +111,9 @@ fn producer_config(options: &Json, broker: &str) -> ProducerConfig {
 }
 
 /// Settings of librdkafka are checked at the start.
-fn start_and_stop(config: AppConfig) -> karafka::Result<()> {
+fn start_and_stop(config: AppConfig, topic: &Json) -> karafka::Result<()> {
     let app = App::new(config)?;
-    reading(&app, "orders")?;
+    app.topic("orders", TopicConfig::from_settings(&settings(topic))?, handler_fn(|_, _| Ok::<(), Failure>(())))?;
     app.start()?;
     app.stop();
     app.join(Some(PATIENCE)).map(drop)

@@ -4,6 +4,7 @@
 //! The handler records each call when it begins and when it ends, on the worker's thread; `main` waits for what was recorded.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod apart;
 mod calls;
 mod rules;
 mod table;
@@ -85,7 +86,7 @@ impl Watch {
             let groups: Vec<u64> = batch.groups().iter().map(|group| group.virtual_partition).collect();
             seen.calls.push(json!({
                 "begin": seen.tick, "end": null, "attempt": context.attempt(), "retrying": context.is_retrying(),
-                "outcome": null, "stuck": false, "marks": [], "virtual_partitions": groups,
+                "outcome": null, "stuck": false, "marks": [], "sent": [], "virtual_partitions": groups,
                 "records": batch.iter().map(|message| describe(&message)).collect::<Vec<_>>(),
             }));
             seen.calls.len() - 1
@@ -133,12 +134,15 @@ struct Scripted {
     watch: Arc<Watch>,
     rules: Arc<Rules>,
     is_later: bool,
+    producer: Producer,
 }
 
 impl Handler for Scripted {
     fn handle(&self, job: Job) {
         let call = self.watch.begin(job.batch(), job.context(), self.rules.keeps());
         let (watch, rules) = (Arc::clone(&self.watch), Arc::clone(&self.rules));
+        let sent = rules.send(job.context(), &self.producer);
+        self.watch.change(|seen| seen.calls[call]["sent"] = json!(sent));
         let work = move || {
             let stuck = !rules.hold(&watch, job.batch());
             let marks = rules.mark(job.batch(), job.context());
@@ -228,7 +232,7 @@ fn run(table: &Json, scenario: &Json, name: &str, run: &Json, producer: &Produce
     let watch = Arc::new(Watch::default());
     let is_later = scenario["later"].as_bool().unwrap_or(false);
     let rules = Arc::new(Rules::new(run, scenario));
-    let handler = Arc::new(Scripted { watch: Arc::clone(&watch), rules, is_later });
+    let handler = Arc::new(Scripted { watch: Arc::clone(&watch), rules, is_later, producer: producer.clone() });
     let seats = if is_later { SeatKind::Slot } else { SeatKind::Thread };
     let pattern = scenario["pattern"].as_bool().unwrap_or(false).then(|| format!("^{name}"));
     app.add_topic(pattern.as_deref().unwrap_or(name), config, Work::Handler(Arc::clone(&handler) as _), seats)?;
@@ -237,6 +241,7 @@ fn run(table: &Json, scenario: &Json, name: &str, run: &Json, producer: &Produce
         let config = TopicConfig::from_settings(&settings(&options))?;
         app.add_topic(&beside(name), config, Work::Handler(handler), seats)?;
     }
+    apart::add(scenario, name, &app, &watch)?;
     let listener = listen(&app);
     app.start()?;
     let reached = |goal: &Json| {
@@ -319,6 +324,7 @@ fn play(table: &Json, scenario: &Json, name: &str) -> karafka::Result<Json> {
             EmbeddedBroker::named(BROKER)?.create_topic(&beside(name), partitions as i32)?;
             produce(&producer, &beside(name), &scenario["beside"]["records"])?;
         }
+        apart::prepare(scenario, name, &producer)?;
         let runs: karafka::Result<Vec<_>> = runs.iter().map(|one| run(table, scenario, name, one, &producer)).collect();
         result["runs"] = json!(runs?);
         producer.close()?;

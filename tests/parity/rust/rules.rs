@@ -1,7 +1,7 @@
 //! What a run's handler does: hold, mark, fail; and what its partitioner and its filter answer.
 
 use crate::{PATIENCE, Watch};
-use karafka::{Batch, Context, FilterAnswer};
+use karafka::{Batch, Context, FilterAnswer, Producer, Record};
 use serde_json::Value as Json;
 
 pub enum Verdict {
@@ -73,6 +73,17 @@ impl Rules {
             });
         }
         marks
+    }
+
+    /// Sends the records that are due in this attempt; for each the kind of the error with which it was refused.
+    pub fn send(&self, context: &Context, producer: &Producer) -> Vec<Option<&'static str>> {
+        let sends = self.run["send"].as_array().into_iter().flatten();
+        let due = sends.filter(|send| send[0].as_u64() == Some(u64::from(context.attempt())));
+        let one = |send: &Json| {
+            let record = Record { topic: send[1].as_str().unwrap(), payload: Some(b"sent"), ..Record::default() };
+            producer.produce_sync(&record).err().map(|error| error.kind().name())
+        };
+        due.map(one).collect()
     }
 
     pub fn verdict(&self, batch: &Batch, context: &Context) -> Verdict {
