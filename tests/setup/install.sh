@@ -35,9 +35,10 @@ has_minitest() { has_ruby && ruby -e 'require "minitest"' 2>/dev/null; }
 has_python() { has python3 && python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; }
 has_venv() { has_python && python3 -c 'import venv, ensurepip' 2>/dev/null; }
 has_library() { has pkg-config && pkg-config --exists "$1"; }
+# Not libclang-cpp, which is another library, and there wherever LLVM is.
 has_libclang() {
-    [ -n "${LIBCLANG_PATH:-}" ] || ldconfig -p 2>/dev/null | grep -q 'libclang[-.]' ||
-        compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null
+    [ -n "${LIBCLANG_PATH:-}" ] ||
+        [[ $(ldconfig -p 2>/dev/null; compgen -G '/usr/lib/llvm-*/lib/libclang*.so*') =~ libclang(-[0-9.]+)?\.so ]]
 }
 java_command() { if [ -n "${JAVA_HOME:-}" ] && [ -x "$JAVA_HOME/bin/java" ]; then echo "$JAVA_HOME/bin/java"; else echo java; fi; }
 has_java() {
