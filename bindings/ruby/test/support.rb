@@ -53,11 +53,11 @@ module Support
     app.instance_variable_get(:@workers).instance_variable_get(:@threads).keys.select(&:alive?)
   end
 
-  # Waits until the block is true.
+  # Waits until the block is true. What is waited for may be a callable, which then says how far it came.
   def eventually(what = "the effect", seconds = PATIENCE)
     deadline = Process.clock_gettime(Process::CLOCK_MONOTONIC) + seconds
     until (value = yield)
-      flunk("waited #{seconds} s for #{what}") if Process.clock_gettime(Process::CLOCK_MONOTONIC) > deadline
+      flunk("waited #{seconds} s for #{what.respond_to?(:call) ? what.call : what}") if Process.clock_gettime(Process::CLOCK_MONOTONIC) > deadline
       sleep 0.005
     end
     value
@@ -66,7 +66,7 @@ module Support
   # Takes so many things out of a queue.
   def take(queue, count, seconds = PATIENCE)
     taken = []
-    eventually("#{count} things (#{taken.size} came)", seconds) do
+    eventually(-> { "#{count} things (#{taken.size} came)" }, seconds) do
       taken << queue.pop until queue.empty? || taken.size == count
       taken.size == count
     end
@@ -88,7 +88,13 @@ module Support
     rescue EOFError
       nil
     end
-    block&.call(pid, output)
+    begin
+      block&.call(pid, output)
+    rescue Minitest::Assertion
+      Process.kill(:KILL, pid)
+      Process.waitpid(pid)
+      raise
+    end
     deadline = started + seconds
     until (waited = Process.waitpid2(pid, Process::WNOHANG))
       if Process.clock_gettime(Process::CLOCK_MONOTONIC) > deadline
@@ -100,6 +106,12 @@ module Support
     end
     reading.join(5)
     [output, waited.last, Process.clock_gettime(Process::CLOCK_MONOTONIC) - started]
+  end
+
+  # Sends a signal to a process of #run_ruby once it has said something.
+  def signal(pid, output, signal, after)
+    eventually(-> { "#{after} of #{pid}, which said: #{output}" }) { output.include?(after) }
+    Process.kill(signal, pid)
   end
 end
 

@@ -133,9 +133,9 @@ class TestEvents < KarafkaTest
 
   def test_quiet_goes_on_and_quiet_then_stop_returns
     output, status, = run_ruby("HOLD = false\n#{RUNNING}") do |pid, so_far|
-      tell(pid, so_far, :TSTP, "handling")
-      tell(pid, so_far, :CONT, "app.quiet")
-      tell(pid, so_far, :TSTP, "noticed CONT")
+      signal(pid, so_far, :TSTP, "handling")
+      signal(pid, so_far, :CONT, "app.quiet")
+      signal(pid, so_far, :TSTP, "noticed CONT")
       eventually("quiet again") { so_far.scan("app.quiet").size == 2 }
       Process.kill(:TERM, pid)
     end
@@ -145,21 +145,14 @@ class TestEvents < KarafkaTest
 
   def test_ttin_tells_what_every_worker_does_and_the_second_signal_forces
     output, status, seconds = run_ruby("HOLD = true\n#{RUNNING}") do |pid, so_far|
-      tell(pid, so_far, :TTIN, "handling")
+      signal(pid, so_far, :TTIN, "handling")
       eventually("the backtrace in #{so_far}") { so_far.include?("karafka-work-1 (thread ") && so_far.include?("sleep") }
-      tell(pid, so_far, :INT, "handle of t/0 from offset 0 (1 records)")
-      tell(pid, so_far, :TERM, "app.stopping")
+      signal(pid, so_far, :INT, "handle of t/0 from offset 0 (1 records)")
+      signal(pid, so_far, :TERM, "app.stopping")
     end
     assert_equal 2, status.exitstatus, output
     assert_includes output, "forced: 1 calls"
     refute_includes output, "returned"
     assert_operator seconds, :<, 20
-  end
-
-  private
-
-  def tell(pid, output, signal, after)
-    eventually("#{after} in #{output}") { output.include?(after) }
-    Process.kill(signal, pid)
   end
 end

@@ -49,7 +49,7 @@ class TestExit < KarafkaTest
         puts "Interrupt"
       end
     RUBY
-    output, status, = run_ruby(code) { |pid, so_far| interrupt(pid, so_far, :INT) }
+    output, status, = run_ruby(code) { |pid, so_far| signal(pid, so_far, :INT, "running") }
     assert_equal %w[running finished stopped Interrupt], output.split
     assert_predicate status, :success?
   end
@@ -77,7 +77,7 @@ class TestExit < KarafkaTest
       Program.run!
       puts "ended"
     RUBY
-    output, status, = run_ruby(code) { |pid, so_far| interrupt(pid, so_far, :TERM) }
+    output, status, = run_ruby(code) { |pid, so_far| signal(pid, so_far, :TERM, "running") }
     assert_equal %w[running finished ended], output.split
     assert_predicate status, :success?
   end
@@ -85,8 +85,8 @@ class TestExit < KarafkaTest
   def test_a_second_ctrl_c_does_not_wait
     code = APP + 'app.topic("t") { |_| puts "running"; sleep }; app.subscribe("app.stopping") { puts "stopping" }; app.run'
     _, status, seconds = run_ruby(code) do |pid, so_far|
-      interrupt(pid, so_far, :INT)
-      interrupt(pid, so_far, :INT, "stopping")
+      signal(pid, so_far, :INT, "running")
+      signal(pid, so_far, :INT, "stopping")
     end
     refute_predicate status, :success?
     assert_operator seconds, :<, 10
@@ -94,7 +94,7 @@ class TestExit < KarafkaTest
 
   def test_a_trap_may_stop_the_app
     code = APP + 'app.topic("t") { |_| puts "running" }; trap(:USR1) { app.stop(wait: false) }; app.run; puts "ended"'
-    output, status, = run_ruby(code) { |pid, so_far| interrupt(pid, so_far, :USR1) }
+    output, status, = run_ruby(code) { |pid, so_far| signal(pid, so_far, :USR1, "running") }
     assert_equal %w[running ended], output.split
     assert_predicate status, :success?
   end
@@ -114,7 +114,7 @@ class TestExit < KarafkaTest
   def test_ctrl_c_is_noticed_while_nothing_happens
     code = APP + 'app.topic("t") { |_| puts "running" }; begin; app.run; rescue Interrupt; puts "Interrupt"; end'
     output, = run_ruby(code) do |pid, so_far|
-      interrupt(pid, so_far, :CONT)
+      signal(pid, so_far, :CONT, "running")
       Process.kill(:INT, pid)
     end
     assert_equal %w[running Interrupt], output.split
@@ -124,12 +124,5 @@ class TestExit < KarafkaTest
     _, status, seconds = run_ruby('LibKarafka::App.new(bootstrap_servers: ADDRESS).topic("t") { |_| }')
     assert_predicate status, :success?
     assert_operator seconds, :<, 5
-  end
-
-  private
-
-  def interrupt(pid, output, signal, after = "running")
-    eventually("#{after} in #{output}") { output.include?(after) }
-    Process.kill(signal, pid)
   end
 end

@@ -6,7 +6,9 @@ module LibKarafka
     def initialize(native, dispatcher)
       @native = native
       @dispatcher = dispatcher
-      @threads = {}
+      # By identity: threads that put keys with a `hash` method into one Hash at a time can crash Ruby, when its ninth key makes it
+      # another kind of table and `hash` lets another thread run (3.1).
+      @threads = {}.compare_by_identity
       @number = 0
     end
 
