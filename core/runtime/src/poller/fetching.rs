@@ -26,7 +26,9 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(250);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a partition is fetched until it may have to make way.
 const TURN: Duration = Duration::from_secs(2);
-/// Between two partitions that make way.
+/// Between two partitions that make way, as long as the last one still holds something, and otherwise: what is left of a batch keeps
+/// the whole of it.
+const BETWEEN_HELD: Duration = Duration::from_secs(2);
 const BETWEEN_TURNS: Duration = Duration::from_millis(500);
 
 /// What is remembered of a partition.
@@ -103,6 +105,13 @@ impl Turns {
     pub(super) fn read(&mut self, message_bytes: u64) {
         self.message_bytes = message_bytes;
         self.has_read = true;
+    }
+
+    /// Whether a partition may make way for another one.
+    fn may_push(&self, partitions: &[Fetching], now: Instant) -> bool {
+        let is_held = partitions.iter().any(|one| one.is_paused && one.held > 0);
+        let between = if is_held { BETWEEN_HELD } else { BETWEEN_TURNS };
+        self.has_read && now.saturating_duration_since(self.made_way) >= between
     }
 
     pub(super) fn next_wake(&self) -> Option<Instant> {
@@ -194,7 +203,7 @@ impl Poller {
             places.push(*id);
             seen.push(partition.fetching);
         }
-        let may_push = self.turns.has_read && now.saturating_duration_since(self.turns.made_way) >= BETWEEN_TURNS;
+        let may_push = self.turns.may_push(&seen, now);
         let mut changes: BTreeMap<(usize, bool), Vec<PartitionOffset>> = BTreeMap::new();
         for place in decide(&limits, &seen, may_push, now) {
             let Some(partition) = places.get(place).and_then(|id| self.partitions.get_mut(id)) else { continue };
@@ -318,6 +327,20 @@ mod tests {
         let mut partitions = vec![full(now, 5); 9];
         partitions.extend([empty(now, 30, true), empty(now, 40, true), empty(now, 0, false)]);
         assert_eq!(decide(&LIMITS, &partitions, true, now), [10, 11], "resumed and paused");
+    }
+
+    #[test]
+    fn what_made_way_is_read_before_the_next_one_has_to() {
+        let made_way = now();
+        let turns = Turns { has_read: true, ..Turns::new(made_way) };
+        let after = |millis| made_way + Duration::from_millis(millis);
+        let gone = [full(made_way, 0), empty(made_way, 0, true)];
+        assert!(!turns.may_push(&gone, after(499)));
+        assert!(turns.may_push(&gone, after(500)));
+        let held = [full(made_way, 0), Fetching { is_paused: true, ..full(made_way, 0) }];
+        assert!(!turns.may_push(&held, after(1_999)));
+        assert!(turns.may_push(&held, after(2_000)), "its handler may hang");
+        assert!(!Turns { has_read: false, ..turns }.may_push(&gone, after(9_000)), "all may");
     }
 
     #[test]
