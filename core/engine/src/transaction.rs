@@ -202,7 +202,8 @@ impl<M: Record> Engine<M> {
             confirmed = Some(if said_all { assignment.commits.stamp(&assignment.ledger) } else { open.stamp });
         }
         let is_over = assignment.commits.let_go(open.commit, confirmed);
-        if is_over && assignment.commits.urgent && assignment.is_dirty() && assignment.marks_count() {
+        // Whoever waits was promised a commit of its own, also where the transaction has said all of it.
+        if is_over && assignment.commits.urgent && assignment.marks_count() {
             assignment.send_commit(id, self.options.metadata_limit, false, &mut self.actions);
         }
     }

@@ -355,3 +355,22 @@ fn a_transaction_that_marks_nothing_new_cannot_be_told_from_what_was_committed_b
     let second = driver.offsets[1].clone();
     assert_eq!((second.position, &second.metadata, second.is_distinct), (0, &first.metadata, false));
 }
+
+#[test]
+fn who_waits_for_a_commit_beside_a_transaction_that_says_all_gets_one() {
+    let (mut driver, id) = driver();
+    driver.deliver(id, [message(0, "a"), message(1, "b")]);
+    let jobs = driver.jobs();
+    driver.mark(&jobs[0], 0, Extent::Message);
+    ask(&mut driver, &jobs[1]).unwrap();
+    let promised = driver.engine.commit_now(driver.now, id).expect("what was marked is not committed yet");
+    let offsets = driver.offsets[0].clone();
+    end(&mut driver, &offsets, true);
+    let commit = driver.confirm();
+    assert_eq!((commit.position, commit.id >= promised), (2, true), "nobody else answers who waits");
+    for job in jobs {
+        driver.complete(job, Outcome::Done);
+    }
+    driver.wait(Duration::from_secs(60));
+    assert_eq!(driver.commits.len(), 1, "the group knows all of it");
+}
