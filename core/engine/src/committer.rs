@@ -42,6 +42,9 @@ pub(crate) struct Commits {
     pub(crate) texts: Texts,
     pub(crate) marks_dropped: bool,
     pub(crate) offsets: Offsets,
+    /// The partition was moved with this version of the ledger, and the group has not been told since: it may have any offset,
+    /// also one that comes again.
+    moved: Option<u64>,
     /// After a failure while the partition is given up: when to try again.
     pub(crate) retry_at: Instant,
     #[cfg(feature = "planted")]
@@ -59,6 +62,7 @@ impl Commits {
             texts,
             marks_dropped: false,
             offsets: Offsets::default(),
+            moved: None,
             retry_at: Instant::START,
             #[cfg(feature = "planted")]
             planted: crate::planted::Commits::default(),
@@ -95,8 +99,26 @@ impl Commits {
         if self.on_its_way.take_if(|(expected, _)| *expected == id).is_none() {
             return false;
         }
-        self.confirmed = confirmed.unwrap_or(self.confirmed);
+        if let Some(stamp) = confirmed {
+            self.confirm(stamp);
+        }
         true
+    }
+
+    /// The group knows what this said.
+    fn confirm(&mut self, stamp: Stamp) {
+        self.confirmed = stamp;
+        self.moved = self.moved.filter(|version| stamp.ledger < *version);
+    }
+
+    /// The partition goes on elsewhere, with this version of the ledger.
+    pub(crate) fn move_on(&mut self, ledger: &Ledger) {
+        self.moved = Some(ledger.version());
+    }
+
+    /// Whether it is not known what offset the group has.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.moved.is_some()
     }
 
     pub(crate) fn stamp(&self, ledger: &Ledger) -> Stamp {
@@ -175,7 +197,7 @@ impl<M: Record> Engine<M> {
         };
         match result {
             Ok(()) => {
-                assignment.commits.confirmed = stamp;
+                assignment.commits.confirm(stamp);
                 assignment.commits.asked = assignment.commits.urgent;
             }
             Err(CommitFailure::Retriable) => {}

@@ -91,6 +91,13 @@ impl<M: Record> Engine<M> {
         true
     }
 
+    /// The partition was assigned where the group's offset does not say: the offset may be one that comes again.
+    pub fn doubt_offset(&mut self, id: AssignmentId) {
+        if let Some(assignment) = self.assignments.get_mut(id) {
+            assignment.commits.move_on(&assignment.ledger);
+        }
+    }
+
     /// Marks a message and everything before it in its virtual partition, and stores a text with it: see
     /// [`OffsetMetadata`](crate::OffsetMetadata). Otherwise as [`Engine::mark`].
     pub fn mark_with_metadata(&mut self, id: JobId, index: u32, text: String) -> bool {
@@ -129,6 +136,7 @@ impl<M> Assignment<M> {
         self.era = self.era.wrapping_add(1);
         self.earlier_jobs = self.running_jobs;
         self.ledger.seek(offset);
+        self.commits.move_on(&self.ledger);
         self.arrivals.clear();
         self.asking_partitioner = false;
         if let Some(intake) = &mut self.policies {

@@ -71,6 +71,8 @@ struct Open {
     texts: Vec<(u64, String)>,
     /// What the group knows once it is committed, but for the marks.
     stamp: Stamp,
+    /// The era whose marks and texts it has: a seek moves the partition meanwhile.
+    era: u32,
 }
 
 impl Offsets {
@@ -192,7 +194,7 @@ impl<M: Record> Engine<M> {
         if committed {
             let is_unchanged = assignment.commits.stamp(&assignment.ledger) == open.stamp;
             mark_all(&mut assignment.ledger, &open.sequences);
-            for (sequence, text) in open.texts {
+            for (sequence, text) in open.texts.into_iter().filter(|_| assignment.era == open.era) {
                 assignment.commits.texts.give(&assignment.ledger, sequence, text);
             }
             assignment.commits.texts.settle(&assignment.ledger);
@@ -308,14 +310,16 @@ impl<M: Record> Engine<M> {
         let marks_dropped = &mut assignment.commits.marks_dropped;
         let limit = self.options.metadata_limit;
         let metadata = text_beside(id, position, &ledger, texts.text(), limit, marks_dropped, &mut self.actions);
-        let is_distinct = assignment.ledger.position() != Some(position)
+        let says_more = assignment.ledger.position() != Some(position)
             || (!*marks_dropped && ledger.version() != assignment.ledger.version());
+        let is_distinct = says_more && !assignment.commits.is_in_doubt();
         #[cfg(feature = "planted")]
         if self.planted.is(crate::Planted::MarkedBeforeTheEnd) {
             mark_all(&mut assignment.ledger, &sequences);
         }
         let commit = assignment.commits.hold();
-        let open = Open { id: first, sources, commit, position, sequences, texts: given, stamp };
+        let era = assignment.era;
+        let open = Open { id: first, sources, commit, position, sequences, texts: given, stamp, era };
         assignment.commits.offsets.open = Some(open);
         Some(TransactionOffsets { assignment: id, transactions, position, metadata, is_distinct })
     }

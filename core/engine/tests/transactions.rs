@@ -3,8 +3,8 @@
 
 use crate::common::{Driver, message};
 use karafka_engine::{
-    AssignmentId, EngineOptions, Extent, GivenUp, Instant, Job, Outcome, TransactionId, TransactionOffsets,
-    VirtualPartitions, metadata,
+    AssignmentId, EngineOptions, Extent, GivenUp, Instant, Job, OffsetMetadata, Outcome, TransactionId,
+    TransactionOffsets, VirtualPartitions, metadata,
 };
 use std::time::Duration;
 
@@ -373,4 +373,47 @@ fn who_waits_for_a_commit_beside_a_transaction_that_says_all_gets_one() {
     }
     driver.wait(Duration::from_secs(60));
     assert_eq!(driver.commits.len(), 1, "the group knows all of it");
+}
+
+#[test]
+fn a_text_of_before_a_seek_is_not_stored_behind_it() {
+    let mut driver = Driver::new(|options| options.offset_metadata = OffsetMetadata::Exact);
+    let id = driver.assign(0);
+    driver.deliver(id, [message(0, "a"), message(1, "a")]);
+    let job = driver.next().unwrap();
+    let texts = vec![(1, "one".to_owned())];
+    driver.engine.commit_in_transaction(driver.now, job.id, &[(1, Extent::Prefix)], texts, false).unwrap();
+    driver.wait(Duration::ZERO);
+    driver.engine.seek(driver.now, id, 0);
+    let offsets = driver.offsets[0].clone();
+    end(&mut driver, &offsets, true);
+    assert_eq!(driver.engine.offset_metadata(id), None, "it is of a message that comes again");
+    driver.complete(job, Outcome::Done);
+    driver.wait(Duration::from_secs(60));
+    assert_eq!((driver.confirm().position, driver.engine.offset_metadata(id)), (0, None));
+}
+
+#[test]
+fn until_the_group_knows_of_a_seek_it_cannot_tell_what_was_committed() {
+    let (mut driver, id) = driver();
+    driver.deliver(id, [message(0, "a")]);
+    driver.run_all();
+    driver.wait(Duration::from_secs(60));
+    assert_eq!(driver.confirm().position, 1);
+    driver.engine.seek(driver.now, id, 0);
+    driver.deliver(id, [message(0, "a"), message(1, "b")]);
+    let jobs = driver.jobs();
+    ask(&mut driver, &jobs[0]).unwrap();
+    let first = driver.offsets[0].clone();
+    assert_eq!((first.position, first.is_distinct), (1, false), "the group may have this offset since before the seek");
+    end(&mut driver, &first, false);
+    driver.wait(Duration::from_secs(60));
+    assert_eq!(driver.confirm().position, 0);
+    ask(&mut driver, &jobs[0]).unwrap();
+    let second = driver.offsets[1].clone();
+    assert_eq!((second.position, second.is_distinct), (1, true));
+    end(&mut driver, &second, true);
+    for job in jobs {
+        driver.complete(job, Outcome::Done);
+    }
 }
