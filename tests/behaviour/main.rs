@@ -19,6 +19,7 @@ mod two_processes_share_a_topic_and_one_leaves;
 mod what_is_surely_a_mistake_is_told_at_the_start;
 mod what_is_wrong_is_said_with_its_cause;
 
+mod a_broker_that_takes_little_text_takes_the_offset;
 mod a_guarded_cluster_lets_in_who_may_and_says_why_not;
 mod a_halted_member_touches_nothing_it_has_lost;
 mod a_handler_of_ten_poll_intervals_keeps_its_partition;

@@ -267,6 +267,8 @@ pub enum ChooserFailure {
 pub enum CommitFailure {
     /// It may succeed later.
     Retriable,
+    /// The broker takes less text beside an offset: it is tried again with less.
+    MetadataTooLarge,
     /// The group gave the partition to somebody else.
     NotOwned,
     /// It will not succeed.

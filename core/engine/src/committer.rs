@@ -45,6 +45,10 @@ pub(crate) struct Commits {
     /// The partition was moved with this version of the ledger, and the group has not been told since: it may have any offset,
     /// also one that comes again.
     moved: Option<u64>,
+    /// Most bytes of text that the brokers are known to take.
+    limit: usize,
+    /// Those of the text that was sent last.
+    sent_bytes: usize,
     /// After a failure while the partition is given up: when to try again.
     pub(crate) retry_at: Instant,
     #[cfg(feature = "planted")]
@@ -63,6 +67,8 @@ impl Commits {
             marks_dropped: false,
             offsets: Offsets::default(),
             moved: None,
+            limit: usize::MAX,
+            sent_bytes: 0,
             retry_at: Instant::START,
             #[cfg(feature = "planted")]
             planted: crate::planted::Commits::default(),
@@ -121,6 +127,21 @@ impl Commits {
         self.moved.is_some()
     }
 
+    /// Most bytes of text for the next commit.
+    pub(crate) fn limit(&self, limit: usize) -> usize {
+        limit.min(self.limit)
+    }
+
+    /// This text is on its way.
+    pub(crate) fn sends(&mut self, text: &str) {
+        self.sent_bytes = text.len();
+    }
+
+    /// The brokers refused the text that was sent last.
+    pub(crate) fn shorten(&mut self) {
+        self.limit = self.limit.min(self.sent_bytes / 2);
+    }
+
     pub(crate) fn stamp(&self, ledger: &Ledger) -> Stamp {
         Stamp { ledger: ledger.version(), user: self.texts.version() }
     }
@@ -149,8 +170,10 @@ impl<M> Assignment<M> {
     ) {
         let Some(position) = self.ledger.position() else { return };
         self.commits.texts.settle(&self.ledger);
+        let limit = self.commits.limit(limit);
         let Commits { texts, marks_dropped, .. } = &mut self.commits;
         let text = text_beside(id, position, &self.ledger, texts.text(), limit, marks_dropped, actions);
+        self.commits.sends(&text);
         #[cfg(feature = "planted")]
         let (position, text) = self.falsify(position, text, limit);
         self.commits.urgent = false;
@@ -194,6 +217,15 @@ impl<M: Record> Engine<M> {
         };
         let Some((_, stamp)) = assignment.commits.on_its_way.take_if(|(expected, _)| *expected == commit) else {
             return;
+        };
+        let result = match result {
+            Err(CommitFailure::MetadataTooLarge) => {
+                // With less of it, and soon.
+                assignment.commits.shorten();
+                assignment.commits.asked = true;
+                Err(CommitFailure::Retriable)
+            }
+            result => result,
         };
         match result {
             Ok(()) => {

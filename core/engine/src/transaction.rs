@@ -179,6 +179,13 @@ impl<M: Record> Engine<M> {
         }
     }
 
+    /// The brokers refused the text beside a transaction's offset as too large: the next one has less. To be told before its end.
+    pub fn offsets_too_large(&mut self, id: AssignmentId) {
+        if let Some(assignment) = self.assignments.get_mut(id) {
+            assignment.commits.shorten();
+        }
+    }
+
     fn end_offsets(&mut self, id: AssignmentId, transaction: TransactionId, committed: bool) {
         let Some(assignment) = self.assignments.get_mut(id) else {
             return;
@@ -307,12 +314,13 @@ impl<M: Record> Engine<M> {
             self.actions.extend(transactions.into_iter().map(refused));
             return None;
         };
+        let limit = assignment.commits.limit(self.options.metadata_limit);
         let marks_dropped = &mut assignment.commits.marks_dropped;
-        let limit = self.options.metadata_limit;
         let metadata = text_beside(id, position, &ledger, texts.text(), limit, marks_dropped, &mut self.actions);
         let says_more = assignment.ledger.position() != Some(position)
             || (!*marks_dropped && ledger.version() != assignment.ledger.version());
         let is_distinct = says_more && !assignment.commits.is_in_doubt();
+        assignment.commits.sends(&metadata);
         #[cfg(feature = "planted")]
         if self.planted.is(crate::Planted::MarkedBeforeTheEnd) {
             mark_all(&mut assignment.ledger, &sequences);

@@ -202,6 +202,32 @@ fn marks_that_do_not_fit_are_dropped_whole_and_told_once() {
 }
 
 #[test]
+fn a_text_that_the_broker_refuses_goes_again_with_less_of_it() {
+    let mut driver = Driver::new(|topic| topic.virtual_partitions = VirtualPartitions::ByKey);
+    let id = driver.assign(0);
+    driver.engine.set_offset_metadata(id, Some("mine".to_owned()));
+    driver.deliver(id, (0..8).map(|offset| message(offset, &offset.to_string())));
+    let blocking = driver.next().unwrap();
+    let job = driver.next().unwrap();
+    driver.complete(job, Outcome::Done);
+    driver.wait(SECOND);
+    let refused = driver.commits.last().unwrap().clone();
+    assert!(!decode(0, &refused.metadata).done.is_empty());
+    driver.answer(&refused, Err(CommitFailure::MetadataTooLarge));
+    driver.wait(SECOND / 4);
+    let again = driver.commits.last().unwrap().clone();
+    assert!(again.id > refused.id, "soon");
+    assert_eq!((again.position, again.metadata.as_str()), (0, "mine"), "the user's text fits");
+    driver.answer(&again, Err(CommitFailure::MetadataTooLarge));
+    driver.revoke(id, 10 * SECOND);
+    driver.complete(blocking, Outcome::Done);
+    driver.wait(SECOND);
+    let last = driver.confirm();
+    assert_eq!((last.position, last.metadata.as_str(), last.last), (2, "", true));
+    assert_eq!(driver.released, [id]);
+}
+
+#[test]
 fn metadata_that_cannot_be_read_is_told_and_skips_nothing() {
     let mut driver = Driver::new(|_| {});
     let id = driver.assign_at(0, Start { offset: Some(3), metadata: Some("karafka/1;damaged") });

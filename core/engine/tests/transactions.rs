@@ -417,3 +417,22 @@ fn until_the_group_knows_of_a_seek_it_cannot_tell_what_was_committed() {
         driver.complete(job, Outcome::Done);
     }
 }
+
+#[test]
+fn offsets_whose_text_is_too_large_for_the_brokers_go_again_with_less() {
+    let (mut driver, id) = driver();
+    driver.deliver(id, (0..8).map(|offset| message(offset, &offset.to_string())));
+    let jobs = driver.jobs();
+    ask(&mut driver, &jobs[2]).unwrap();
+    let first = driver.offsets[0].clone();
+    assert_eq!(said(&first), (0, vec![2..3]));
+    driver.engine.offsets_too_large(id);
+    end(&mut driver, &first, false);
+    ask(&mut driver, &jobs[2]).unwrap();
+    let second = driver.offsets[1].clone();
+    assert!(second.metadata.len() <= first.metadata.len() / 2, "{:?}", second.metadata);
+    end(&mut driver, &second, true);
+    for job in jobs {
+        driver.complete(job, Outcome::Done);
+    }
+}

@@ -99,6 +99,8 @@ pub(crate) enum Report {
     TransactionEnded {
         ended: Vec<(AssignmentId, TransactionId)>,
         committed: bool,
+        /// The brokers take less text beside its offsets.
+        is_too_large: bool,
     },
     Control(Control),
     /// A copy of a message that was given up arrived, or did not.

@@ -75,6 +75,7 @@ pub(crate) mod code {
     pub(crate) const FENCED: i32 = -144;
     pub(crate) const DESTROY: i32 = -197;
     pub(crate) const UNKNOWN_TOPIC_OR_PART: i32 = 3;
+    pub(crate) const OFFSET_METADATA_TOO_LARGE: i32 = 12;
     pub(crate) const COORDINATOR_LOADING: i32 = 14;
     pub(crate) const COORDINATOR_NOT_AVAILABLE: i32 = 15;
     pub(crate) const NOT_COORDINATOR: i32 = 16;

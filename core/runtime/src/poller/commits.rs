@@ -90,6 +90,7 @@ impl Poller {
 fn commit_result(number: i32) -> std::result::Result<(), CommitFailure> {
     match number {
         code::NO_ERROR | code::NO_OFFSET => Ok(()),
+        code::OFFSET_METADATA_TOO_LARGE => Err(CommitFailure::MetadataTooLarge),
         code::ILLEGAL_GENERATION
         | code::UNKNOWN_MEMBER_ID
         | code::ASSIGNMENT_LOST

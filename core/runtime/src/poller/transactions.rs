@@ -81,7 +81,8 @@ impl Poller {
         let mut asks = asks.into_iter();
         let leader = asks.next();
         let others = asks.filter_map(Ask::share).collect();
-        let turn = Turn { shared: Arc::clone(&self.shared), parts, others, cluster, committed: false, failure: None };
+        let shared = Arc::clone(&self.shared);
+        let turn = Turn { shared, parts, others, cluster, committed: false, is_too_large: false, failure: None };
         if let Some(leader) = leader {
             leader.lead(turn);
         }

@@ -6,7 +6,7 @@
 use super::client::{Client, End};
 use super::producer::Inner;
 use super::turn::Turn;
-use crate::native::PartitionOffset;
+use crate::native::{PartitionOffset, code};
 use crate::{Error, ErrorKind, Result};
 use std::sync::Arc;
 use std::thread;
@@ -45,6 +45,7 @@ impl Open {
     /// Commits with the offsets whose turn it is; says there how it ended.
     pub(super) fn commit_with(self, turn: &mut Turn) -> Result<()> {
         if let Err(error) = self.add_offsets(turn) {
+            turn.is_too_large = error.kafka() == Some(code::OFFSET_METADATA_TOO_LARGE);
             return self.abort_with(error);
         }
         let Self { owner, client, begun } = self;

@@ -27,6 +27,8 @@ pub(crate) struct Turn {
     /// Whose records go along with those of who leads it.
     pub(crate) others: Vec<Other>,
     pub(crate) committed: bool,
+    /// The brokers take less text beside its offsets.
+    pub(crate) is_too_large: bool,
     /// Why it was not.
     pub(crate) failure: Option<Error>,
 }
@@ -123,7 +125,8 @@ pub(super) const LOST: &str = "the partition went to another member; nothing of 
 impl Drop for Turn {
     fn drop(&mut self) {
         let ended = self.parts.iter().map(|part| (part.owner.id, part.transaction)).collect();
-        self.shared.report(Report::TransactionEnded { ended, committed: self.committed });
+        let Self { committed, is_too_large, .. } = *self;
+        self.shared.report(Report::TransactionEnded { ended, committed, is_too_large });
         self.shared.waker.wake();
         for Other { answer, kept } in self.others.drain(..) {
             drop(kept);
