@@ -12,6 +12,7 @@
 
 use super::prefetch::{ASSUMED, MESSAGE_OVERHEAD, Prefetch};
 use super::{Partition, Poller};
+use crate::context::Assignment;
 use crate::native::PartitionOffset;
 use karafka_engine::AssignmentId;
 use std::collections::BTreeMap;
@@ -219,6 +220,12 @@ impl Poller {
         }
         for ((member, pauses), partitions) in changes {
             self.set_paused(member, &partitions, pauses);
+            if !pauses {
+                let is_one = |owner: &Assignment, entry: &PartitionOffset| {
+                    entry.partition == owner.partition && *entry.topic == *owner.topic
+                };
+                self.set_right(|partition| partitions.iter().any(|entry| is_one(&partition.assignment, entry)));
+            }
         }
     }
 

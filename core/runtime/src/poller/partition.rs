@@ -26,6 +26,9 @@ pub(super) struct Partition {
     pub(super) queue: PartitionQueue,
     /// The lowest offset that may come next: the log is read forwards.
     pub(super) next_offset: i64,
+    /// Where librdkafka has to go on once it was paused, while what was read last is an error or the end of the log: it takes
+    /// those for records that were read, too.
+    pub(super) goes_on: Option<i64>,
     /// A running mean of a message's size, to turn a byte budget into a count.
     pub(super) mean_bytes: u64,
     /// Failures of messages by their offsets, where a strategy asks for them.
@@ -72,6 +75,7 @@ impl Poller {
             queue,
             // Records from below the committed offset come when that is beyond the end of the log.
             next_offset: offset.offset.unwrap_or(0),
+            goes_on: None,
             mean_bytes: 1024,
             failures: BTreeMap::new(),
             end_looked_at: self.start,

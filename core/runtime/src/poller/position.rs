@@ -138,6 +138,7 @@ impl Poller {
         self.put_back(|job| job.context.assignment.id == id);
         if let Some(partition) = self.partitions.get_mut(&id) {
             partition.next_offset = offset;
+            partition.goes_on = partition.goes_on.filter(|_| is_there);
             partition.failures.clear();
         }
         self.mark_readable(id);

@@ -3,7 +3,7 @@
 //! A partition that is over its budget is simply not read: its queue in librdkafka fills up and fetching stops by itself,
 //! without a pause that would throw away what was fetched.
 
-use super::{Poller, ROUND, Source};
+use super::{Partition, Poller, ROUND, Source};
 use crate::Error;
 use crate::context::Assignment;
 use crate::event::Event;
@@ -17,6 +17,11 @@ use std::time::Instant;
 
 #[cfg(test)]
 mod tests;
+
+const RESET: &str = "auto.offset.reset";
+/// librdkafka's names of a log's ends.
+const BEGINNING: i64 = -2;
+const END: i64 = -1;
 
 impl Poller {
     pub(super) fn mark_readable(&mut self, assignment: AssignmentId) {
@@ -67,6 +72,7 @@ impl Poller {
         loop {
             while let Some(message) = rest.next_if(|message| message.code() != code::NO_ERROR) {
                 ends |= message.code() == code::PARTITION_EOF;
+                self.note_where(owner, message.offset());
                 if message.code() != code::PARTITION_EOF {
                     failed.push((message.code(), message.error_text()));
                 }
@@ -88,8 +94,10 @@ impl Poller {
             self.engine.deliver(self.at(now), owner, ascending);
             if let Some(partition) = self.partitions.get_mut(&owner) {
                 partition.next_offset = next;
+                partition.goes_on = None;
             }
         }
+        drop(rest);
         if let Some(partition) = self.partitions.get_mut(&owner)
             && count > 0
         {
@@ -136,6 +144,7 @@ impl Poller {
         if let Some(token) = self.members[partition.member].reopened(&old.topic, old.partition, new) {
             self.sources.insert(token, Source::Partition(new));
         }
+        partition.goes_on = None;
         self.partitions.insert(new, partition);
         if self.readable_set.remove(&id) {
             self.readable.retain(|other| *other != id);
@@ -147,6 +156,35 @@ impl Poller {
         );
         self.shared.publisher.publish(&Event::Warning { message });
         new
+    }
+
+    /// An error or the end of the log was read last, at an offset if it has one.
+    fn note_where(&mut self, id: AssignmentId, reached: i64) {
+        let Some(partition) = self.partitions.get_mut(&id) else { return };
+        let is_known = reached >= 0 || self.engine.position(id).is_some();
+        let settings = self.members.get(partition.member).and_then(|owner| self.subscriptions.get(owner.subscription));
+        let is_latest = settings.is_some_and(|found| found.settings.get(RESET).is_some_and(|reset| reset == "latest"));
+        partition.goes_on = Some(match is_known {
+            true => reached.max(partition.next_offset),
+            false if is_latest => END,
+            false => BEGINNING,
+        });
+    }
+
+    /// Has librdkafka go on where they are with the partitions that fit, which it paused. It would go on behind what it takes for
+    /// the last record that was read: but that may be an error, or the end of the log, whose offset the next record gets.
+    pub(super) fn set_right(&mut self, fits: impl Fn(&Partition) -> bool) {
+        for partition in self.partitions.values_mut() {
+            let Some(offset) = partition.goes_on.filter(|_| fits(partition)) else { continue };
+            partition.goes_on = None;
+            let owner = &partition.assignment;
+            let consumer = self.members[partition.member].consumer();
+            let sought = consumer.and_then(|consumer| consumer.seek(&owner.topic, owner.partition, offset));
+            if let Err(error) = sought {
+                let event = Event::Error { error: Arc::new(error), recoverable: true };
+                self.shared.publisher.publish(&event);
+            }
+        }
     }
 
     pub(super) fn partition_error(&self, assignment: AssignmentId, number: i32, text: String) {

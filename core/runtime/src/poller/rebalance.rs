@@ -231,22 +231,27 @@ impl Poller {
     }
 
     fn answer(&mut self, member: usize, kind: RebalanceKind, partitions: &[PartitionOffset]) {
-        let owner = &self.members[member];
-        let subscription = self.subscriptions.get(owner.subscription);
-        let is_direct = subscription.is_some_and(|subscription| subscription.direct.is_some());
-        let stay = owner.owned_partitions().filter(|(topic, number)| {
-            partitions.iter().all(|entry| entry.partition != *number || entry.topic != *topic)
-        });
-        let answered = owner.consumer().and_then(|consumer| {
-            match kind {
-                RebalanceKind::Assign if is_direct => consumer.take_over(partitions)?,
-                _ => consumer.answer(kind, partitions)?,
-            }
-            consumer.wake_fetchers(stay)
-        });
+        let answered = self.tell_answer(member, kind, partitions);
         if let Err(error) = answered {
             self.publish_error(error, true);
         }
+    }
+
+    fn tell_answer(&mut self, member: usize, kind: RebalanceKind, partitions: &[PartitionOffset]) -> Result<()> {
+        let owner = &self.members[member];
+        let subscription = self.subscriptions.get(owner.subscription);
+        let is_direct = subscription.is_some_and(|subscription| subscription.direct.is_some());
+        let consumer = owner.consumer()?;
+        match kind {
+            RebalanceKind::Assign if is_direct => consumer.take_over(partitions)?,
+            _ => consumer.answer(kind, partitions)?,
+        }
+        self.set_right(|partition| partition.member == member);
+        let owner = &self.members[member];
+        let stay = owner.owned_partitions().filter(|(topic, number)| {
+            partitions.iter().all(|entry| entry.partition != *number || entry.topic != *topic)
+        });
+        owner.consumer()?.wake_fetchers(stay)
     }
 }
 
