@@ -10,6 +10,7 @@ use crate::event::Event;
 use crate::message::{MessageInner, Stored};
 use crate::native::{NativeMessage, code};
 use crate::position::Said;
+use karafka_engine::metadata::{self, MAX_METADATA_BYTES};
 use karafka_engine::{AssignmentId, Record};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -78,7 +79,8 @@ impl Poller {
                 }
             }
             let Some(first) = rest.peek().map(NativeMessage::offset) else { break };
-            owner = self.follow(now, owner, first);
+            let Some(follower) = self.follow(now, owner, first) else { break };
+            owner = follower;
             // It was the end of what was read before.
             ends = false;
             let mut next = first;
@@ -114,22 +116,43 @@ impl Poller {
     }
 
     /// Notices that the log was cut and offsets begin anew below what was read: what is known of the old ones must not be
-    /// taken for the new ones, so the partition gets another assignment.
-    fn follow(&mut self, now: Instant, id: AssignmentId, first: i64) -> AssignmentId {
-        let Some(expected) = self.partitions.get(&id).map(|partition| partition.next_offset) else { return id };
+    /// taken for the new ones, so the partition gets another assignment. Records that lie before the cut may not be done yet:
+    /// then it is read again from the first of them, and what was read here is not taken (`None`).
+    fn follow(&mut self, now: Instant, id: AssignmentId, first: i64) -> Option<AssignmentId> {
+        let Some(expected) = self.partitions.get(&id).map(|partition| partition.next_offset) else { return Some(id) };
         if first >= expected {
-            return id;
+            return Some(id);
         }
-        let Some(mut partition) = self.partitions.remove(&id) else { return id };
+        let undone = self.engine.position(id).filter(|position| *position < first);
+        let text = undone.and_then(|_| self.engine.offset_metadata(id)).map(str::to_owned);
+        let Some(mut partition) = self.partitions.remove(&id) else { return Some(id) };
         let old = Arc::clone(&partition.assignment);
+        let sought = undone.map(|offset| {
+            let consumer = self.members[partition.member].consumer();
+            consumer.and_then(|consumer| consumer.seek(&old.topic, old.partition, offset))
+        });
+        let undone = match sought.transpose() {
+            Ok(_) => undone,
+            Err(error) => {
+                self.publish_error(error, true);
+                None
+            }
+        };
         old.owned.store(false, Ordering::SeqCst);
         self.engine.lose(self.at(now), id);
         self.depart(id, &partition);
         self.put_back(|job| job.context.assignment.id == id);
         self.answer_waiters(id, None, false);
         self.forget_turns(id);
-        let start = karafka_engine::Start { offset: None, metadata: None };
+        self.forget_letters(id);
+        let text = text.unwrap_or_default();
+        let beside = undone.and_then(|offset| metadata::encode(offset, [], Some(&text), MAX_METADATA_BYTES).ok());
+        let beside = beside.map(|encoded| encoded.text);
+        let start = karafka_engine::Start { offset: undone, metadata: beside.as_deref() };
         let new = self.engine.assign(self.at(now), partition.topic, old.partition, start);
+        if undone.is_none() {
+            self.engine.doubt_offset(new);
+        }
         partition.assignment = Arc::new(Assignment {
             id: new,
             topic: Arc::clone(&old.topic),
@@ -137,25 +160,31 @@ impl Poller {
             group: Arc::clone(&old.group),
             owned: AtomicBool::new(true),
             opener: old.opener.clone(),
-            said: Said::new(""),
+            said: Said::new(if undone.is_some() { &text } else { "" }),
             transactions: Arc::clone(&old.transactions),
             shares_commits: old.shares_commits,
         });
         if let Some(token) = self.members[partition.member].reopened(&old.topic, old.partition, new) {
             self.sources.insert(token, Source::Partition(new));
         }
+        partition.next_offset = undone.unwrap_or(first);
         partition.goes_on = None;
         self.partitions.insert(new, partition);
         if self.readable_set.remove(&id) {
             self.readable.retain(|other| *other != id);
             self.mark_readable(new);
         }
+        let from = if let Some(offset) = undone {
+            format!("{offset}, the first that was not done")
+        } else {
+            "there".to_owned()
+        };
         let message = format!(
-            "the log of {}/{} begins anew at offset {first} where {expected} was expected: its records are handled from there",
+            "the log of {}/{} begins anew at offset {first} where {expected} was expected: its records are handled from {from}",
             old.topic, old.partition
         );
         self.shared.publisher.publish(&Event::Warning { message });
-        new
+        undone.is_none().then_some(new)
     }
 
     /// An error or the end of the log was read last, at an offset if it has one.

@@ -6,7 +6,7 @@ use crate::app::{SeatKind, TopicEntry, Work};
 use crate::config::{AppConfig, InitialOffset, ProducerConfig, TopicConfig};
 use crate::embedded::EmbeddedBroker;
 use crate::event::Event;
-use crate::job::Job;
+use crate::job::{Failure, Job};
 use crate::pool::Pool;
 use crate::producer::{Producer, Record};
 use crate::shared::Shared;
@@ -17,23 +17,24 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 const BROKER: &str = "embedded://reader";
-const TOPIC: &str = "log";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Rig {
+    topic: &'static str,
     poller: Poller,
     threads: Arc<Pool<Job>>,
     shared: Arc<Shared>,
 }
 
 impl Rig {
-    fn new() -> Self {
+    fn new(topic: &'static str) -> Self {
+        EmbeddedBroker::named(BROKER).unwrap().create_topic(topic, 1).unwrap();
         let config =
-            AppConfig { bootstrap_servers: BROKER.to_owned(), group: "reader".to_owned(), ..AppConfig::default() };
-        let topic = TopicConfig { initial_offset: InitialOffset::Earliest, ..TopicConfig::default() };
+            AppConfig { bootstrap_servers: BROKER.to_owned(), group: topic.to_owned(), ..AppConfig::default() };
+        let options = TopicConfig { initial_offset: InitialOffset::Earliest, ..TopicConfig::default() };
         let topics = [TopicEntry {
-            name: TOPIC.to_owned(),
-            config: topic,
+            name: topic.to_owned(),
+            config: options,
             work: Work::Host,
             seats: SeatKind::Thread,
             hooks: Vec::new(),
@@ -45,7 +46,7 @@ impl Rig {
         let pools = [Arc::clone(&threads), Pool::new(1, waker)];
         let mut poller = Poller::new(&config, &topics, Arc::clone(&shared), pools, &mut Some(parker), false).unwrap();
         poller.connect();
-        Self { poller, threads, shared }
+        Self { topic, poller, threads, shared }
     }
 
     /// One round of the poller, without its wait.
@@ -68,12 +69,21 @@ impl Rig {
         }
     }
 
-    fn produce(payloads: &[&str]) {
+    fn job(&mut self) -> Job {
+        let mut taken = None;
+        self.until("a job", |rig| {
+            taken = rig.threads.withdraw(|_| true).pop();
+            taken.is_some()
+        });
+        taken.unwrap()
+    }
+
+    fn produce(&self, payloads: &[&str]) {
         let config = ProducerConfig { bootstrap_servers: BROKER.to_owned(), ..ProducerConfig::default() };
         let producer = Producer::new(config).unwrap();
         let records: Vec<_> = payloads
             .iter()
-            .map(|payload| Record { topic: TOPIC, payload: Some(payload.as_bytes()), ..Record::default() })
+            .map(|payload| Record { topic: self.topic, payload: Some(payload.as_bytes()), ..Record::default() })
             .collect();
         producer.produce_many_sync(&records).unwrap();
         producer.close().unwrap();
@@ -89,8 +99,7 @@ impl Drop for Rig {
 
 #[test]
 fn a_log_that_begins_anew_below_what_was_read_gets_another_assignment() {
-    EmbeddedBroker::named(BROKER).unwrap().create_topic(TOPIC, 1).unwrap();
-    let mut rig = Rig::new();
+    let mut rig = Rig::new("log");
     let events = rig.shared.publisher.subscribe();
     rig.until("the partition", |rig| !rig.poller.partitions.is_empty());
     let (&before, partition) = rig.poller.partitions.iter_mut().next().unwrap();
@@ -98,13 +107,8 @@ fn a_log_that_begins_anew_below_what_was_read_gets_another_assignment() {
     // As if a thousand records had been read before the log was cut.
     partition.next_offset = 1_000;
 
-    Rig::produce(&["a", "b", "c"]);
-    let mut taken = None;
-    rig.until("a job", |rig| {
-        taken = rig.threads.withdraw(|_| true).pop();
-        taken.is_some()
-    });
-    let job = taken.unwrap();
+    rig.produce(&["a", "b", "c"]);
+    let job = rig.job();
     assert!(!old.owned.load(Ordering::SeqCst), "what is known of the old offsets must not count for the new ones");
     assert_ne!(job.context().assignment.id, before);
     assert!(job.context().assignment.owned.load(Ordering::SeqCst));
@@ -117,8 +121,32 @@ fn a_log_that_begins_anew_below_what_was_read_gets_another_assignment() {
     // From there on it is a log like any other.
     let id = job.context().assignment.id;
     job.done();
-    Rig::produce(&["d"]);
+    rig.produce(&["d"]);
     rig.until("the next record", |rig| rig.poller.partitions.get(&id).is_some_and(|found| found.next_offset == 4));
     assert!(rig.poller.engine.is_owned(id));
     assert_eq!(rig.poller.partitions.len(), 1);
+}
+
+#[test]
+fn what_was_read_before_the_log_was_cut_and_is_not_done_is_read_again() {
+    let mut rig = Rig::new("cut");
+    rig.until("the partition", |rig| !rig.poller.partitions.is_empty());
+    rig.produce(&["a", "b", "c"]);
+    let job = rig.job();
+    assert_eq!((job.batch().first_offset(), job.batch().len()), (0, 3));
+    let (&before, partition) = rig.poller.partitions.iter_mut().next().unwrap();
+    // As if what was read behind them had been cut off.
+    partition.next_offset = 1_000;
+    rig.produce(&["d"]);
+    rig.until("the loss", |rig| !rig.poller.partitions.contains_key(&before));
+    assert!(job.context().is_revoked());
+    job.fail(Failure::new("Broken", "on purpose"));
+    let again = rig.job();
+    assert_eq!(again.batch().first_offset(), 0, "nobody else has them");
+    again.done();
+    rig.until("all of it", |rig| {
+        rig.threads.withdraw(|_| true).into_iter().for_each(Job::done);
+        rig.poller.partitions.values().all(|partition| partition.next_offset == 4)
+            && rig.poller.partitions.keys().all(|id| rig.poller.engine.position(*id) == Some(4))
+    });
 }
