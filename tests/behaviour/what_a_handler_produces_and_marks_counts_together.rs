@@ -8,6 +8,7 @@ use karafka::{App, AppConfig, Error, ErrorKind, Failure, Record, TopicConfig, Vi
 use libkarafka_tests::censor::{Censor, END_TRANSACTION};
 use libkarafka_tests::topics::Message;
 use libkarafka_tests::{broker, group, secured, topics, wait};
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -85,6 +86,40 @@ pub fn failures_and_members_that_come_and_go(bootstrap: &str) {
     stop(&first);
     wait::until(PATIENCE, "all of it", || group::lag(bootstrap, &name, &from) == 0);
     stop(&second);
+    judge(bootstrap, &produced, &to);
+}
+
+/// A handler that went on although its transaction had not ended, as after a `Timeout` in Ruby, has not done what that marks.
+#[test]
+fn over_a_call_that_returns_before_its_transaction_has_ended() {
+    let bootstrap = broker::shared();
+    let (from, to) = (topics::create(bootstrap, 1), topics::create(bootstrap, 1));
+    let name = topics::unique("transactions");
+    let produced = produce_keyed(bootstrap, &from, 1, 1);
+    let app =
+        App::new(AppConfig { bootstrap_servers: bootstrap.to_owned(), group: name.clone(), ..AppConfig::default() })
+            .unwrap();
+    let (left, target) = (Arc::new(Mutex::new(Vec::new())), to.clone());
+    let behind = Arc::clone(&left);
+    let handler = handler_fn(move |batch, context| {
+        let message = batch.get(0).unwrap();
+        let transaction = context.begin_transaction().map_err(|error| Failure::new("Refused", error.to_string()))?;
+        let record = Record { topic: &target, key: message.key(), payload: message.payload(), ..Record::default() };
+        transaction.produce_async(&record).unwrap();
+        transaction.mark_as_consumed(&message).unwrap();
+        if context.attempt() == 1 {
+            behind.lock().push(transaction);
+            return Ok(());
+        }
+        transaction.commit().map_err(|error| Failure::new("Refused", error.to_string()))
+    });
+    let options = TopicConfig { retry_backoff: Duration::from_millis(20), ..TopicConfig::default() };
+    app.topic(&from, options, handler).unwrap();
+    app.start().unwrap();
+    wait::until(PATIENCE, "the offset", || group::lag(bootstrap, &name, &from) == 0);
+    let late = left.lock().pop().unwrap();
+    assert_eq!(late.commit().unwrap_err().kind(), ErrorKind::NotOwned, "its call has ended");
+    stop(&app);
     judge(bootstrap, &produced, &to);
 }
 

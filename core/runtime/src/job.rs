@@ -185,6 +185,16 @@ impl Job {
             std::mem::forget(std::mem::replace(&mut self.batch, emptied));
             return;
         }
+        let transactions = &self.context.assignment.transactions;
+        if self.kind == JobKind::Handle && matches!(outcome, Outcome::Done) && transactions.has_one_of(self.context.job)
+        {
+            // What that marks is done if it is committed, and not because its call has returned.
+            let message =
+                "the call returned before its transaction had ended: what that does not commit is tried again";
+            let unended = Failure::new("TransactionNotEnded", message);
+            outcome = unended.outcome();
+            failure = Some(unended);
+        }
         if let Some(tally) = self.context.tally.as_ref() {
             let succeeded = self.kind == JobKind::Handle && matches!(outcome, Outcome::Done);
             if let Some(wrong) = tally.end(&self.context, self.batch.first_offset(), succeeded) {

@@ -60,6 +60,11 @@ impl Producers {
         core.map(Transaction).filter(Transaction::is_open)
     }
 
+    /// Whether a job has a transaction that has not ended: it is open, or somebody is ending it.
+    pub(crate) fn has_one_of(&self, job: JobId) -> bool {
+        self.count.load(Ordering::SeqCst) > 0 && self.open.lock().iter().any(|(of, _)| *of == job)
+    }
+
     /// A transaction of a job whose records are held back. The first one finds out whether the brokers take transactions.
     pub(super) fn hold(&self) -> Result<Held> {
         if !self.proven.load(Ordering::SeqCst) {
