@@ -7,7 +7,7 @@ use crate::config::{self, karafka_config_t};
 use crate::error::{c_text, karafka_error_t};
 use crate::handle::{self, handle};
 use crate::text::{Out, patience, text};
-use parking_lot::Mutex;
+use runtime::lock::Mutex;
 use runtime::{Admin, AdminConfig, Answer};
 use std::collections::BTreeMap;
 use std::ffi::{CString, c_char};

@@ -10,7 +10,7 @@ use crate::handle::{self, handle};
 use crate::handler::{Inside, Route, inside, serve};
 use crate::text::{Out, long_patience, patience};
 use crate::topic::karafka_topic_t;
-use parking_lot::Mutex;
+use runtime::lock::Mutex;
 use runtime::{App, AppConfig, Error, ErrorKind, Phase, SeatKind, TopicConfig, Work};
 use std::sync::Arc;
 

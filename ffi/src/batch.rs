@@ -10,7 +10,7 @@ use crate::handler::Route;
 use crate::message::{self, karafka_header_t, karafka_message_t};
 use crate::registry::{Pinned, Registry};
 use crate::text::Out;
-use parking_lot::Mutex;
+use runtime::lock::Mutex;
 use runtime::{Batch, Failure, Job, Verdict};
 use std::collections::BTreeMap;
 use std::ffi::{CString, c_char};

@@ -9,8 +9,8 @@ use crate::error::{Fault, karafka_error_t};
 use crate::handle::{self, handle};
 use crate::handler::fail_call;
 use crate::registry::Pinned;
-use parking_lot::Mutex;
 use runtime::Failure;
+use runtime::lock::Mutex;
 use std::ffi::c_char;
 
 /// The duty to end a job, taken by `karafka_context_defer`.

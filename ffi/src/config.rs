@@ -7,7 +7,7 @@ use crate::boundary::fallible;
 use crate::error::{Fault, karafka_error_t};
 use crate::handle::{self, handle};
 use crate::text::{Out, text};
-use parking_lot::Mutex;
+use runtime::lock::Mutex;
 use runtime::{Settings, Value};
 use std::ffi::c_char;
 

@@ -10,7 +10,7 @@ use crate::message::karafka_message_t;
 use crate::registry::Pinned;
 use crate::text::UserData;
 use crate::verdict::{Strategy, earlier};
-use parking_lot::Mutex;
+use runtime::lock::Mutex;
 use runtime::{
     Failure, FilterAnswer, Hook, Job, JobKind, Next, Seat, TopicConfig, UniqueBy, Verdict, VirtualPartitions,
 };

@@ -10,7 +10,7 @@ use crate::handler::karafka_destructor_t;
 use crate::producer::karafka_producer_t;
 use crate::record::{karafka_record_t, own, with_c_record};
 use crate::text::{Out, UserData};
-use parking_lot::Mutex;
+use runtime::lock::Mutex;
 use runtime::{Error, ErrorKind, Middleware, OwnedRecord, Partitioner, Producer, ProducerConfig, ProducerHooks};
 use std::ffi::c_void;
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use crate::config::{self, karafka_config_t};
 use crate::error::{Fault, c_text, karafka_error_t};
 use crate::handle::{self, handle};
 use crate::text::{Out, array, patience, text};
-use parking_lot::Mutex;
+use runtime::lock::Mutex;
 use runtime::{ReadFrom, Reader, ReaderConfig, ReaderInterrupter, Selection, Waited};
 use std::ffi::{CString, c_char};
 use std::ptr;

@@ -9,8 +9,8 @@ use crate::error;
 use crate::handler::{self, Handlers};
 use crate::slots::Slots;
 use crate::{delivery, producer};
+use karafka::lock::{Condvar, Mutex};
 use karafka::{ErrorKind, Hook, JobKind, Next, Seat};
-use parking_lot::{Condvar, Mutex};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
@@ -211,7 +211,7 @@ pub(crate) fn interrupt_left_behind(py: Python<'_>) -> usize {
     detached(py, || {
         let deadline = Instant::now() + PATIENCE;
         let mut workers = WORKERS.lock();
-        while !workers.is_empty() && !WORKER_LEFT.wait_until(&mut workers, deadline).timed_out() {}
+        workers = WORKER_LEFT.wait_while(workers, Some(deadline), |workers| !workers.is_empty());
         workers.len()
     })
 }

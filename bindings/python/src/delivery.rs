@@ -8,7 +8,7 @@ use crate::error;
 use crate::settings;
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use karafka::ErrorKind;
-use parking_lot::Mutex;
+use karafka::lock::Mutex;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyList;

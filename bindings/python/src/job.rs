@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::handler::Handlers;
 use crate::output;
 use karafka::Hook;
-use parking_lot::Mutex;
+use karafka::lock::Mutex;
 use pyo3::prelude::*;
 use std::sync::Arc;
 

@@ -3,8 +3,8 @@
 //! Used by `libkarafka/scheduler.py`, on a thread of its own; waits without the interpreter's lock.
 
 use crate::attach;
+use karafka::lock::Mutex;
 use karafka::{Asked, Failure, Question, Questions};
-use parking_lot::Mutex;
 use pyo3::prelude::*;
 use std::sync::Arc;
 

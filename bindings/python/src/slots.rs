@@ -5,7 +5,7 @@
 
 use crate::handler::Handlers;
 use crate::job::Job;
-use parking_lot::Mutex;
+use karafka::lock::Mutex;
 use pyo3::prelude::*;
 use std::sync::Arc;
 

@@ -10,10 +10,10 @@ use crate::handle::Handle;
 use crate::messages::{Messages, bytes_of};
 use crate::wait::{interruptible, seconds};
 use crate::waste::Waste;
+use karafka::lock::{Mutex, MutexGuard};
 use karafka::{Batch, ErrorKind, ReadFrom, ReaderConfig, ReaderInterrupter, Selection, Waited};
 use magnus::typed_data::TypedData;
 use magnus::{Error, Module, Object, RArray, RHash, RModule, Ruby, TryConvert, Value, function, method};
-use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 use std::sync::Arc;
 
 struct Open {
@@ -50,6 +50,14 @@ fn next(reader: &mut karafka::Reader, timeout: Option<f64>) -> karafka::Result<O
     }
 }
 
+/// The reader, unless it was closed.
+fn open<'own>(
+    ruby: &Ruby,
+    guard: &'own mut MutexGuard<'_, Option<karafka::Reader>>,
+) -> Result<&'own mut karafka::Reader, Error> {
+    guard.as_mut().ok_or_else(|| stopped("the reader was closed")).or_raise(ruby)
+}
+
 fn stopped(message: &str) -> karafka::Error {
     karafka::Error::new(ErrorKind::Stopped, "read topics", message)
 }
@@ -64,12 +72,6 @@ impl Reader {
         Ok(Self(Handle::new(Open { reader: Mutex::new(Some(reader)), interrupter, waste: Arc::default() })))
     }
 
-    fn get(&self, ruby: &Ruby) -> Result<(&Open, MappedMutexGuard<'_, karafka::Reader>), Error> {
-        let (open, guard) = self.lock(ruby)?;
-        let reader = MutexGuard::try_map(guard, Option::as_mut).map_err(|_| stopped("the reader was closed"));
-        Ok((open, reader.or_raise(ruby)?))
-    }
-
     fn lock(&self, ruby: &Ruby) -> Result<(&Open, MutexGuard<'_, Option<karafka::Reader>>), Error> {
         let open = self.0.get("read topics").or_raise(ruby)?;
         let guard = open.reader.try_lock().ok_or_else(|| stopped("another thread reads with this reader"));
@@ -78,14 +80,15 @@ impl Reader {
 
     /// Waits for the next messages; nothing when everything was read. So many seconds, or as the options say.
     fn next(ruby: &Ruby, this: &Self, timeout: Option<f64>) -> Result<Option<Messages>, Error> {
-        let (open, mut reader) = this.get(ruby)?;
+        let (shared, mut guard) = this.lock(ruby)?;
+        let reader = open(ruby, &mut guard)?;
         loop {
-            match gvl::without_gvl(|| next(&mut reader, timeout), &|| open.interrupter.interrupt()) {
+            match gvl::without_gvl(|| next(reader, timeout), &|| shared.interrupter.interrupt()) {
                 None => {}
                 Some(Err(error)) if error.kind() == ErrorKind::Stopped => {}
                 Some(found) => {
                     let found = found.or_raise(ruby)?;
-                    return Ok(found.map(|(batch, bytes)| Messages::read(ruby, batch, &open.waste, bytes)));
+                    return Ok(found.map(|(batch, bytes)| Messages::read(ruby, batch, &shared.waste, bytes)));
                 }
             }
             ruby.thread_check_ints()?;
@@ -94,7 +97,8 @@ impl Reader {
 
     /// Where each partition is, in the order of `LibKarafka::Reader::Place`.
     fn places(ruby: &Ruby, this: &Self) -> Result<RArray, Error> {
-        let (_, reader) = this.get(ruby)?;
+        let (_, mut guard) = this.lock(ruby)?;
+        let reader = open(ruby, &mut guard)?;
         let places = ruby.ary_new_capa(reader.places().len());
         for place in reader.places() {
             places.push((&*place.topic, place.partition, place.start, place.next, place.end, place.is_done))?;
@@ -103,7 +107,8 @@ impl Reader {
     }
 
     fn stop_partition(ruby: &Ruby, this: &Self, topic: String, partition: i32) -> Result<bool, Error> {
-        this.get(ruby)?.1.stop_partition(&topic, partition).or_raise(ruby)
+        let (_, mut guard) = this.lock(ruby)?;
+        open(ruby, &mut guard)?.stop_partition(&topic, partition).or_raise(ruby)
     }
 
     fn close(ruby: &Ruby, this: &Self) -> Result<(), Error> {

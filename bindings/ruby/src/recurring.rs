@@ -9,10 +9,10 @@ use crate::error::Raise;
 use crate::gvl;
 use crate::producer::Producer;
 use crate::wait::interruptible;
+use karafka::lock::{Condvar, Mutex};
 use karafka::{Failure, RecurringTasksConfig, TaskRun};
 use magnus::typed_data::TypedData;
 use magnus::{Error, Module, RClass, RHash, RModule, Ruby, method};
-use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
@@ -71,7 +71,7 @@ impl Desk {
             if state.interrupts != seen {
                 return Given::Interrupted;
             }
-            self.changed.wait(&mut state);
+            state = self.changed.wait(state);
         }
     }
 

@@ -5,10 +5,10 @@
 use crate::error::Raise;
 use crate::gvl;
 use crate::handle::Handle;
+use karafka::lock::Mutex;
 use karafka::{Asked, Failure, Question, Questions};
 use magnus::typed_data::TypedData;
 use magnus::{Error, Module, RArray, RModule, Ruby, method};
-use parking_lot::Mutex;
 use std::sync::Arc;
 
 #[magnus::wrap(class = "LibKarafka::Native::Questions", free_immediately, size)]

@@ -6,8 +6,8 @@
 use crate::error::Raise;
 use crate::gvl;
 use karafka::ErrorKind;
+use karafka::lock::{Condvar, Mutex};
 use magnus::{Error, Ruby};
-use parking_lot::{Condvar, Mutex};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -58,9 +58,11 @@ impl<T: Send> Slot<T> {
                 return Waited::Interrupted;
             }
             match deadline {
-                None => self.changed.wait(&mut state),
+                None => state = self.changed.wait(state),
                 Some(deadline) => {
-                    if self.changed.wait_until(&mut state, deadline).timed_out() && state.value.is_none() {
+                    let is_late;
+                    (state, is_late) = self.changed.wait_until(state, deadline);
+                    if is_late && state.value.is_none() {
                         return Waited::Late;
                     }
                 }

@@ -4,7 +4,7 @@
 //! free them before they wait for a job. While an app has no workers, and when much has gathered, they are freed at once.
 
 use karafka::Batch;
-use parking_lot::Mutex;
+use karafka::lock::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// More than one collection finds when workers are busy; memory that waits here is of no use to anybody.

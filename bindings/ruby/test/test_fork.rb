@@ -36,6 +36,32 @@ class TestFork < KarafkaTest
     assert_equal [true], take(seen, 1)
   end
 
+  # What the threads of the parent wait for in the core is nothing to the child's own threads, which are given their memory.
+  def test_a_child_works_whose_parent_has_threads_that_wait_in_the_core
+    away = LibKarafka::Producer.new(bootstrap_servers: "127.0.0.1:1", close_timeout: 0)
+    waiting = Array.new(20) { Thread.new { away.produce_async(topic: "t", payload: "x").wait } }
+    waiting.each { |thread| thread.report_on_exception = false }
+    eventually("all wait") { away.in_flight == 20 && waiting.all? { |thread| thread.status == "sleep" } }
+    3.times do |number|
+      done = in_child do
+        own = "embedded://child-#{number}"
+        LibKarafka::EmbeddedBroker.named(own).create_topic("t")
+        mine = LibKarafka::Producer.new(bootstrap_servers: own)
+        threads = Array.new(20) { Thread.new { 5.times { mine.produce_sync(topic: "t", payload: "x") } } }
+        threads.each(&:join)
+        "done"
+      end
+      assert_equal "done", done
+    end
+  ensure
+    waiting&.each(&:kill)
+    begin
+      away&.close
+    rescue LibKarafka::Error
+      nil
+    end
+  end
+
   def wait_for(pid)
     eventually("the child") { Process.waitpid2(pid, Process::WNOHANG) }.last.exited?
   end

@@ -3,9 +3,9 @@
 //! A seat writes its own desk when it takes a job and when it comes for the next one: a few relaxed stores, no lock. The
 //! poller reads all of them when somebody asks for statistics.
 
+use crate::lock::Mutex;
 use crate::native;
 use karafka_engine::JobId;
-use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};

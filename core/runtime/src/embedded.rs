@@ -3,9 +3,9 @@
 //! It keeps everything in memory, at most 5 MiB or 100,000 batches a partition (older records are dropped silently), and ends
 //! with the process. It knows no transactions, no access rules, no administration and no offsets by time.
 
+use crate::lock::Mutex;
 use crate::native::MockCluster;
 use crate::{Error, ErrorKind, Result};
-use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
 

@@ -7,7 +7,7 @@
 //!
 //! Renewed by the poller, asked by every seat before each job. Asking takes a look at the clock and one atomic read.
 
-use parking_lot::{Condvar, Mutex};
+use crate::lock::{Condvar, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -60,7 +60,7 @@ impl Lease {
             if let Some(now) = self.look() {
                 return now;
             }
-            self.renewed.wait(&mut lock);
+            lock = self.renewed.wait(lock);
         }
     }
 

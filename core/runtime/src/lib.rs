@@ -58,6 +58,8 @@ mod hook;
 mod job;
 mod lease;
 mod letter;
+#[doc(hidden)]
+pub mod lock;
 mod log;
 mod message;
 mod native;

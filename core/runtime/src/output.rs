@@ -7,8 +7,8 @@
 use crate::config::{Output, OutputCheck, Outputs};
 use crate::context::Context;
 use crate::event::Event;
+use crate::lock::Mutex;
 use crate::{Error, ErrorKind, Failure, Result};
-use parking_lot::Mutex;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::marker::PhantomData;

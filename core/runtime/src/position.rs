@@ -4,12 +4,12 @@
 //! Ownership is one atomic read, as in [`Context`].
 
 use crate::context::Context;
+use crate::lock::Mutex;
 use crate::message::Message;
 use crate::report::Report;
 use crate::{Error, ErrorKind, Result};
 use crossbeam::channel::{RecvTimeoutError, Sender, bounded};
 use karafka_engine::{Extent, JobId};
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};

@@ -8,11 +8,11 @@
 use crate::config::{ProducerConfig, validate_group_name, validate_topic_name};
 use crate::dead_letter::{DeadLetter, LetterFilter};
 use crate::letter::partition_of;
+use crate::lock::{Condvar, Mutex};
 use crate::native::{PartitionOffset, code, describe, kind_of, with_members};
 use crate::producer::{Delivery, Producer, Record};
 use crate::reader::{ReadFrom, ReadUntil, Reader, ReaderConfig, ReaderInterrupter, Selection};
 use crate::{Batch, Error, ErrorKind, Message, Result};
-use parking_lot::{Condvar, Mutex};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -325,7 +325,7 @@ impl Redrive {
         let mut stopped = self.stopped.0.lock();
         if let Some(rate) = self.config.rate.filter(|_| !self.config.dry_run) {
             while !*stopped && Instant::now() < self.due {
-                self.stopped.1.wait_until(&mut stopped, self.due);
+                (stopped, _) = self.stopped.1.wait_until(stopped, self.due);
             }
             self.due = self.due.max(Instant::now()) + Duration::from_secs(1) / rate;
         }

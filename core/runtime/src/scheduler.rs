@@ -5,10 +5,10 @@
 //! here is held for a few instructions, never over user code. A question that is dropped unanswered has failed.
 
 use crate::job::Failure;
+use crate::lock::{Condvar, Mutex};
 use crate::report::Report;
 use crate::shared::Shared;
 use karafka_engine::QuestionId;
-use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -132,7 +132,7 @@ impl Questions {
             if let Some(asked) = Self::look(&mut state) {
                 return asked;
             }
-            self.changed.wait(&mut state);
+            state = self.changed.wait(state);
         }
     }
 
@@ -144,7 +144,9 @@ impl Questions {
             if let Some(asked) = Self::look(&mut state) {
                 return Some(asked);
             }
-            if self.changed.wait_until(&mut state, deadline).timed_out() {
+            let is_late;
+            (state, is_late) = self.changed.wait_until(state, deadline);
+            if is_late {
                 return Self::look(&mut state);
             }
         }

@@ -6,6 +6,7 @@
 use crate::desk::Desks;
 use crate::event::{Event, Phase, Publisher};
 use crate::lease::Lease;
+use crate::lock::{Condvar, Mutex};
 use crate::native::fork_epoch;
 use crate::report::Report;
 use crate::scheduler::Questions;
@@ -13,7 +14,6 @@ use crate::wake::Waker;
 use crate::{Error, ErrorKind, Result};
 use crossbeam::channel::{RecvTimeoutError, Sender, bounded};
 use crossbeam::queue::SegQueue;
-use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -118,9 +118,11 @@ impl Shared {
         let mut lock = self.failure.lock();
         while self.phase() != Phase::Stopped {
             match deadline {
-                None => self.phase_changed.wait(&mut lock),
+                None => lock = self.phase_changed.wait(lock),
                 Some(deadline) => {
-                    if self.phase_changed.wait_until(&mut lock, deadline).timed_out() {
+                    let is_late;
+                    (lock, is_late) = self.phase_changed.wait_until(lock, deadline);
+                    if is_late {
                         return self.phase() == Phase::Stopped;
                     }
                 }

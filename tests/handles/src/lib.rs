@@ -32,6 +32,8 @@ mod fork;
 mod handle;
 #[path = "../../../ffi/src/handler.rs"]
 mod handler;
+#[path = "../../../core/runtime/src/lock.rs"]
+pub mod lock;
 #[path = "../../../ffi/src/message.rs"]
 mod message;
 #[path = "../../../ffi/src/registry.rs"]

@@ -5,7 +5,7 @@ pub(crate) use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::sync::{Condvar, MutexGuard};
 use std::collections::VecDeque;
 
-/// `parking_lot`'s lock: it cannot be poisoned.
+/// `karafka`'s lock: it cannot be poisoned.
 pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 
 impl<T> Mutex<T> {

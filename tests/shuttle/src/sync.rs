@@ -6,7 +6,7 @@ use shuttle::sync::{Condvar, MutexGuard};
 use std::collections::VecDeque;
 use std::sync::PoisonError;
 
-/// `parking_lot`'s lock: it cannot be poisoned.
+/// `karafka`'s lock: it cannot be poisoned.
 pub(crate) struct Mutex<T>(shuttle::sync::Mutex<T>);
 
 impl<T> Mutex<T> {

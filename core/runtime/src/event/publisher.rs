@@ -7,10 +7,10 @@ use super::interest::Interest;
 use super::subscription::Events;
 use super::table::Event;
 use crate::Result;
+use crate::lock::Mutex;
 use crate::native::fork_epoch;
 use crate::shared::forked;
 use crossbeam::channel::{Sender, TrySendError, bounded};
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 

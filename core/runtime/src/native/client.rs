@@ -8,10 +8,10 @@
 use super::partitions::{List, PartitionOffset};
 use super::queue::Queue;
 use super::{c_string, code, configuration, error, sys, taken, text_of};
+use crate::lock::Mutex;
 use crate::wake::{Ready, Waker};
 use crate::{Error, ErrorKind, Result};
 use crossbeam::sync::Parker;
-use parking_lot::Mutex;
 use std::ffi::c_char;
 use std::ptr::NonNull;
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 //! payload, key and headers are views of the fetch buffer, which lives as long as any of its messages.
 
 use super::sys;
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 use std::ptr::NonNull;
 use std::slice;
 

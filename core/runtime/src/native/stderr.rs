@@ -3,9 +3,10 @@
 //! Written by any thread, the poller among them: a pipe that nobody empties must hold up no message and no stop. What does not
 //! fit is left out, and counted for the next line that does. Nothing here fails: there is nobody else to tell.
 
-use parking_lot::Mutex;
+use super::fork_epoch;
+use crate::lock::{Condvar, Mutex};
 use std::io::ErrorKind;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a pipe takes at once when it says that it takes something.
 const AT_ONCE: usize = 4096;
@@ -13,26 +14,45 @@ const AT_ONCE: usize = 4096;
 /// How long a reader that kept up until now may take to make room, in milliseconds.
 const PATIENCE: libc::c_int = 5;
 
-/// How long another thread's line is waited for. In a forked child that thread may be missing.
+/// How long another thread's line is waited for.
 const TURN: Duration = Duration::from_millis(50);
 
-/// Lines that were left out since the last one that was not.
-static LEFT_OUT: Mutex<u64> = Mutex::new(0);
+struct Stand {
+    /// The process of the thread that writes. A forked child may find a thread here that it does not have.
+    writer: Option<u32>,
+    /// Lines that were left out since the last one that was not.
+    left_out: u64,
+}
+
+static STAND: Mutex<Stand> = Mutex::new(Stand { writer: None, left_out: 0 });
+static WRITTEN: Condvar = Condvar::new();
 
 /// Writes a line, which brings its own end. Waits for a few milliseconds at most.
 pub fn write_line(line: &[u8]) {
-    let Some(mut left_out) = LEFT_OUT.try_lock_for(TURN) else { return };
-    if *left_out > 0 {
+    let is_taken = |stand: &mut Stand| stand.writer == Some(fork_epoch());
+    let mut stand = WRITTEN.wait_while(STAND.lock(), Some(Instant::now() + TURN), is_taken);
+    if is_taken(&mut stand) {
+        return;
+    }
+    stand.writer = Some(fork_epoch());
+    let before = stand.left_out;
+    drop(stand);
+    let left_out = write_after(before, line);
+    let mut stand = STAND.lock();
+    *stand = Stand { writer: None, left_out };
+    drop(stand);
+    WRITTEN.notify_all();
+}
+
+/// Writes a line after a word on those that were left out before; returns how many are left out now.
+fn write_after(left_out: u64, line: &[u8]) -> u64 {
+    if left_out > 0 {
         let note = format!("libkarafka: {left_out} lines are missing here: nobody read them in time\n");
         if !write(note.as_bytes(), 0) {
-            *left_out += 1;
-            return;
+            return left_out + 1;
         }
-        *left_out = 0;
     }
-    if !write(line, PATIENCE) {
-        *left_out += 1;
-    }
+    u64::from(!write(line, PATIENCE))
 }
 
 /// Whether all of it is written, or nobody is there to read it.

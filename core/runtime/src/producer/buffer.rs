@@ -9,8 +9,8 @@ use super::delivery::{DeliveryReport, refuse_inside_callback};
 use super::record::{OwnedRecord, Record};
 use crate::Result;
 use crate::event::Event;
+use crate::lock::Mutex;
 use crate::output;
-use parking_lot::Mutex;
 use std::collections::VecDeque;
 
 #[derive(Default)]

@@ -5,9 +5,9 @@
 
 use super::delivery::{DeliveryReport, OnDelivery, enter_callbacks};
 use super::room::Room;
+use crate::lock::Mutex;
 use crate::{Error, ErrorKind, Result};
 use crossbeam::channel::{Receiver, Sender, unbounded};
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 

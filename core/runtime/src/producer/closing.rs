@@ -4,8 +4,8 @@
 //! thread closes, or after Ctrl-C has ended somebody's wait for that, does not end before the records are gone. The lock is never held
 //! while anybody closes.
 
+use crate::lock::{Condvar, Mutex};
 use crate::{Error, ErrorKind, Result};
-use parking_lot::{Condvar, Mutex};
 use std::thread::{self, ThreadId};
 use std::time::Instant;
 
@@ -37,12 +37,7 @@ impl Closing {
                 State::By(thread) if *thread == thread::current().id() => return Ok(()),
                 State::By(_) => {
                     let goes_on = |state: &mut State| matches!(state, State::By(_));
-                    match deadline {
-                        Some(deadline) => {
-                            self.ended.wait_while_until(&mut state, goes_on, deadline);
-                        }
-                        None => self.ended.wait_while(&mut state, goes_on),
-                    }
+                    state = self.ended.wait_while(state, deadline, goes_on);
                     return if let State::Ended(outcome) = &*state { outcome.clone() } else { Err(still()) };
                 }
             }

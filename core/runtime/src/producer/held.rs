@@ -8,9 +8,9 @@ use super::outbox::{Outbox, Target};
 use super::record::{OwnedRecord, Record};
 use super::{Producer, ProducerHooks};
 use crate::config::ProducerConfig;
+use crate::lock::Mutex;
 use crate::native::code;
 use crate::{Error, ErrorKind, Result};
-use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// What a producer holds back; nothing more once it was taken out.

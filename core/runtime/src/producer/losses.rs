@@ -3,8 +3,8 @@
 //! Filled by the thread that reads reports, read by whoever closes, or ends a transaction.
 
 use super::delivery::Delivery;
+use crate::lock::Mutex;
 use crate::native::code;
-use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;

@@ -7,7 +7,7 @@
 //! is held.
 
 use super::delivery::{Delivery, DeliveryReport, Hook, Outcome};
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};

@@ -4,9 +4,9 @@
 //! topic has is asked from a broker by the first such record, and again when what is known grows old.
 
 use super::record::Record;
+use crate::lock::Mutex;
 use crate::native::{Hashing, NativeProducer};
 use crate::{Error, ErrorKind, Result};
-use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -5,8 +5,8 @@
 use super::Producer;
 use super::delivery::{DeliveryReport, Outcome};
 use super::record::{OwnedRecord, Record};
+use crate::lock::Mutex;
 use crate::{Error, Result};
-use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::time::SystemTime;
 

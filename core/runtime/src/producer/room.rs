@@ -3,7 +3,7 @@
 //! Counted up by whoever sends, on any thread; counted down by the threads that tell the ends of records. Sending takes no lock
 //! here; the lock is for those who wait.
 
-use parking_lot::{Condvar, Mutex};
+use crate::lock::{Condvar, Mutex};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -102,9 +102,11 @@ impl Room {
         let mut lock = self.lock.lock();
         while self.occupied() >= count {
             match deadline {
-                None => self.changed.wait(&mut lock),
+                None => lock = self.changed.wait(lock),
                 Some(deadline) => {
-                    if self.changed.wait_until(&mut lock, deadline).timed_out() {
+                    let is_late;
+                    (lock, is_late) = self.changed.wait_until(lock, deadline);
+                    if is_late {
                         break;
                     }
                 }

@@ -6,13 +6,13 @@
 //! shares nothing with this one.
 
 use super::outbox::Outbox;
+use crate::lock::Mutex;
 use crate::native::{NativeProducer, fork_epoch};
 use crate::wake::{Ready, Waker};
 use crate::{Error, ErrorKind, Result};
 use crossbeam::channel::{Sender, bounded};
 use crossbeam::queue::SegQueue;
 use crossbeam::sync::Parker;
-use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};

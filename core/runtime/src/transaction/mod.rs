@@ -22,11 +22,11 @@ pub use producer::TransactionalProducer;
 pub(crate) use producers::Producers;
 pub(crate) use turn::{Ask, Part, Turn};
 
+use crate::lock::Mutex;
 use crate::producer::{Deliveries, Delivery, OnDelivery, Producer, Record};
 use crate::{Error, ErrorKind, Result};
 use handler::Side;
 use open::Open;
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use together::Held;

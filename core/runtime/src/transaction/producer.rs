@@ -10,10 +10,10 @@ use super::{Core, Stand as Records, Transaction};
 use crate::config::ProducerConfig;
 use crate::embedded;
 use crate::encryption;
+use crate::lock::{Condvar, Mutex};
 use crate::producer::{DeliveryReport, Record};
 use crate::shared::same_process;
 use crate::{Error, ErrorKind, Result};
-use parking_lot::{Condvar, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -180,7 +180,9 @@ impl TransactionalProducer {
             .get_or_insert_with(|| Error::new(ErrorKind::Stopped, "begin a transaction", "the producer is closed"));
         self.0.freed.notify_all();
         while stand.open.is_some() {
-            if self.0.freed.wait_until(&mut stand, deadline).timed_out() {
+            let is_late;
+            (stand, is_late) = self.0.freed.wait_until(stand, deadline);
+            if is_late {
                 let message = "a transaction is still open; it ends without the producer";
                 return Err(Error::new(ErrorKind::Timeout, "close a producer", message));
             }
@@ -208,7 +210,9 @@ impl Inner {
                 let message = "this thread has a transaction of this producer open: end it, or join it by a block";
                 return Err(Error::new(ErrorKind::Transaction, "begin a transaction", message));
             }
-            if self.freed.wait_until(&mut stand, deadline).timed_out() {
+            let is_late;
+            (stand, is_late) = self.freed.wait_until(stand, deadline);
+            if is_late {
                 let message = format!("another thread has a transaction open for more than {:?}", self.patience);
                 return Err(Error::new(ErrorKind::Timeout, "begin a transaction", message).retriable());
             }

@@ -6,10 +6,10 @@
 use super::together::Held;
 use super::{Core, Isolation, Transaction, TransactionalProducer};
 use crate::config::ProducerConfig;
+use crate::lock::Mutex;
 use crate::producer::Producer;
 use crate::{Error, ErrorKind, Result};
 use karafka_engine::JobId;
-use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
