@@ -135,8 +135,11 @@ impl Delivery {
             };
         } else {
             let awaiting = Awaiting { event_loop: event_loop.unbind(), future: future.clone().unbind() };
-            let delivery = self.inner.clone();
-            self.inner.notify(move || resolve(Resolved { delivery, awaiting }));
+            let (delivery, resolver) = (self.inner.clone(), resolver(py)?);
+            self.inner.notify(move || {
+                // The interpreter's end is the only reason for a receiver to be gone.
+                let _ = resolver.send(Told::Ended(Resolved { delivery, awaiting }));
+            });
         }
         future.call_method0("__await__")
     }
@@ -156,39 +159,52 @@ struct Resolved {
     awaiting: Awaiting,
 }
 
+/// What the thread that wakes event loops is told.
+enum Told {
+    Ended(Resolved),
+    /// The interpreter ends.
+    Close,
+}
+
 struct Resolver {
     process: u32,
-    sender: Sender<Resolved>,
+    sender: Sender<Told>,
     thread: JoinHandle<()>,
 }
 
+/// Taken with the interpreter's lock, under which a process forks: no other thread has it then, and so it is free in the child.
 static RESOLVER: Mutex<Option<Resolver>> = Mutex::new(None);
 
-/// Hands a completed record to the thread that wakes event loops.
-fn resolve(resolved: Resolved) {
+/// The way to the thread that wakes event loops.
+fn resolver(_py: Python<'_>) -> PyResult<Sender<Told>> {
     let mut running = RESOLVER.lock();
-    if running.as_ref().is_none_or(|resolver| resolver.process != std::process::id()) {
-        let (sender, receiver) = unbounded();
-        let Ok(thread) = thread::Builder::new().name("karafka-await".to_owned()).spawn(move || serve(&receiver)) else {
-            return;
-        };
-        // A parent's resolver has no thread in this process.
-        std::mem::forget(running.replace(Resolver { process: std::process::id(), sender, thread }));
+    if let Some(resolver) = running.as_ref().filter(|resolver| resolver.process == std::process::id()) {
+        return Ok(resolver.sender.clone());
     }
-    if let Some(resolver) = &*running {
-        // The interpreter's end is the only reason for a receiver to be gone.
-        let _ = resolver.sender.send(resolved);
-    }
+    let (sender, receiver) = unbounded();
+    let thread = thread::Builder::new().name("karafka-await".to_owned()).spawn(move || serve(&receiver))?;
+    let resolver = Resolver { process: std::process::id(), sender: sender.clone(), thread };
+    // A parent's resolver has no thread in this process.
+    std::mem::forget(running.replace(resolver));
+    Ok(sender)
 }
 
 /// The thread that wakes event loops: attached once, detached to wait.
-fn serve(receiver: &Receiver<Resolved>) {
+fn serve(receiver: &Receiver<Told>) {
     Python::try_attach(|py| {
-        while let Ok(first) = py.detach(|| receiver.recv()) {
-            let mut all = vec![first];
-            all.extend(receiver.try_iter());
+        while let Ok(Told::Ended(first)) = py.detach(|| receiver.recv()) {
+            let (mut all, mut is_last) = (vec![first], false);
+            for told in receiver.try_iter() {
+                match told {
+                    Told::Ended(resolved) => all.push(resolved),
+                    Told::Close => is_last = true,
+                }
+            }
             if let Err(failed) = wake(py, all) {
                 failed.write_unraisable(py, None);
+            }
+            if is_last {
+                return;
             }
         }
     });
@@ -221,8 +237,10 @@ fn wake(py: Python<'_>, all: Vec<Resolved>) -> PyResult<()> {
 pub(crate) fn close() {
     let resolver = RESOLVER.lock().take();
     if let Some(Resolver { process, sender, thread }) = resolver {
-        drop(sender);
-        if process == std::process::id() {
+        if process != std::process::id() {
+            // The parent's.
+            std::mem::forget((sender, thread));
+        } else if sender.send(Told::Close).is_ok() {
             // It panicked if this fails, and is gone just the same.
             let _ = thread.join();
         }

@@ -324,6 +324,37 @@ def test_a_child_of_a_running_app_ends_by_itself() -> None:
     assert status == 6, errors
 
 
+def test_a_child_awaits_deliveries_whose_parent_was_awaiting_some() -> None:
+    program = Program("""
+        async def many():
+            while True:
+                await asyncio.gather(*[once(producer.produce("t", b"x")) for _ in range(200)])
+        async def once(delivery):
+            await delivery
+        threading.Thread(target=lambda: asyncio.run(many()), daemon=True).start()
+        producer.produce_sync("t", b"x")
+        def child(number):
+            async def use():
+                own = libkarafka.EmbeddedBroker(str(number))
+                with libkarafka.Producer(bootstrap_servers=own.address) as mine:
+                    await mine.produce("t", b"y")
+            # A thread of its own: a loop runs on none that its parent had.
+            thread = threading.Thread(target=lambda: asyncio.run(use()))
+            thread.start()
+            thread.join()
+            os._exit(0)
+        for number in range(40):
+            pid = os.fork()
+            if pid == 0:
+                child(number)
+            if os.waitpid(pid, 0)[1] != 0:
+                os._exit(1)
+        os._exit(0)
+    """)
+    status, _, errors = program.end(60)
+    assert status == 0, errors
+
+
 @pytest.mark.parametrize("kind", ["def", "async def"])
 @pytest.mark.parametrize(("ending", "wanted"), [("return", 0), ("sys.exit(4)", 4), ("raise ValueError", 1)])
 def test_a_child_that_comes_back_from_the_handler_ends(kind: str, ending: str, wanted: int) -> None:
