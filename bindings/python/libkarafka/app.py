@@ -304,6 +304,55 @@ class App:
         raise TypeError("cannot pickle an App; make one in each process")
 
     def _launch(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Has the host thread start the app, and returns when it has. What a signal handler raises comes on the main thread, at any
+        place: an app that was started there could be left behind half started, with nobody to stop it."""
+        turn, gate = threading.Lock(), threading.Lock()
+        gate.acquire()
+        has_begun = False
+        refusals: list[BaseException] = []
+
+        def begun() -> None:
+            nonlocal has_begun
+            has_begun = True
+            gate.release()
+
+        def host() -> None:
+            if not turn.acquire(blocking=False):
+                # An interrupt was faster: nobody waits for a start.
+                return
+            try:
+                teller, bridge = self._begin(loop)
+            except BaseException as refused:
+                refusals.append(refused)
+                begun()
+                return
+            try:
+                if self._questions is not None and self._choose is not None:
+                    serve(self._questions, self._choose)
+                self._listeners.start()
+            except BaseException as refused:
+                refusals.append(refused)
+                self._native.stop()
+            begun()
+            self._serve(teller, bridge)
+
+        # The interpreter waits for threads that are no daemons before it runs what stops the app.
+        self._host = threading.Thread(target=host, name="karafka-host", daemon=True)
+        try:
+            self._host.start()
+            gate.acquire()
+        except BaseException:
+            if not turn.acquire(blocking=False):
+                # What the host has begun to start is stopped like any other app.
+                self._native.stop()
+                if not has_begun:
+                    gate.acquire()
+            raise
+        if refusals:
+            raise refusals.pop()
+
+    def _begin(self, loop: asyncio.AbstractEventLoop | None) -> tuple[threading.Thread, Bridge | None]:
+        """Starts, on the host thread."""
         handlers = tuple(self._handlers)
         events = self._native.unheard_events()
         bridge = None
@@ -315,21 +364,16 @@ class App:
             if bridge is not None:
                 bridge.close()
             raise
-        # The interpreter waits for threads that are no daemons before it runs what stops the app.
         teller = threading.Thread(target=_tell, args=(events,), name="karafka-tell", daemon=True)
-        self._host = threading.Thread(target=self._serve, args=(teller, bridge), name="karafka-host", daemon=True)
         try:
             teller.start()
-            self._host.start()
         except BaseException:
             self._native.stop(timedelta(0))
             raise
         self._is_started = True
         # Registered at the start: what the program registered before it is still there while handlers finish.
         atexit.register(self._close)
-        if self._questions is not None and self._choose is not None:
-            serve(self._questions, self._choose)
-        self._listeners.start()
+        return teller, bridge
 
     def _serve(self, teller: threading.Thread, bridge: Bridge | None) -> None:
         """The host thread: sees the app to its end."""

@@ -122,6 +122,9 @@ class _Bell:
 
     def __del__(self) -> None:
         # Not when the wait ends: a thread that opens the latch at that moment may still be about to ring.
+        if not hasattr(self, "_in"):
+            # An exception of a signal handler ended the making of it.
+            return
         try:
             # Again, for an exception of a signal handler may have ended it halfway.
             self.leave()

@@ -356,6 +356,33 @@ def test_a_child_awaits_deliveries_whose_parent_was_awaiting_some() -> None:
 
 
 @pytest.mark.parametrize("kind", ["def", "async def"])
+def test_ctrl_c_in_the_midst_of_the_start_stops_what_has_begun(kind: str) -> None:
+    program = Program(f"""
+        import signal
+        app = make()
+        @app.consumer("t")
+        {kind} handle(batch):
+            pass
+        class Interrupted:
+            def __init__(self, native):
+                self.native = native
+            def __getattr__(self, name):
+                return getattr(self.native, name)
+            def start(self, *arguments):
+                self.native.start(*arguments)
+                # Just before the call returns to Python.
+                signal.raise_signal(signal.SIGINT)
+        app._native = Interrupted(app._native)
+        try:
+            app.run()
+        except KeyboardInterrupt:
+            print("interrupted", app.phase)
+    """)
+    status, out, errors = program.end()
+    assert (status, out) == (0, "interrupted stopped\n"), errors
+
+
+@pytest.mark.parametrize("kind", ["def", "async def"])
 @pytest.mark.parametrize(("ending", "wanted"), [("return", 0), ("sys.exit(4)", 4), ("raise ValueError", 1)])
 def test_a_child_that_comes_back_from_the_handler_ends(kind: str, ending: str, wanted: int) -> None:
     program = Program(f"""
