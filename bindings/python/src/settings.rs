@@ -21,9 +21,13 @@ pub(crate) fn settings(options: &Bound<'_, PyDict>) -> PyResult<Settings> {
     Ok(settings)
 }
 
+/// Longer than any program runs, short enough to be added to any clock.
+const FOREVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+
 /// A timeout in seconds.
 pub(crate) fn seconds(timeout: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(timeout)
+        .map(|timeout| timeout.min(FOREVER))
         .map_err(|_| PyValueError::new_err(format!("timeout must be a number of seconds from 0, not {timeout}")))
 }
 

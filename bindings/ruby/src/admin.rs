@@ -5,7 +5,7 @@
 use crate::config::settings;
 use crate::error::Raise;
 use crate::handle::Handle;
-use crate::wait::{interruptible, seconds};
+use crate::wait::{drop_elsewhere, interruptible, seconds};
 use karafka::AdminConfig;
 use magnus::typed_data::TypedData;
 use magnus::{Error, Module, Object, RHash, RModule, Ruby, function, method};
@@ -33,7 +33,7 @@ impl Drop for Admin {
     /// Ending a client waits for its threads, which a garbage collection must not.
     fn drop(&mut self) {
         if let Some(admin) = self.0.take() {
-            std::thread::spawn(move || drop(admin));
+            drop_elsewhere(admin);
         }
     }
 }

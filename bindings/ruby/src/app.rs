@@ -7,7 +7,7 @@ use crate::error::{Raise, exception};
 use crate::event::{self, Subscription};
 use crate::handle::Handle;
 use crate::scheduler::Waiting;
-use crate::wait::{Slot, deadline, interruptible, seconds};
+use crate::wait::{Slot, deadline, interruptible, no_thread, seconds};
 use crate::waste::Waste;
 use crate::worker;
 use karafka::{AppConfig, Hook, SeatKind, Signal, TopicConfig, Work};
@@ -108,12 +108,16 @@ impl App {
         // What is kept below is the end of an app that was started.
         app.check_started().or_raise(ruby)?;
         let deadline = deadline(timeout).or_raise(ruby)?;
-        let ended = this.ended.get_or_init(|| {
+        let ended = if let Some(ended) = this.ended.get() {
+            ended
+        } else {
             let (slot, app) = (Slot::new(), app.clone());
             let own = Arc::clone(&slot);
-            std::thread::spawn(move || own.fill(app.join(None).map_err(Arc::new)));
-            slot
-        });
+            let run = move || own.fill(app.join(None).map_err(Arc::new));
+            let spawned = std::thread::Builder::new().name("karafka-wait".to_owned()).spawn(run);
+            spawned.map_err(no_thread).or_raise(ruby)?;
+            this.ended.get_or_init(|| slot)
+        };
         match ended.await_copy(ruby, deadline)? {
             Some(Ok(ended)) => Ok(ended),
             Some(Err(error)) => Err(exception(ruby, &error)),

@@ -4,6 +4,7 @@
 
 use crate::error::Raise;
 use crate::handle::Handle;
+use crate::wait::drop_elsewhere;
 use karafka::EmbeddedBroker;
 use magnus::typed_data::TypedData;
 use magnus::{Error, Module, Object, RModule, Ruby, function, method};
@@ -33,7 +34,7 @@ impl Drop for Broker {
     /// Ending a broker joins its threads, which a garbage collection must not wait for.
     fn drop(&mut self) {
         if let Some(broker) = self.0.take() {
-            std::thread::spawn(move || drop(broker));
+            drop_elsewhere(broker);
         }
     }
 }

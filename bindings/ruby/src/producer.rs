@@ -10,7 +10,7 @@ use crate::gvl;
 use crate::handle::Handle;
 use crate::messages::bytes;
 use crate::plain::Plain;
-use crate::wait::{Slot, deadline, interruptible, seconds};
+use crate::wait::{Slot, deadline, drop_elsewhere, interruptible, seconds};
 use karafka::{
     AppConfig, DeliveryReport, ErrorKind, Header, OwnedRecord, ProducerConfig, ProducerHooks, Record, Recorded,
 };
@@ -374,7 +374,7 @@ impl Drop for Producer {
     /// Closing waits for deliveries, which a garbage collection must not.
     fn drop(&mut self) {
         if let Some(producer) = self.0.take() {
-            std::thread::spawn(move || drop(producer));
+            drop_elsewhere(producer);
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::error::Raise;
 use crate::gvl;
 use crate::handle::Handle;
 use crate::messages::{Messages, bytes_of};
-use crate::wait::{interruptible, seconds};
+use crate::wait::{drop_elsewhere, interruptible, seconds};
 use crate::waste::Waste;
 use karafka::lock::{Mutex, MutexGuard};
 use karafka::{Batch, ErrorKind, ReadFrom, ReaderConfig, ReaderInterrupter, Selection, Waited};
@@ -121,7 +121,7 @@ impl Drop for Reader {
     /// Ending a client waits for its threads, which a garbage collection must not.
     fn drop(&mut self) {
         if let Some(open) = self.0.take() {
-            std::thread::spawn(move || drop(open));
+            drop_elsewhere(open);
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::config::settings;
 use crate::error::Raise;
 use crate::handle::Handle;
 use crate::producer;
-use crate::wait::interruptible;
+use crate::wait::{drop_elsewhere, interruptible};
 use karafka::{Context, ProducerConfig, Transaction, TransactionalProducer};
 use magnus::typed_data::TypedData;
 use magnus::{Error, Module, Object, RHash, RModule, Ruby, Value, function, method};
@@ -70,7 +70,7 @@ impl Drop for NativeTransaction {
     /// Aborting waits for brokers, which a garbage collection must not.
     fn drop(&mut self) {
         if let Some(transaction) = self.0.take() {
-            std::thread::spawn(move || drop(transaction));
+            drop_elsewhere(transaction);
         }
     }
 }

@@ -10,7 +10,11 @@ use karafka::lock::{Condvar, Mutex};
 use magnus::{Error, Ruby};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
+
+/// Longer than any program runs, short enough to be added to any clock.
+const FOREVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 struct State<T> {
     value: Option<T>,
@@ -107,13 +111,28 @@ pub fn interruptible<T: Send + 'static>(ruby: &Ruby, work: impl FnOnce() -> T + 
     let slot = Slot::new();
     let own = Arc::clone(&slot);
     let run = move || own.fill(catch_unwind(AssertUnwindSafe(work)));
-    let spawned = std::thread::Builder::new().name("karafka-wait".to_owned()).stack_size(256 << 10).spawn(run);
-    spawned
-        .map_err(|error| internal("the system gave no thread to wait on").caused_by(error))
-        .map(drop)
-        .or_raise(ruby)?;
-    let result = slot.await_read(ruby, None, Option::take)?;
+    let spawned = thread::Builder::new().name("karafka-wait".to_owned()).stack_size(256 << 10).spawn(run);
+    spawned.map_err(no_thread).map(drop).or_raise(ruby)?;
+    let result = match slot.await_read(ruby, None, Option::take) {
+        Ok(result) => result,
+        Err(interrupt) => {
+            // It may have finished just now, with something that nobody takes any more.
+            drop_elsewhere(slot);
+            return Err(interrupt);
+        }
+    };
     result.and_then(Result::ok).ok_or_else(|| internal("the call panicked")).or_raise(ruby)
+}
+
+/// Drops what waits when it is dropped on a thread of its own: neither with the GVL nor in the middle of a garbage collection.
+pub fn drop_elsewhere<T: Send + 'static>(value: T) {
+    // Without a thread it is dropped here.
+    let _ = thread::Builder::new().name("karafka-close".to_owned()).spawn(move || drop(value));
+}
+
+/// The system gave no thread.
+pub fn no_thread(error: std::io::Error) -> karafka::Error {
+    internal("the system gave no thread to wait on").caused_by(error)
 }
 
 fn internal(message: &str) -> karafka::Error {
@@ -125,7 +144,7 @@ fn internal(message: &str) -> karafka::Error {
 /// # Errors
 /// `Config` for what is no length of time.
 pub fn seconds(amount: f64) -> karafka::Result<Duration> {
-    Duration::try_from_secs_f64(amount).map_err(|error| {
+    Duration::try_from_secs_f64(amount).map(|time| time.min(FOREVER)).map_err(|error| {
         let message = format!("{amount} seconds are no time to wait");
         karafka::Error::new(ErrorKind::Config, "wait", message).caused_by(error)
     })

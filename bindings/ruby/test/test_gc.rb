@@ -62,6 +62,24 @@ class TestGc < KarafkaTest
     assert_predicate status, :success?
   end
 
+  # What waits when it is freed is freed on a thread of its own, where the system gives one.
+  def test_a_collection_without_threads_to_be_had
+    output, status, = run_ruby(<<~RUBY)
+      20.times { LibKarafka::EmbeddedBroker.named("embedded://\#{rand}") }
+      Process.setrlimit(:AS, File.read("/proc/self/statm").to_i * 4096 + 200_000)
+      GC.start
+      begin
+        Thread.new { nil }
+        $stdout.syswrite("there are threads\n")
+      rescue ThreadError
+        $stdout.syswrite("fine\n")
+      end
+      exit!(0)
+    RUBY
+    assert_equal "fine\n", output
+    assert_predicate status, :success?
+  end
+
   def test_memory_of_messages_is_known_to_the_collector_and_given_back
     topic = new_topic
     count = Queue.new

@@ -2,6 +2,14 @@
 
 # An app from its first topic to its end.
 class TestLife < KarafkaTest
+  def test_a_stop_takes_any_length_of_time
+    app = new_app
+    app.topic(new_topic) { |_| pause(1.8e19) }
+    app.start
+    app.stop(timeout: 1.8e19)
+    assert_equal :stopped, app.phase
+  end
+
   def test_phases_and_their_events
     topic = new_topic
     names = Queue.new

@@ -82,6 +82,9 @@ enum Chooser {
 /// What a worker thread does with its seat.
 pub type SeatRunner = Arc<dyn Fn(Seat) + Send + Sync>;
 
+/// Longer than any program runs, short enough to be added to any clock.
+const FOREVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+
 /// What has to be well before the app starts.
 type Check = Box<dyn Fn() -> Result<()> + Send + Sync>;
 
@@ -336,7 +339,7 @@ impl App {
             return;
         }
         self.0.shared.ask_to_stop();
-        self.control(Control::Stop { within: timeout });
+        self.control(Control::Stop { within: timeout.min(FOREVER) });
     }
 
     fn control(&self, control: Control) {

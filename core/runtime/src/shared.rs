@@ -114,7 +114,7 @@ impl Shared {
 
     /// Waits for the end of the app; whether it came in time.
     pub(crate) fn wait_stopped(&self, timeout: Option<Duration>) -> bool {
-        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut lock = self.failure.lock();
         while self.phase() != Phase::Stopped {
             match deadline {
