@@ -122,6 +122,34 @@ class TestThreads < KarafkaTest
     end
   end
 
+  # The embedded broker keeps no transactions: this is what the core is asked for.
+  Asked = Struct.new(:interrupts, :calls) do
+    def begin(_) = self
+    def open? = (calls & %i[commit abort]).empty?
+
+    def producer
+      Thread.current.raise(Timeout::Error, "before the block") if interrupts
+      nil
+    end
+
+    %i[commit abort].each { |name| define_method(name) { calls << name } }
+  end
+
+  def test_a_transaction_is_ended_wherever_its_thread_is_interrupted
+    { true => [:abort], false => [:commit] }.each do |interrupts, calls|
+      native = Asked.new(interrupts, [])
+      producer = LibKarafka::TransactionalProducer.allocate
+      producer.instance_variable_set(:@native, native)
+      producer.instance_variable_set(:@open, {}.compare_by_identity)
+      begin
+        producer.transaction { |transaction| assert_predicate transaction, :open? }
+      rescue Timeout::Error
+        assert interrupts
+      end
+      assert_equal calls, native.calls
+    end
+  end
+
   def test_handlers_wait_without_holding_others_up
     topic = new_topic
     ended = Queue.new

@@ -158,15 +158,15 @@ module LibKarafka
     #
     # Raises NotOwnedError when the partition is lost; UnsupportedError on the embedded broker, which keeps no transactions;
     # TransactionError or TimeoutError when it was aborted.
-    def transaction(&block)
+    def transaction
       joined = open_transaction
       return yield(joined) if joined
 
       native = messages.begin_transaction
-      begin
-        @open_transaction = Transaction.new(native)
+      Transaction.settle(native) do |transaction|
+        @open_transaction = transaction
         @transaction_thread = Thread.current
-        Transaction.settle(native, @open_transaction, &block)
+        yield(transaction)
       ensure
         @open_transaction = @transaction_thread = nil
       end

@@ -12,19 +12,18 @@ module LibKarafka
       @producer = Producer.allocate.tap { |producer| producer.send(:lend, native.producer) }
     end
 
-    # Calls the block with a transaction, and ends it accordingly.
-    def self.settle(native, transaction) # :nodoc:
-      returned = false
-      begin
-        value = yield(transaction)
-        returned = true
-      rescue AbortTransaction
-        value = nil
-      ensure
-        native.abort if !returned && native.open?
-      end
-      native.commit if returned
+    # Calls the block with a transaction, and ends it accordingly, also where the thread is interrupted just before the block or
+    # just behind it.
+    def self.settle(native) # :nodoc:
+      commits = false
+      value = yield(new(native))
+      commits = true
+      native.commit
       value
+    rescue AbortTransaction
+      nil
+    ensure
+      native.abort if !commits && native.open?
     end
 
     # Sends a message as part of the transaction, and returns its Delivery at once; keywords as of Producer#produce_async. The
@@ -75,14 +74,14 @@ module LibKarafka
     # Raises TransactionError or TimeoutError when the transaction was aborted (retriable: do the whole again), or when its
     # result is unknown (never retriable, the message says so); FencedError when another producer of the same
     # +transactional_id+ has taken over.
-    def transaction(&block)
+    def transaction
       joined = @open[Thread.current]
       return yield(joined) if joined
 
       native = @native.begin(Thread.current.object_id)
-      begin
-        @open[Thread.current] = transaction = Transaction.new(native)
-        Transaction.settle(native, transaction, &block)
+      Transaction.settle(native) do |transaction|
+        @open[Thread.current] = transaction
+        yield(transaction)
       ensure
         @open.delete(Thread.current)
       end
