@@ -46,7 +46,10 @@ def end_process(outcome: BaseException | None) -> None:
         return
     if outcome.exit_code == _FORCED:
         _write(f"libkarafka: {outcome}\n{backtraces()}")
-        sys.stdout.flush()
+        try:
+            sys.stdout.flush()
+        except (OSError, ValueError, AttributeError):
+            pass
         # Whatever still runs may hold locks that an orderly end would wait for.
         os._exit(_FORCED)
     if outcome.exit_code == _ORPHANED:
@@ -69,5 +72,9 @@ def backtraces() -> str:
 
 
 def _write(text: str) -> None:
-    sys.stderr.write(text)
-    sys.stderr.flush()
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except (OSError, ValueError, RuntimeError, AttributeError):
+        # Nobody reads it any more, it is closed, being written to by what the signal has interrupted, or not there at all.
+        pass

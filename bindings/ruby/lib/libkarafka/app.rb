@@ -46,7 +46,7 @@ module LibKarafka
       rescue Error => e
         raise if e.exit_code == 1
 
-        warn("libkarafka: #{e.message}")
+        tell("libkarafka: #{e.message}")
         e.exit_code == 2 ? force(@running) : exit(e.exit_code)
       ensure
         @running = nil
@@ -61,9 +61,20 @@ module LibKarafka
 
       # What still runs may hold locks that an orderly end would wait for.
       def force(app)
-        warn(app.backtraces)
-        [$stdout, $stderr].each(&:flush)
+        tell(app.backtraces)
+        [$stdout, $stderr].each { |stream| unhindered { stream.flush } }
         exit!(2)
+      end
+
+      def tell(text)
+        unhindered { warn(text) }
+      end
+
+      # A stream that nobody reads any more keeps no program from ending as it should.
+      def unhindered
+        yield
+      rescue SystemCallError, IOError
+        nil
       end
     end
 

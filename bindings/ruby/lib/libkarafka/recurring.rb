@@ -52,8 +52,8 @@ module LibKarafka
     end
 
     def start
-      @thread = Thread.new { serve }
-      @thread.name = "karafka-tasks"
+      # One that is killed before it begins would have nobody to replace it.
+      @thread = Thread.handle_interrupt(Object => :never) { Thread.new { serve } }
     end
 
     def include?(thread)
@@ -67,16 +67,21 @@ module LibKarafka
     private
 
     def serve
-      while (name, milliseconds = @native.next)
-        failure = run(name, milliseconds)
-        @native.ended(*failure)
-      end
+      Thread.current.name = "karafka-tasks"
+      Thread.handle_interrupt(Object => :immediate) { take_runs }
       over = true
     ensure
       # One that is killed is replaced.
       unless over || Exit.exiting?
         @native.ended("ThreadKill", "the task's thread was killed")
         start
+      end
+    end
+
+    def take_runs
+      while (name, milliseconds = @native.next)
+        failure = run(name, milliseconds)
+        @native.ended(*failure)
       end
     end
 

@@ -23,8 +23,8 @@ module LibKarafka
         candidates = columns.each_with_index.map { |column, place| Candidate.new(*column, place) }
         begin
           @questions.answer(@block.call(candidates).map(&:place))
-        rescue StandardError => e
-          @questions.fail(e.class.name.to_s, e.message)
+        rescue Exception => e # rubocop:disable Lint/RescueException
+          @questions.fail(e.class.name.to_s, e.message.to_s)
         end
       end
     end

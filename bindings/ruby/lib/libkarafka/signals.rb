@@ -24,7 +24,12 @@ module LibKarafka
         former = OBEYED.to_h { |name| [name, trap(name) { came << name }] }
         thread = Thread.new do
           while (name = came.pop)
-            obey.call(name)
+            begin
+              obey.call(name)
+            rescue StandardError => e
+              # Such as a standard error stream that nobody reads any more. The next signal is obeyed all the same.
+              tell(e)
+            end
           end
         end
         thread.name = "karafka-obey"
@@ -33,6 +38,14 @@ module LibKarafka
         former&.each { |name, handler| trap(name, handler || "DEFAULT") }
         came << nil
         thread&.join
+      end
+
+      private
+
+      def tell(error)
+        warn("libkarafka: a signal was not obeyed: #{error.message}")
+      rescue SystemCallError, IOError
+        nil
       end
     end
   end
