@@ -24,6 +24,7 @@ mod queue;
 mod signals;
 mod statistics;
 mod stderr;
+mod tls;
 mod transaction;
 
 pub(crate) use admin::{RawAcl, RawAclFilter, RawGroupListing, RawMember, RawNewTopic, RawResource};
@@ -190,6 +191,7 @@ fn taken(pointer: *mut sys::rd_kafka_error_t, operation: &'static str) -> Result
 
 /// Builds a configuration object from pairs of name and value; every refused pair is named in the error.
 fn configuration(settings: &[(String, String)]) -> Result<*mut sys::rd_kafka_conf_t> {
+    tls::outlive_the_exit();
     keep_numbers();
     // SAFETY: creates a configuration object that is ours.
     let conf = unsafe { sys::rd_kafka_conf_new() };
