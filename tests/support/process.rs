@@ -232,8 +232,9 @@ impl Program {
     }
 
     fn end(&mut self) {
-        self.input = None;
+        // The end of its input would be a goodbye.
         let _ = self.child.kill();
+        self.input = None;
         self.ended = self.child.wait().ok();
     }
 
