@@ -84,9 +84,10 @@ impl<T: Send + Sync + 'static> Registry<T> {
         }
     }
 
-    /// How many objects are open.
+    /// How many objects are open. Whoever counts none sees what was done by whoever closed them: that a handler that was left
+    /// behind has returned, no other call tells.
     pub(crate) fn count(&self) -> usize {
-        self.count.load(Ordering::Relaxed)
+        self.count.load(Ordering::Acquire)
     }
 
     /// Keeps an object and pins it. Gives it back when there are too many.
@@ -136,7 +137,7 @@ impl<T: Send + Sync + 'static> Registry<T> {
                 Err(now) => state = now,
             }
         }
-        self.count.fetch_sub(1, Ordering::Relaxed);
+        self.count.fetch_sub(1, Ordering::Release);
         if slot.epoch.load(Ordering::Relaxed) != fork::epoch() {
             // The threads that the object relies on stayed in the parent: leaked, by keeping the handle's pin.
             return Err(Absent::Forked);
@@ -290,6 +291,24 @@ mod tests {
         assert_eq!(registry.pin(key).map(drop), Err(Absent::Closed));
         assert_eq!(registry.close(key), Err(Absent::Closed));
         assert_eq!(registry.count(), 0);
+    }
+
+    #[test]
+    fn who_counts_none_sees_what_was_done_before_they_were_closed() {
+        for _ in 0..if cfg!(miri) { 20 } else { 1000 } {
+            let (registry, told) = (registry(), Arc::new(AtomicU32::new(0)));
+            let (key, teller) = (insert(registry, ()), Arc::clone(&told));
+            let worker = thread::spawn(move || {
+                // Not by itself seen by others in order.
+                teller.store(1, Ordering::Relaxed);
+                registry.close(key)
+            });
+            while registry.count() > 0 {
+                thread::yield_now();
+            }
+            assert_eq!(told.load(Ordering::Relaxed), 1);
+            assert_eq!(worker.join().unwrap(), Ok(()));
+        }
     }
 
     #[test]
