@@ -194,7 +194,9 @@ fn what_waits_outlives_the_app() {
     first.join(Some(PATIENCE)).unwrap();
     let cancelled = producer.schedule(&later, &record(b"cancelled"), began + 3_000).unwrap();
     producer.cancel(&later, &cancelled).unwrap();
-    assert_eq!(waiting(&later).len(), 50, "they wait");
+    let waits = waiting(&later).len();
+    // Where all this took longer than that, the first one has sent what was due.
+    assert!(waits == 50 || now() >= began + 3_000, "{waits} of 50 wait");
 
     let second = app("outlives", &arrived);
     second.start().unwrap();
