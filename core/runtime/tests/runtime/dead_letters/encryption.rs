@@ -216,7 +216,7 @@ fn a_producer_seals_behind_its_middleware_and_partitioner() {
     assert_eq!((&recorded[1].record.payload, recorded[1].record.headers.len()), (&None, 0));
 
     let refused = |record: &Record<'_>| producer.produce_sync(record).unwrap_err();
-    let large = refused(&record(Some(vec![b'x'; 990].leak())));
+    let large = refused(&record(Some(&[b'x'; 990])));
     assert!(large.kind() == ErrorKind::Config && large.message().contains("1018 bytes"), "{large}");
     let headers = [Header { name: encryption_header::KEY_ID.as_bytes(), value: Some(b"main") }];
     let twice = refused(&Record { headers: &headers, ..record(Some(b"apples")) });

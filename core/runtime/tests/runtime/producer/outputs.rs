@@ -45,11 +45,12 @@ fn config() -> TopicConfig {
 impl World {
     /// Has a handler called until `enough` of its calls have succeeded.
     fn run(&self, enough: u32, handle: impl Fn(u32, &Context) -> Result<(), Failure> + Send + Sync + 'static) {
-        let (calls, done, stopper) = (AtomicU32::new(0), AtomicU32::new(0), self.app.clone());
+        // Given up once it is used: an app keeps its handlers, and one that kept the app would keep both for ever.
+        let (calls, done, stopper) = (AtomicU32::new(0), AtomicU32::new(0), Mutex::new(Some(self.app.clone())));
         let handler = handler_fn(move |_: &Batch, context: &Context| {
             handle(calls.fetch_add(1, Ordering::SeqCst), context)?;
             if done.fetch_add(1, Ordering::SeqCst) + 1 == enough {
-                stopper.stop();
+                stopper.lock().unwrap().take().unwrap().stop();
             }
             Ok::<(), Failure>(())
         });
