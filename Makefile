@@ -39,8 +39,8 @@ bench: ## speed, waiting, latency and memory beside a plain librdkafka loop, and
 sanitize: ## the suites under ThreadSanitizer and AddressSanitizer (ONLY="thread c": these only; needs a nightly Rust)
 	@tests/sanitize/run.sh $(ONLY)
 
-miri: ## the engine and the ABI's handles under Miri (needs a nightly Rust)
-	@tests/handles/miri.sh
+miri: ## the engine and the ABI's handles under Miri (ONLY="handles retry": these only; needs a nightly Rust)
+	@tests/handles/miri.sh $(ONLY)
 
 fuzz: ## feed metadata, configuration, sealed records and the ABI with arbitrary bytes (SECONDS=60 each; needs a nightly Rust)
 	@tests/fuzz/run.sh $(ONLY)

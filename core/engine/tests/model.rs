@@ -368,7 +368,7 @@ proptest! {
 
     #[test]
     fn the_engine_does_what_the_naive_model_does(
-        steps in prop::collection::vec(step(), 1..120), manual: bool, per_job in prop::sample::select(vec![1_usize, 2, 50])
+        steps in prop::collection::vec(step(), 1..if cfg!(miri) { 40 } else { 120 }), manual: bool, per_job in prop::sample::select(vec![1_usize, 2, 50])
     ) {
         let mut model = Model::new(manual, per_job);
         for step in steps {
@@ -379,7 +379,7 @@ proptest! {
     /// However uneven the backlogs, partitions that have work get jobs in turn.
     #[test]
     fn no_partition_gets_two_jobs_while_another_waits(
-        backlogs in prop::collection::vec(1_usize..60, 2..8), hold in 1_usize..4
+        backlogs in prop::collection::vec(1_usize..if cfg!(miri) { 15 } else { 60 }, 2..8), hold in 1_usize..4
     ) {
         let mut driver = Driver::new(|topic| {
             topic.virtual_partitions = VirtualPartitions::ByKey;

@@ -8,9 +8,10 @@ use crate::common::{Driver, keyless, message, offsets};
 use karafka_engine::{Outcome, Segment, Start, VirtualPartitions};
 
 const COUNT: u32 = 3;
+const RECORDS: i64 = if cfg!(miri) { 60 } else { 300 };
 
 fn log() -> Vec<crate::common::Message> {
-    (0..300)
+    (0..RECORDS)
         .map(|offset| if offset % 3 == 0 { keyless(offset) } else { message(offset, &format!("{}", offset % 40)) })
         .collect()
 }
@@ -32,13 +33,13 @@ fn the_segments_together_handle_everything_once() {
         let own = driver.run_all();
         let mut passed = driver.dropped.clone();
         passed.retain(|offset| !own.contains(offset));
-        assert_eq!(passed.len() + own.len(), 300, "all others were dropped");
+        assert_eq!(passed.len() + own.len(), RECORDS as usize, "all others were dropped");
         driver.wait(Duration::from_secs(1));
-        assert_eq!(driver.confirm().position, 300, "and count as done");
+        assert_eq!(driver.confirm().position, RECORDS, "and count as done");
         handled.extend(own);
     }
     handled.sort_unstable();
-    assert_eq!(handled, (0..300).collect::<Vec<_>>());
+    assert_eq!(handled, (0..RECORDS).collect::<Vec<_>>());
 }
 
 #[test]
@@ -57,7 +58,7 @@ fn a_commit_waits_for_the_segments_own_records_only() {
     }
     driver.run_all();
     driver.wait(Duration::from_secs(1));
-    assert_eq!(driver.confirm().position, 300);
+    assert_eq!(driver.confirm().position, RECORDS);
 }
 
 #[test]
@@ -69,6 +70,6 @@ fn a_segment_without_records_commits_what_it_passes() {
     driver.deliver(id, log());
     assert!(driver.next().is_none());
     driver.wait(Duration::from_secs(1));
-    assert_eq!(driver.confirm().position, 300);
+    assert_eq!(driver.confirm().position, RECORDS);
     assert!(driver.engine.room(id).messages > 0);
 }

@@ -80,7 +80,12 @@ pub struct Driver {
     pub notices: Vec<Notice>,
     /// On their way, not answered yet.
     pub letters: VecDeque<Letter>,
+    drained: usize,
 }
+
+/// The engine is asked whether it agrees with itself after every step, and it looks at all it has: far the most of what Miri
+/// would do, which looks at the same code there each time.
+const CHECKED_EVERY: usize = if cfg!(miri) { 8 } else { 1 };
 
 pub const SEATS: u32 = 4;
 
@@ -108,6 +113,7 @@ impl Driver {
             dropped: Vec::new(),
             notices: Vec::new(),
             letters: VecDeque::new(),
+            drained: 0,
         }
     }
 
@@ -222,7 +228,10 @@ impl Driver {
                 Action::OffsetsRefused { transaction, .. } => self.refused.push(transaction),
             }
         }
-        self.engine.check().expect("counters agree");
-        assert_eq!(self.engine.stalls(self.now), [], "nothing stalls");
+        self.drained += 1;
+        if self.drained.is_multiple_of(CHECKED_EVERY) {
+            self.engine.check().expect("counters agree");
+            assert_eq!(self.engine.stalls(self.now), [], "nothing stalls");
+        }
     }
 }
