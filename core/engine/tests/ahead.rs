@@ -221,6 +221,7 @@ fn memory_is_bounded_at_five_and_at_fifty_partitions() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "tens of thousands of messages")]
 fn keys_that_hang_stop_no_other_until_the_window_is_full() {
     // One key in fifty hangs; five of them may occupy five of twelve seats, and their messages gather.
     let mut hanging = plan(5, 12, |partition, offset| scattered(partition, offset) % 50 + partition as u64 * 50);
