@@ -104,7 +104,8 @@ struct Inner {
     handles: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// An app; clones are handles of the same one.
+/// An app; clones are handles of the same one. It keeps its handlers, so a handler that keeps a clone keeps both for ever, also when the
+/// app has stopped: let it take the clone out of an `Option` or keep a channel.
 #[derive(Clone)]
 pub struct App(Arc<Inner>);
 
