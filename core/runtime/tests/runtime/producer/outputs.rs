@@ -15,10 +15,11 @@ const REQUIRED: Output = Output { required: true, multiple: false };
 const MULTIPLE: Output = Output { required: false, multiple: true };
 
 struct World {
-    broker: EmbeddedBroker,
     producer: Producer,
     app: App,
     events: Events,
+    /// The last to go: what was produced is waited for.
+    _broker: EmbeddedBroker,
 }
 
 fn world(name: &str, check: OutputCheck) -> World {
@@ -33,7 +34,7 @@ fn world(name: &str, check: OutputCheck) -> World {
         AppConfig { bootstrap_servers: brokers, group: name.to_owned(), output_check: check, ..AppConfig::default() };
     let app = App::new(config).unwrap();
     let events = app.events_of(&["error.occurred"]).unwrap();
-    World { broker, producer: producer.unwrap(), app, events }
+    World { producer: producer.unwrap(), app, events, _broker: broker }
 }
 
 fn config() -> TopicConfig {
@@ -89,7 +90,6 @@ fn in_a_test_what_is_undeclared_or_doubled_is_refused_and_not_sent() {
     let Ok(Event::HandlerFailed { failure, .. }) = world.events.next(SOON) else { panic!("no failure") };
     assert_eq!(failure.class, "OutputError");
     assert!(failure.message.contains("writes to other"), "{}", failure.message);
-    drop(world.broker);
 }
 
 #[test]
