@@ -5,8 +5,10 @@ The broker is the embedded one, or with ``BROKERS=host:port`` a Kafka; programs 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -124,7 +126,12 @@ class Program:
         try:
             out, errors = self.process.communicate(timeout=within)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            # What its threads did is told by faulthandler. Its children have its streams, too.
+            self.process.send_signal(signal.SIGABRT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(10)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
             out, errors = self.process.communicate()
             raise AssertionError(f"still running after {within} s\n{out}\n{errors}") from None
         return self.process.returncode, out, errors

@@ -343,7 +343,7 @@ def test_a_child_awaits_deliveries_whose_parent_was_awaiting_some() -> None:
             thread.start()
             thread.join()
             os._exit(0)
-        for number in range(40):
+        for number in range(10):
             pid = os.fork()
             if pid == 0:
                 child(number)

@@ -303,7 +303,7 @@ fn play(mut run: Run, meanwhile: Meanwhile) {
 
 #[test]
 fn the_engine_keeps_every_promise_over_the_product() {
-    let mut runs = 0;
+    let mut runs = 0_usize;
     // Who decides is told by the verdict; and calls that are not waited for differ when a partition is given up.
     for policy in policies().into_iter().filter(|policy| !policy.strategy) {
         for verdict in VERDICTS {
@@ -314,7 +314,7 @@ fn the_engine_keeps_every_promise_over_the_product() {
                 }
                 for (messages, poison) in [(1, 0), (4, 1)] {
                     runs += 1;
-                    if runs % RUNS_IN != 0 {
+                    if !runs.is_multiple_of(RUNS_IN) {
                         continue;
                     }
                     let letter_fails = matches!(policy.given_up, GivenUp::Dispatched { .. }) && runs % 2 == 1;
