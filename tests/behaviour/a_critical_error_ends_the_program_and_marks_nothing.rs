@@ -83,6 +83,6 @@ fn and_its_transaction_leaves_nothing_alone_or_with_others() {
         second.start().unwrap();
         wait::until(PATIENCE, "the commit", || group::lag(bootstrap, &group, &from) == 0);
         stop(&second);
-        assert_eq!(topics::read(bootstrap, &to).len(), 1, "once");
+        assert_eq!(topics::read_decided(bootstrap, &to).len(), 1, "once");
     }
 }

@@ -38,7 +38,7 @@ fn over_processes_that_are_killed() {
     members.leave_all(PATIENCE);
     let text = |value: &Option<Vec<u8>>| String::from_utf8(value.clone().unwrap()).unwrap();
     let mut found: BTreeMap<String, u32> = BTreeMap::new();
-    for letter in topics::read(bootstrap, &dead) {
+    for letter in topics::read_decided(bootstrap, &dead) {
         *found.entry(text(&letter.payload)).or_default() += 1;
     }
     let poison = produced.iter().filter(|message| message.key.as_deref() == Some(b"poison"));

@@ -104,8 +104,7 @@ impl Scene {
         self.produce(&["a", "held", "b", "c"]);
         wait::until(PATIENCE, "all of it", || group::lag(self.bootstrap, &self.group, &self.from) == 0);
         self.members.leave_all(PATIENCE);
-        wait::until(PATIENCE, "no transaction left open", || topics::is_decided(self.bootstrap, &self.to));
-        exactly_once(&self.produced, &topics::read(self.bootstrap, &self.to));
+        exactly_once(&self.produced, &topics::read_decided(self.bootstrap, &self.to));
     }
 }
 
@@ -139,8 +138,7 @@ fn for_longer_than_its_transaction_may_take() {
     let mut scene = Scene::set(None, "hold_ms=4000", &options);
     scene.hold();
     scene.inherit();
-    wait::until(PATIENCE, "the brokers have aborted it", || topics::is_decided(scene.bootstrap, &scene.to));
-    exactly_once(&scene.produced, &topics::read(scene.bootstrap, &scene.to));
+    exactly_once(&scene.produced, &topics::read_decided(scene.bootstrap, &scene.to));
     scene.goes_on();
     scene.ends_well();
 }

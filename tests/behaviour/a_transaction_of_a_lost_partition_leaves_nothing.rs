@@ -51,7 +51,7 @@ fn member(name: &str, (from, to): (&str, &str), holds: bool, free: &Arc<AtomicBo
 }
 
 fn payloads(topic: &str) -> Vec<String> {
-    let read = topics::read(broker::shared(), topic);
+    let read = topics::read_decided(broker::shared(), topic);
     let mut payloads: Vec<_> = read.into_iter().map(|one| String::from_utf8(one.payload.unwrap()).unwrap()).collect();
     payloads.sort();
     payloads

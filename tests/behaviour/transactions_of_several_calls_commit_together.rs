@@ -71,7 +71,7 @@ fn as_one_and_what_fails_is_never_sent() {
     app.start().unwrap();
     wait::until(PATIENCE, "all of it", || group::lag(bootstrap, &name, &from) == 0);
     stop(&app);
-    let seen = topics::read(bootstrap, &to);
+    let seen = topics::read_decided(bootstrap, &to);
     assert_eq!(seen.len(), produced.len(), "each exactly once");
     assert_eq!(by_key(&seen), by_key(&produced), "and in order");
     // Besides the results the log has the end of each transaction, and nothing of what failed.
@@ -111,7 +111,7 @@ fn and_a_refused_record_fails_its_own_call_alone() {
     app.start().unwrap();
     wait::until(PATIENCE, "all of it", || group::lag(bootstrap, &name, &from) == 0);
     stop(&app);
-    let payloads = |topic: &str| topics::read(bootstrap, topic).into_iter().map(|one| one.payload.unwrap());
+    let payloads = |topic: &str| topics::read_decided(bootstrap, topic).into_iter().map(|one| one.payload.unwrap());
     assert_eq!(payloads(&dead).collect::<Vec<_>>(), [b"33".to_vec()], "nobody was given up for another's record");
     let seen: Vec<_> = payloads(&to).collect();
     assert_eq!((seen.len(), seen.iter().collect::<BTreeSet<_>>().len()), (79, 79), "all others, once");
@@ -188,8 +188,7 @@ fn over_processes_that_are_killed() {
     }
     wait::until(PATIENCE, "all of it", || group::lag(bootstrap, &name, &from) == 0);
     members.leave_all(PATIENCE);
-    wait::until(PATIENCE, "the results of all", || topics::read(bootstrap, &to).len() >= produced.len());
-    let seen = topics::read(bootstrap, &to);
+    let seen = topics::read_decided(bootstrap, &to);
     assert_eq!(seen.len(), produced.len(), "each exactly once");
     let results: Vec<_> =
         produced.into_iter().map(|input| Message { payload: input.payload.as_deref().map(f), ..input }).collect();

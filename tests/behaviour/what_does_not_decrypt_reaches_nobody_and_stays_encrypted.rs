@@ -130,9 +130,10 @@ fn a_transaction_opens_what_it_gets_and_seals_what_it_sends() {
     wait::until(PATIENCE, "everything committed", || group::lag(bootstrap, &name, &from) == 0);
     stop(&app);
     // What does not open goes out as it lay there, also in a transaction.
-    let payload_of = |topic: &str| topics::read(bootstrap, topic).into_iter().next().and_then(|one| one.payload);
-    assert_eq!((topics::read(bootstrap, &dead).len(), payload_of(&dead)), (1, payload_of(&from)));
-    let held: Vec<_> = topics::read(bootstrap, &to).into_iter().map(|one| one.payload.unwrap()).collect();
+    let payload_of =
+        |topic: &str| topics::read_decided(bootstrap, topic).into_iter().next().and_then(|one| one.payload);
+    assert_eq!((topics::read_decided(bootstrap, &dead).len(), payload_of(&dead)), (1, payload_of(&from)));
+    let held: Vec<_> = topics::read_decided(bootstrap, &to).into_iter().map(|one| one.payload.unwrap()).collect();
     assert_eq!(held.iter().map(Vec::len).collect::<Vec<_>>(), [10 + 28, 11 + 28]);
     assert!(!held.iter().any(|payload| payload.windows(6).any(|part| part == b"apples")));
     let config = ReaderConfig {

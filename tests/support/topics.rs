@@ -246,6 +246,13 @@ pub fn read(bootstrap: &str, topic: &str) -> Vec<Message> {
     messages
 }
 
+/// Every committed record of the topic once no transaction is open in it. A process that was killed leaves one open that its
+/// heirs need not wait for, and the end of one reaches partition by partition: readers wait there.
+pub fn read_decided(bootstrap: &str, topic: &str) -> Vec<Message> {
+    wait::until(wait::LONG, &format!("no transaction left open in {topic}"), || is_decided(bootstrap, topic));
+    read(bootstrap, topic)
+}
+
 /// Whether no transaction is open in the topic: all that it will ever show is visible, or never will be.
 pub fn is_decided(bootstrap: &str, topic: &str) -> bool {
     let uncommitted: BaseConsumer = ClientConfig::new()
