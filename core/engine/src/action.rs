@@ -78,6 +78,17 @@ pub struct TransactionOffsets {
     pub is_distinct: bool,
 }
 
+/// How transactions ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransactionEnd {
+    /// What they marked counts.
+    Committed,
+    /// Nothing of them is there.
+    Aborted,
+    /// The same, as the brokers take less text beside an offset: the next ones have less.
+    MetadataTooLarge,
+}
+
 /// What happened, for people. Nothing has to be done about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {

@@ -47,7 +47,6 @@ pub(crate) struct Commits {
     moved: Option<u64>,
     /// Most bytes of text that the brokers are known to take.
     limit: usize,
-    /// Those of the text that was sent last.
     sent_bytes: usize,
     /// After a failure while the partition is given up: when to try again.
     pub(crate) retry_at: Instant,
@@ -135,6 +134,11 @@ impl Commits {
     /// This text is on its way.
     pub(crate) fn sends(&mut self, text: &str) {
         self.sent_bytes = text.len();
+    }
+
+    /// Bytes of the text that was sent last.
+    pub(crate) fn sent_bytes(&self) -> usize {
+        self.sent_bytes
     }
 
     /// The brokers refused the text that was sent last.

@@ -53,7 +53,8 @@ mod waiting;
 mod watch;
 
 pub use action::{
-    Action, ChooserFailure, CommitFailure, CommitId, Notice, Room, Stall, Start, Totals, TransactionOffsets,
+    Action, ChooserFailure, CommitFailure, CommitId, Notice, Room, Stall, Start, Totals, TransactionEnd,
+    TransactionOffsets,
 };
 pub use after::{GivenUp, Verdict};
 pub use assignment::{AssignmentId, TopicId};

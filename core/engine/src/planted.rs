@@ -67,11 +67,13 @@ pub enum Planted {
     SharedMarksForgotten,
     /// A call that is over while its transaction commits comes again before that has ended.
     EndedBesideCommit,
+    /// A log that was cut is read on from the cut, whatever before it is not done.
+    BegunAtTheCut,
 }
 
 impl Planted {
     /// Every one of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::CommitAtDelivery,
         Self::LateMarkAccepted,
         Self::RetryCounterKept,
@@ -97,6 +99,7 @@ impl Planted {
         Self::LetterBesideOffset,
         Self::SharedMarksForgotten,
         Self::EndedBesideCommit,
+        Self::BegunAtTheCut,
     ];
 }
 

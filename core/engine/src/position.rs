@@ -13,6 +13,7 @@ use crate::assignment::{Assignment, AssignmentId, Stage};
 use crate::engine::Engine;
 use crate::instant::Instant;
 use crate::job::{Extent, JobId};
+use crate::metadata;
 use crate::record::Record;
 use crate::timers::Timer;
 use crate::unmarked::Unmarked;
@@ -89,6 +90,21 @@ impl<M: Record> Engine<M> {
         self.enlist(id);
         self.schedule_commit(id);
         true
+    }
+
+    /// Where a partition is to be read again whose log turned out to begin anew at `first`, below what was read: at the first message
+    /// that is not done, with a text for [`Start`](crate::Start). Marks beyond that are of records that may be others by now.
+    /// `None`: everything before `first` is done, and nothing that is known counts from there on.
+    pub fn undone_before(&self, id: AssignmentId, first: i64) -> Option<(i64, String)> {
+        #[cfg(feature = "planted")]
+        if self.planted.is(crate::Planted::BegunAtTheCut) {
+            return None;
+        }
+        let assignment = self.assignments.get(id)?;
+        let position = assignment.ledger.position().filter(|position| *position < first)?;
+        let user = assignment.commits.texts.text();
+        let text = metadata::encode(position, [], user, self.options.metadata_limit).map(|encoded| encoded.text);
+        Some((position, text.unwrap_or_default()))
     }
 
     /// The partition was assigned where the group's offset does not say: the offset may be one that comes again.

@@ -13,7 +13,7 @@
 
 use std::collections::VecDeque;
 
-use crate::action::{Action, CommitId, TransactionOffsets};
+use crate::action::{Action, CommitId, TransactionEnd, TransactionOffsets};
 use crate::assignment::AssignmentId;
 use crate::committer::{Stamp, text_beside};
 use crate::completion::mark_all;
@@ -164,10 +164,13 @@ impl<M: Record> Engine<M> {
     /// How transactions ended, that committed together or were about to: each partition's by the name it went under in
     /// [`Action::Offsets`]; or one alone whose turn had not come. What they marked counts if they were committed. An end whose
     /// result nobody knows is no end: the caller finds it out first.
-    pub fn transaction_ended(&mut self, now: Instant, ended: &[(AssignmentId, TransactionId)], committed: bool) {
+    pub fn transaction_ended(&mut self, now: Instant, ended: &[(AssignmentId, TransactionId)], end: TransactionEnd) {
         self.observe(now);
+        if end == TransactionEnd::MetadataTooLarge {
+            self.shorten_longest(ended);
+        }
         for &(id, transaction) in ended {
-            self.end_offsets(id, transaction, committed);
+            self.end_offsets(id, transaction, end == TransactionEnd::Committed);
         }
         self.complete_cut_short(now);
         // All of them first: what waits may share a commit again.
@@ -179,9 +182,15 @@ impl<M: Record> Engine<M> {
         }
     }
 
-    /// The brokers refused the text beside a transaction's offset as too large: the next one has less. To be told before its end.
-    pub fn offsets_too_large(&mut self, id: AssignmentId) {
-        if let Some(assignment) = self.assignments.get_mut(id) {
+    /// Brokers that refuse offsets do not say whose text was too large: the longest surely was.
+    fn shorten_longest(&mut self, ended: &[(AssignmentId, TransactionId)]) {
+        let sent = |&(id, transaction): &(AssignmentId, TransactionId)| {
+            let commits = &self.assignments.get(id)?.commits;
+            commits.offsets.open.as_ref().filter(|open| open.id == transaction)?;
+            Some((commits.sent_bytes(), id))
+        };
+        let longest = ended.iter().filter_map(sent).max_by_key(|(bytes, _)| *bytes);
+        if let Some(assignment) = longest.and_then(|(_, id)| self.assignments.get_mut(id)) {
             assignment.commits.shorten();
         }
     }

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::single_range_in_vec_init, missing_docs)]
 
 use crate::common::{Driver, message};
-use karafka_engine::{AssignmentId, Extent, Job, Outcome, Sharing, TransactionId, VirtualPartitions, metadata};
+use karafka_engine::{
+    AssignmentId, Extent, Job, Outcome, Sharing, TransactionEnd, TransactionId, VirtualPartitions, metadata,
+};
 use std::time::Duration;
 
 type Message = crate::common::Message;
@@ -33,10 +35,14 @@ fn ask(driver: &mut Driver, job: &Job<Message>, alone: bool) -> TransactionId {
 
 /// Ends what went first, all parts at once.
 fn end(driver: &mut Driver, committed: bool) {
+    ends(driver, if committed { TransactionEnd::Committed } else { TransactionEnd::Aborted });
+}
+
+fn ends(driver: &mut Driver, end: TransactionEnd) {
     let count = driver.together.remove(0);
     let parts: Vec<_> = driver.offsets.drain(..count).collect();
     let names: Vec<_> = parts.iter().map(|part| (part.assignment, part.transactions[0])).collect();
-    driver.engine.transaction_ended(driver.now, &names, committed);
+    driver.engine.transaction_ended(driver.now, &names, end);
     driver.wait(Duration::ZERO);
 }
 
@@ -177,7 +183,7 @@ fn a_partition_that_goes_waits_for_no_company_and_a_lost_one_is_left_out() {
 fn one_that_gives_up_before_its_turn_is_not_waited_for() {
     let (mut driver, ids, jobs) = running(100);
     let first = ask(&mut driver, &jobs[0], false);
-    driver.engine.transaction_ended(driver.now, &[(ids[0], first)], false);
+    driver.engine.transaction_ended(driver.now, &[(ids[0], first)], TransactionEnd::Aborted);
     driver.wait(LONGEST);
     assert!(driver.together.is_empty());
     for job in &jobs[1..] {
@@ -186,4 +192,24 @@ fn one_that_gives_up_before_its_turn_is_not_waited_for() {
     assert!(driver.together.is_empty(), "it may ask again");
     driver.complete(jobs.into_iter().next().unwrap(), Outcome::FAILED);
     assert_eq!(driver.together, [2]);
+}
+
+#[test]
+fn of_texts_that_are_too_large_together_the_longest_gives_way() {
+    let (mut driver, ids, jobs) = running(100);
+    let [_, second, other_first, other_second] = &jobs[..] else { panic!("{} jobs", jobs.len()) };
+    // One part has a mark beyond its offset, the other none.
+    for job in [second, other_first] {
+        ask(&mut driver, job, false);
+    }
+    driver.wait(LONGEST);
+    let sent = |driver: &Driver, id| driver.offsets.iter().find(|part| part.assignment == id).unwrap().metadata.len();
+    assert!(sent(&driver, ids[0]) > 0 && sent(&driver, ids[1]) == 0);
+    ends(&mut driver, TransactionEnd::MetadataTooLarge);
+    for job in [second, other_second] {
+        ask(&mut driver, job, false);
+    }
+    driver.wait(LONGEST);
+    assert_eq!(sent(&driver, ids[0]), 0, "there was no room for it");
+    assert!(sent(&driver, ids[1]) > 0, "the mark that it has now");
 }

@@ -3,7 +3,7 @@
 
 use crate::common::{Driver, message};
 use karafka_engine::{
-    AssignmentId, EngineOptions, Extent, GivenUp, Instant, Job, OffsetMetadata, Outcome, TransactionId,
+    AssignmentId, EngineOptions, Extent, GivenUp, Instant, Job, OffsetMetadata, Outcome, TransactionEnd, TransactionId,
     TransactionOffsets, VirtualPartitions, metadata,
 };
 use std::time::Duration;
@@ -28,7 +28,11 @@ fn ask(driver: &mut Driver, job: &Job<Message>) -> Option<TransactionId> {
 }
 
 fn end(driver: &mut Driver, offsets: &TransactionOffsets, committed: bool) {
-    driver.engine.transaction_ended(driver.now, &[(offsets.assignment, offsets.transactions[0])], committed);
+    ends(driver, offsets, if committed { TransactionEnd::Committed } else { TransactionEnd::Aborted });
+}
+
+fn ends(driver: &mut Driver, offsets: &TransactionOffsets, end: TransactionEnd) {
+    driver.engine.transaction_ended(driver.now, &[(offsets.assignment, offsets.transactions[0])], end);
     driver.wait(Duration::ZERO);
 }
 
@@ -226,7 +230,7 @@ fn a_transaction_that_gives_up_before_its_turn_leaves_the_queue() {
     let jobs = driver.jobs();
     ask(&mut driver, &jobs[0]).unwrap();
     let second = ask(&mut driver, &jobs[1]).unwrap();
-    driver.engine.transaction_ended(Instant::START, &[(id, second)], false);
+    driver.engine.transaction_ended(Instant::START, &[(id, second)], TransactionEnd::Aborted);
     let first = driver.offsets[0].clone();
     end(&mut driver, &first, true);
     assert_eq!((driver.offsets.len(), driver.refused.len()), (1, 0));
@@ -426,8 +430,7 @@ fn offsets_whose_text_is_too_large_for_the_brokers_go_again_with_less() {
     ask(&mut driver, &jobs[2]).unwrap();
     let first = driver.offsets[0].clone();
     assert_eq!(said(&first), (0, vec![2..3]));
-    driver.engine.offsets_too_large(id);
-    end(&mut driver, &first, false);
+    ends(&mut driver, &first, TransactionEnd::MetadataTooLarge);
     ask(&mut driver, &jobs[2]).unwrap();
     let second = driver.offsets[1].clone();
     assert!(second.metadata.len() <= first.metadata.len() / 2, "{:?}", second.metadata);

@@ -11,7 +11,7 @@ use crate::position::{Ask as SeekAsk, SeekTo};
 use crate::statistics::Statistics;
 use crate::transaction::{Ask, Marks};
 use crossbeam::channel::Sender;
-use karafka_engine::{AssignmentId, Extent, JobId, LetterId, Outcome, QuestionId, TransactionId};
+use karafka_engine::{AssignmentId, Extent, JobId, LetterId, Outcome, QuestionId, TransactionEnd, TransactionId};
 use std::time::{Duration, Instant};
 
 /// Where a record is that is marked: what is left when its call has ended.
@@ -98,9 +98,7 @@ pub(crate) enum Report {
     },
     TransactionEnded {
         ended: Vec<(AssignmentId, TransactionId)>,
-        committed: bool,
-        /// The brokers take less text beside its offsets.
-        is_too_large: bool,
+        end: TransactionEnd,
     },
     Control(Control),
     /// A copy of a message that was given up arrived, or did not.

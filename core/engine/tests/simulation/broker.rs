@@ -65,15 +65,19 @@ pub struct Log {
 }
 
 impl Log {
-    /// Where a reader has to begin anew that knows the log of `epoch`: when the end was cut off below `known`, or the log
-    /// ends before its `position`.
-    pub fn reset(&self, known: i64, position: i64, epoch: u32) -> Option<i64> {
+    /// Where a reader is sent that knows the log of `epoch`: to the lowest place where the end was cut off below `known`; to the
+    /// start of a log that ends before its `position`. A log that is `complete` and has nothing behind the cut sends nobody
+    /// anywhere, and Kafka takes offsets beyond the end; this one does not, so there a reader begins at the group's offset.
+    pub fn reset(&self, known: i64, position: i64, epoch: u32, complete: bool) -> Option<i64> {
         let cut = self.cuts.iter().skip(epoch as usize).copied().min();
-        if cut.is_some_and(|cut| known > cut) {
-            let committed = self.committed.as_ref().map_or(self.start, |(committed, _)| *committed);
-            return Some(committed.min(cut.unwrap_or(committed)));
+        let Some(cut) = cut.filter(|cut| known > *cut) else {
+            return (position > self.next_offset).then_some(self.start);
+        };
+        if !complete || self.last_readable().is_some_and(|last| last >= cut) {
+            return Some(cut);
         }
-        (position > self.next_offset).then_some(self.start)
+        let committed = self.committed.as_ref().map_or(self.start, |(committed, _)| *committed);
+        Some(committed.min(cut))
     }
 
     pub fn last_readable(&self) -> Option<i64> {
@@ -191,7 +195,8 @@ impl Broker {
     /// the end with marks would say of the records to come that they are done.
     pub fn truncate(&mut self, place: Place, random: &mut Random, history: &mut History, queue: &Queue) {
         let Some(log) = self.logs.get_mut(&place) else { return };
-        let most = (log.entries.len() as u64).min(40);
+        // Often so little that a reader still has to do with what lies before.
+        let most = (log.entries.len() as u64).min(random.pick(&[3, 10, 40]));
         let keep = log.entries.len() - random.below(most + 1) as usize;
         let Some(first) = log.entries.get(keep) else { return };
         let end = first.0.offset;

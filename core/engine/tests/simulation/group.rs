@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use karafka_engine::{CommitFailure, Instant, metadata};
+use karafka_engine::{CommitFailure, Instant, TransactionEnd, metadata};
 
 use crate::broker::{Broker, Log};
 use crate::history::{Event, History, Owner, Place};
@@ -210,7 +210,13 @@ impl Group {
             let is_same = |log: &Log| log.epoch == part.log_epoch;
             self.places.get(&part.place).is_some_and(owned) && context.broker.logs.get(&part.place).is_some_and(is_same)
         };
-        let committed = !fails && parts.iter().all(counts);
+        let fits = |part: &TransactionPart| part.metadata.len() <= context.scenario.broker_limit;
+        let end = match !fails && parts.iter().all(counts) {
+            true if parts.iter().all(fits) => TransactionEnd::Committed,
+            true => TransactionEnd::MetadataTooLarge,
+            false => TransactionEnd::Aborted,
+        };
+        let committed = end == TransactionEnd::Committed;
         for TransactionPart { place, owner, position, metadata, outputs, .. } in parts {
             if let Some(log) = context.broker.logs.get_mut(&place).filter(|_| committed) {
                 let done = metadata::decode(position, &metadata).done.runs().to_vec();
@@ -226,7 +232,7 @@ impl Group {
             after += context.random.duration(Duration::from_millis(300), Duration::from_secs(5));
             context.add(Event::Hindered { process: Some(process), until: context.queue.now + after });
         }
-        context.queue.plan(after, Happening::Process(process, ProcessEvent::TransactionAnswered { number, committed }));
+        context.queue.plan(after, Happening::Process(process, ProcessEvent::TransactionAnswered { number, end }));
     }
 
     fn apply(&mut self, request: CommitRequest, context: &mut Context<'_>) -> Result<(), CommitFailure> {
@@ -239,6 +245,9 @@ impl Group {
         if context.is_outage() || context.chance_of_failure(100) || rebalancing {
             let fatal = context.random.chance(20);
             return Err(if fatal { CommitFailure::Fatal } else { CommitFailure::Retriable });
+        }
+        if metadata.len() > context.scenario.broker_limit {
+            return Err(CommitFailure::MetadataTooLarge);
         }
         let Some(log) = context.broker.logs.get_mut(&place).filter(|log| log.epoch == log_epoch) else {
             return Err(CommitFailure::Retriable);

@@ -170,8 +170,10 @@ pub struct History {
     pub topics: Vec<TopicOptions>,
     /// The pool of each topic.
     pub pools: Vec<usize>,
-    /// Most bytes of text beside a commit.
+    /// Most bytes of text beside a commit that the engine sends.
     pub metadata_limit: usize,
+    /// Most bytes that arrive.
+    pub broker_limit: usize,
     pub events: Vec<(Instant, Event)>,
     /// The committed offset and the last readable record of each partition at the end.
     pub ends: Vec<(Place, Option<i64>, Option<i64>)>,
@@ -179,7 +181,14 @@ pub struct History {
     pub unfinished: Vec<String>,
 }
 
+/// The shortest limit of text at which marks always fit.
+const ROOM_FOR_MARKS: usize = 4096;
+
 impl History {
+    pub fn has_room_for_marks(&self) -> bool {
+        self.metadata_limit.min(self.broker_limit) >= ROOM_FOR_MARKS
+    }
+
     pub fn add(&mut self, now: Instant, event: Event) {
         self.events.push((now, event));
     }

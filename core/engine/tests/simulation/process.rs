@@ -149,8 +149,8 @@ impl Process {
             ProcessEvent::CommitAnswered { assignment, id, result } => {
                 self.engine.committed(now, assignment, id, result);
             }
-            ProcessEvent::TransactionAnswered { number, committed } => {
-                self.transaction_answered(number, committed, context);
+            ProcessEvent::TransactionAnswered { number, end } => {
+                self.transaction_answered(number, end, context);
             }
             ProcessEvent::LetterAnswered { letter } => self.letter_answered(letter, context),
             ProcessEvent::Chosen { question, order } => self.engine.chosen(now, question, order.as_deref()),
@@ -335,22 +335,25 @@ impl Process {
 
     /// Ends an ownership and begins another one of the same partition elsewhere: how the runtime follows a log that was
     /// cut.
-    fn begin_anew(&mut self, place: Place, position: i64, context: &mut Context<'_>) {
+    fn begin_anew(&mut self, place: Place, first: i64, context: &mut Context<'_>) {
         let Some(log_epoch) = context.broker.logs.get(&place).map(|log| log.epoch) else { return };
         let Some(held) = self.held.get(&place) else { return };
         let (old, generation, now) = (held.id, held.generation, self.now(context));
+        let undone = self.engine.undone_before(old, first);
         self.engine.lose(now, old);
         self.forget(place, End::Lost, context);
-        let start = Start { offset: None, metadata: None };
+        let offset = undone.as_ref().map(|(offset, _)| *offset);
+        let start = Start { offset, metadata: undone.as_ref().map(|(_, text)| text.as_str()) };
         let id = self.engine.assign(now, self.topics[place.topic], place.partition, start);
-        let (start, marked_until) = (position, 0);
-        let held = Held { id, generation, log_epoch, position, start, marked_until, era: 0, deadline: None };
+        let (start, marked_until) = (offset.unwrap_or(first), 0);
+        let held = Held { id, generation, log_epoch, position: start, start, marked_until, era: 0, deadline: None };
         let (owner, origin) = (self.owner_of(&held), Origin::Reset);
-        self.handler.begin(id, context.scenario.topics[place.topic].options.offset_metadata, None);
+        let user = undone.and_then(|(offset, text)| metadata::decode(offset, &text).user);
+        self.handler.begin(id, context.scenario.topics[place.topic].options.offset_metadata, user);
         self.held.insert(place, held);
         self.places.insert(id, place);
         self.assigned += 1;
-        context.add(Event::Assigned { owner, place, generation, origin, start: position, done: Vec::new() });
+        context.add(Event::Assigned { owner, place, generation, origin, start, done: Vec::new() });
     }
 
     fn revoke(&mut self, place: Place, context: &mut Context<'_>) {

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
-use karafka_engine::{AssignmentId, CommitFailure, CommitId, Instant, QuestionId};
+use karafka_engine::{AssignmentId, CommitFailure, CommitId, Instant, QuestionId, TransactionEnd};
 
 use crate::history::{Owner, Place};
 
@@ -63,10 +63,10 @@ pub enum ProcessEvent {
         id: CommitId,
         result: Result<(), CommitFailure>,
     },
-    /// Whether a transaction was committed, told once that is known.
+    /// How a transaction ended, told once that is known.
     TransactionAnswered {
         number: u64,
-        committed: bool,
+        end: TransactionEnd,
     },
     /// A copy that was sent to the dead letters arrived, or did not.
     LetterAnswered {

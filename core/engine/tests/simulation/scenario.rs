@@ -33,6 +33,8 @@ pub struct Scenario {
     pub fault_interval: Duration,
     /// Percent of the commits that fail for a time, some of them after they were applied.
     pub commit_failures: u64,
+    /// Most bytes of text that the brokers take beside an offset.
+    pub broker_limit: usize,
     /// Percent of fetches that begin before the position.
     pub repeated_fetches: u64,
     /// Percent of the handlers' calls that fail without a reason, until the faults end.
@@ -170,6 +172,7 @@ impl Scenario {
             faults: FAULTS.into_iter().filter(|fault| random.chance(fault.share())).collect(),
             fault_interval: random.duration(100 * MILLISECOND, 3_000 * MILLISECOND),
             commit_failures: random.pick(&[0, 0, 10, 50]),
+            broker_limit: 4096,
             repeated_fetches: random.pick(&[0, 0, 20]),
             failures: random.pick(&[0, 0, 5, 40]),
             transactions: random.pick(&[0, 0, 0, 50]),
@@ -190,6 +193,7 @@ impl Scenario {
         for topic in scenario.topics.iter_mut().filter(|topic| topic.transactional) {
             topic.impatient = impatient.pick(&[0, 0, 1, 4]);
         }
+        scenario.broker_limit = Random::new(seed ^ 0x0b40_ce45).pick(&[4096, 4096, 4096, 70, 25, 0]);
         if scenario.topics.iter().any(|topic| topic.transactional) {
             // Commits to a log that was cut are refused here until it is read on, which a full window holds up that waits for
             // its commit. Kafka's coordinator knows nothing of logs.

@@ -71,6 +71,7 @@ impl World {
             outage: Instant::START,
         };
         world.history.metadata_limit = world.scenario.engine.metadata_limit;
+        world.history.broker_limit = world.scenario.broker_limit;
         for topic in 0..world.scenario.topics.len() {
             world.history.topics.push(world.scenario.topics[topic].options);
             world.history.pools.push(world.scenario.pool_of(topic));

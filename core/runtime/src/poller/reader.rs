@@ -10,7 +10,6 @@ use crate::event::Event;
 use crate::message::{MessageInner, Stored};
 use crate::native::{NativeMessage, code};
 use crate::position::Said;
-use karafka_engine::metadata::{self, MAX_METADATA_BYTES};
 use karafka_engine::{AssignmentId, Record};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -123,13 +122,13 @@ impl Poller {
         if first >= expected {
             return Some(id);
         }
-        let undone = self.engine.position(id).filter(|position| *position < first);
-        let text = undone.and_then(|_| self.engine.offset_metadata(id)).map(str::to_owned);
+        let undone = self.engine.undone_before(id, first);
+        let text = undone.as_ref().and_then(|_| self.engine.offset_metadata(id)).map(str::to_owned);
         let Some(mut partition) = self.partitions.remove(&id) else { return Some(id) };
         let old = Arc::clone(&partition.assignment);
-        let sought = undone.map(|offset| {
+        let sought = undone.as_ref().map(|(offset, _)| {
             let consumer = self.members[partition.member].consumer();
-            consumer.and_then(|consumer| consumer.seek(&old.topic, old.partition, offset))
+            consumer.and_then(|consumer| consumer.seek(&old.topic, old.partition, *offset))
         });
         let undone = match sought.transpose() {
             Ok(_) => undone,
@@ -145,9 +144,7 @@ impl Poller {
         self.answer_waiters(id, None, false);
         self.forget_turns(id);
         self.forget_letters(id);
-        let text = text.unwrap_or_default();
-        let beside = undone.and_then(|offset| metadata::encode(offset, [], Some(&text), MAX_METADATA_BYTES).ok());
-        let beside = beside.map(|encoded| encoded.text);
+        let (undone, beside) = undone.unzip();
         let start = karafka_engine::Start { offset: undone, metadata: beside.as_deref() };
         let new = self.engine.assign(self.at(now), partition.topic, old.partition, start);
         if undone.is_none() {
@@ -160,7 +157,7 @@ impl Poller {
             group: Arc::clone(&old.group),
             owned: AtomicBool::new(true),
             opener: old.opener.clone(),
-            said: Said::new(if undone.is_some() { &text } else { "" }),
+            said: Said::new(text.filter(|_| undone.is_some()).as_deref().unwrap_or_default()),
             transactions: Arc::clone(&old.transactions),
             shares_commits: old.shares_commits,
         });

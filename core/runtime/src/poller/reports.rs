@@ -66,11 +66,8 @@ impl Poller {
                 Report::Chosen { question, order } => self.chosen(now, question, order),
                 Report::Transaction { job, marks, alone, ask } => self.ask_for_turn(now, job, marks, alone, ask),
                 Report::LetterTransaction { assignment, id, ask } => self.ask_for_letter(now, assignment, id, ask),
-                Report::TransactionEnded { ended, committed, is_too_large } => {
-                    for (assignment, _) in ended.iter().filter(|_| is_too_large) {
-                        self.engine.offsets_too_large(*assignment);
-                    }
-                    self.engine.transaction_ended(self.at(now), &ended, committed);
+                Report::TransactionEnded { ended, end } => {
+                    self.engine.transaction_ended(self.at(now), &ended, end);
                     self.act(now);
                     // Calls that were over before it end now.
                     self.forget_failures();

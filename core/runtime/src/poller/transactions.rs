@@ -6,7 +6,7 @@
 use super::Poller;
 use crate::native::PartitionOffset;
 use crate::transaction::{Ask, Marks, Part, Turn};
-use karafka_engine::{AssignmentId, JobId, LetterId, TransactionId, TransactionOffsets};
+use karafka_engine::{AssignmentId, JobId, LetterId, TransactionEnd, TransactionId, TransactionOffsets};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -74,7 +74,7 @@ impl Poller {
             cluster.get_or_insert_with(|| consumer.cluster());
         }
         let Some(cluster) = cluster.filter(|_| is_whole) else {
-            self.engine.transaction_ended(self.at(now), &ended, false);
+            self.engine.transaction_ended(self.at(now), &ended, TransactionEnd::Aborted);
             asks.into_iter().for_each(Ask::give_up);
             return;
         };
@@ -82,7 +82,7 @@ impl Poller {
         let leader = asks.next();
         let others = asks.filter_map(Ask::share).collect();
         let shared = Arc::clone(&self.shared);
-        let turn = Turn { shared, parts, others, cluster, committed: false, is_too_large: false, failure: None };
+        let turn = Turn { shared, parts, others, cluster, end: TransactionEnd::Aborted, failure: None };
         if let Some(leader) = leader {
             leader.lead(turn);
         }

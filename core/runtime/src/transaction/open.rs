@@ -8,6 +8,7 @@ use super::producer::Inner;
 use super::turn::Turn;
 use crate::native::{PartitionOffset, code};
 use crate::{Error, ErrorKind, Result};
+use karafka_engine::TransactionEnd;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -45,24 +46,29 @@ impl Open {
     /// Commits with the offsets whose turn it is; says there how it ended.
     pub(super) fn commit_with(self, turn: &mut Turn) -> Result<()> {
         if let Err(error) = self.add_offsets(turn) {
-            turn.is_too_large = error.kafka() == Some(code::OFFSET_METADATA_TOO_LARGE);
+            if error.kafka() == Some(code::OFFSET_METADATA_TOO_LARGE) {
+                turn.end = TransactionEnd::MetadataTooLarge;
+            }
             return self.abort_with(error);
         }
         let Self { owner, client, begun } = self;
         match client.commit() {
             (End::Committed, client) => {
-                turn.committed = true;
+                turn.end = TransactionEnd::Committed;
                 owner.release(client, None);
                 Ok(())
             }
             (End::Unknown(error), _) => {
-                let Some((committed, client)) = find_out(&owner, turn) else {
+                let Some((is_committed, client)) = find_out(&owner, turn) else {
                     owner.release(None, None);
                     return Err(turn.lost());
                 };
-                turn.committed = committed;
                 owner.release(Some(client), None);
-                if committed { Ok(()) } else { Err(error.retriable()) }
+                if !is_committed {
+                    return Err(error.retriable());
+                }
+                turn.end = TransactionEnd::Committed;
+                Ok(())
             }
             (end, client) => ended(&owner, begun, end, client),
         }

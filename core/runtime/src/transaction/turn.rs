@@ -12,7 +12,7 @@ use crate::report::Report;
 use crate::shared::Shared;
 use crate::{Error, ErrorKind, Result};
 use crossbeam::channel::{RecvTimeoutError, Sender, bounded};
-use karafka_engine::TransactionId;
+use karafka_engine::{TransactionEnd, TransactionId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -26,10 +26,9 @@ pub(crate) struct Turn {
     pub(crate) cluster: Cluster,
     /// Whose records go along with those of who leads it.
     pub(crate) others: Vec<Other>,
-    pub(crate) committed: bool,
-    /// The brokers take less text beside its offsets.
-    pub(crate) is_too_large: bool,
-    /// Why it was not.
+    /// [`TransactionEnd::Aborted`] until somebody knows better.
+    pub(crate) end: TransactionEnd,
+    /// Why it was not committed.
     pub(crate) failure: Option<Error>,
 }
 
@@ -125,14 +124,14 @@ pub(super) const LOST: &str = "the partition went to another member; nothing of 
 impl Drop for Turn {
     fn drop(&mut self) {
         let ended = self.parts.iter().map(|part| (part.owner.id, part.transaction)).collect();
-        let Self { committed, is_too_large, .. } = *self;
-        self.shared.report(Report::TransactionEnded { ended, committed, is_too_large });
+        self.shared.report(Report::TransactionEnded { ended, end: self.end });
         self.shared.waker.wake();
         for Other { answer, kept } in self.others.drain(..) {
             drop(kept);
             let failure = || self.failure.clone().unwrap_or_else(given_up);
             // He waits: he was claimed.
-            let _ = answer.send(Word::Ended(if self.committed { Ok(()) } else { Err(failure()) }));
+            let _ =
+                answer.send(Word::Ended(if self.end == TransactionEnd::Committed { Ok(()) } else { Err(failure()) }));
         }
     }
 }

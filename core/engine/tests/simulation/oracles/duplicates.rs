@@ -10,9 +10,6 @@ use super::Violation;
 use super::view::View;
 use crate::history::{Event, History, Origin, Owner, Place};
 
-/// The shortest limit of text at which marks always fit.
-const ROOM_FOR_MARKS: usize = 4096;
-
 #[derive(Default)]
 struct Finished {
     owner: Option<(u32, Owner)>,
@@ -68,7 +65,7 @@ pub fn judge(history: &History) -> Vec<Violation> {
                 }
             }
             Event::Asked { owner, place, id, position, done, .. } => {
-                let dropped = done.is_empty() && history.metadata_limit < ROOM_FOR_MARKS;
+                let dropped = done.is_empty() && !history.has_room_for_marks();
                 let below = if dropped { *position } else { i64::MAX };
                 asked.insert((*owner, *place, *id), (index, below));
             }
@@ -82,7 +79,7 @@ pub fn judge(history: &History) -> Vec<Violation> {
             // What a transaction says was taken from the ledger at a moment that is not recorded: it adds nothing here, and takes
             // the marks away that did not fit beside its offset.
             Event::Transacted { place, position, done, .. } if done.is_empty() => {
-                let dropped = history.metadata_limit < ROOM_FOR_MARKS;
+                let dropped = !history.has_room_for_marks();
                 if let Some((_, below)) =
                     places.get_mut(place).and_then(|found| found.committed.as_mut()).filter(|_| dropped)
                 {

@@ -12,9 +12,6 @@ use super::Violation;
 use super::view::View;
 use crate::history::{Event, History, Origin, Place};
 
-/// The shortest limit of text at which marks always fit.
-const ROOM_FOR_MARKS: usize = 4096;
-
 pub fn judge(history: &History) -> Vec<Violation> {
     let mut violations = Vec::new();
     let mut view = View::default();
@@ -67,7 +64,7 @@ pub fn judge(history: &History) -> Vec<Violation> {
                     taken_back(history, &view, *place, before, said).map(|problem| Violation::new(index, problem)),
                 );
                 // Marks that do not fit beside the offset are lost with a process.
-                let kept = history.metadata_limit >= ROOM_FOR_MARKS;
+                let kept = history.has_room_for_marks();
                 let claimed = |offset: &i64| offset < position || done.iter().any(|run| run.contains(offset));
                 for offset in visible.iter().filter(|_| kept) {
                     if !outputs.insert((*place, *offset)) {
@@ -106,7 +103,7 @@ fn taken_back(
     (position, done): (i64, &[Range<i64>]),
 ) -> Option<String> {
     let (before, marks) = before?;
-    let dropped = done.is_empty() && history.metadata_limit < ROOM_FOR_MARKS;
+    let dropped = done.is_empty() && !history.has_room_for_marks();
     let claimed = std::iter::once(position..before).chain(marks.iter().filter(|_| !dropped).cloned());
     let lost = claimed.flat_map(|run| view.records(place, run)).find(|known| {
         !known.removed && known.offset >= position && !done.iter().any(|run| run.contains(&known.offset))

@@ -73,7 +73,13 @@ pub fn honest() -> Vec<Event> {
 pub fn history(events: impl IntoIterator<Item = Event>) -> History {
     let mut options = TopicOptions::new(PoolId::default());
     options.virtual_partitions = VirtualPartitions::ByKey;
-    let mut history = History { topics: vec![options], pools: vec![0], metadata_limit: 4096, ..History::default() };
+    let mut history = History {
+        topics: vec![options],
+        pools: vec![0],
+        metadata_limit: 4096,
+        broker_limit: 4096,
+        ..History::default()
+    };
     for (second, event) in events.into_iter().enumerate() {
         history.add(Instant::from_nanos(second as u64 * 1_000_000_000), event);
     }

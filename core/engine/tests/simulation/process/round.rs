@@ -101,7 +101,8 @@ impl Process {
             if messages == 0 {
                 continue;
             }
-            let reset = log.reset(held.position.max(held.marked_until), held.position, held.log_epoch);
+            let known = held.position.max(held.marked_until);
+            let reset = log.reset(known, held.position, held.log_epoch, context.healed);
             if reset.is_none() && held.log_epoch != log.epoch {
                 held.log_epoch = log.epoch;
                 let owner = Owner { process: self.number, assignment: held.id, era: held.era };
@@ -116,6 +117,10 @@ impl Process {
             fetched = true;
             if reset.is_some() {
                 self.begin_anew(place, first, context);
+                // What was read lies behind records that are not done.
+                if self.held.get(&place).is_some_and(|held| held.position < first) {
+                    continue;
+                }
             }
             let now = self.now(context);
             if let Some(held) = self.held.get_mut(&place) {

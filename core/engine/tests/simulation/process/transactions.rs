@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use karafka_engine::{AssignmentId, Extent, JobKind, LetterId, Outcome, TransactionId, TransactionOffsets};
+use karafka_engine::{
+    AssignmentId, Extent, JobKind, LetterId, Outcome, TransactionEnd, TransactionId, TransactionOffsets,
+};
 
 use super::Process;
 use crate::group::Context;
@@ -118,7 +120,8 @@ impl Process {
         context.ask(process, GroupEvent::Transaction(TransactionRequest { process, number, parts }));
     }
 
-    pub(super) fn transaction_answered(&mut self, number: u64, committed: bool, context: &mut Context<'_>) {
+    pub(super) fn transaction_answered(&mut self, number: u64, end: TransactionEnd, context: &mut Context<'_>) {
+        let committed = end == TransactionEnd::Committed;
         let Some(Sent { names, sources }) = self.transactions.sent.remove(&number) else { return };
         let now = self.now(context);
         for source in sources.iter().filter(|_| committed) {
@@ -137,7 +140,7 @@ impl Process {
                 self.letters.arrived(*letter, committed);
             }
         }
-        self.engine.transaction_ended(now, &names, committed);
+        self.engine.transaction_ended(now, &names, end);
         self.end_cut_short(context);
         self.act(context);
         let was_shared = sources.len() > 1;

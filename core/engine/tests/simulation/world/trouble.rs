@@ -53,7 +53,15 @@ impl World {
         match fault {
             Fault::Compact => self.broker.compact(place, &mut self.history, &self.queue),
             Fault::Delete => self.broker.delete(place, &mut self.random, &mut self.history, &self.queue),
-            Fault::Truncate => self.broker.truncate(place, &mut self.random, &mut self.history, &self.queue),
+            Fault::Truncate => {
+                self.broker.truncate(place, &mut self.random, &mut self.history, &self.queue);
+                if self.random.chance(50) {
+                    // The new leader has other records there.
+                    let after = self.random.duration(Duration::ZERO, Duration::from_millis(20));
+                    let records = self.random.between(1, 20) as u32;
+                    self.queue.plan(after, Happening::Produce { place, records });
+                }
+            }
             _ => {
                 let (group, mut context) = self.split();
                 group.move_offset(place, &mut context);
