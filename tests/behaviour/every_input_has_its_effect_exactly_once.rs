@@ -3,10 +3,9 @@
 //! committed records sees the result of every input exactly once, in order per key. The long run of it, on three brokers that are
 //! killed, too, is `make chaos`.
 
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, senders};
 use libkarafka_tests::censor::{ADD_OFFSETS, ADD_PARTITIONS, COMMIT_OFFSETS, Censor, END_TRANSACTION, PRODUCE};
 use libkarafka_tests::exactly_once::exactly_once;
-use libkarafka_tests::fleet::Fleet;
 use libkarafka_tests::{group, secured, topics, wait};
 
 const KEYS: usize = 40;
@@ -19,18 +18,7 @@ fn whatever_becomes_of_processes_and_answers() {
     let bootstrap = secured.bootstrap();
     let [from, to] = [topics::create(&bootstrap, 4), topics::create(&bootstrap, 4)];
     let name = topics::unique("exactly-once");
-    let sends_to = format!("sends_to={to}");
-    let options = [
-        sends_to.as_str(),
-        "fails=1",
-        "workers=4",
-        "app.transaction_timeout=3s",
-        "topic.max_messages=5",
-        "topic.retry_backoff=20ms",
-        "kafka.session.timeout.ms=2000",
-        "kafka.heartbeat.interval.ms=400",
-    ];
-    let mut members = Fleet::new(env!("CARGO_BIN_EXE_member"), &lane.bootstrap(), &name, &from, &options);
+    let mut members = senders(&lane.bootstrap(), &name, &from, &to);
     let ids = [members.join(), members.join(), members.join()];
     for id in ids {
         members.wait_assigned(id, PATIENCE);

@@ -112,6 +112,23 @@ pub fn fleet(bootstrap: &str, group: &str, topic: &str, options: &[&str]) -> Fle
     Fleet::new(env!("CARGO_BIN_EXE_member"), bootstrap, group, topic, options)
 }
 
+/// A group whose members send on to a topic what they read, in short transactions of which one in a hundred fails; a session ends
+/// soon after its member.
+pub fn senders(bootstrap: &str, group: &str, from: &str, to: &str) -> Fleet {
+    let sends_to = format!("sends_to={to}");
+    let options = [
+        sends_to.as_str(),
+        "fails=1",
+        "workers=4",
+        "app.transaction_timeout=3s",
+        "topic.max_messages=5",
+        "topic.retry_backoff=20ms",
+        "kafka.session.timeout.ms=2000",
+        "kafka.heartbeat.interval.ms=400",
+    ];
+    fleet(bootstrap, group, from, &options)
+}
+
 /// How many records the members have finished, as far as their lines tell.
 pub fn finished(members: &[&Program]) -> usize {
     members.iter().flat_map(|member| member.lines()).filter(|line| line.contains("\tfinished\t")).count()

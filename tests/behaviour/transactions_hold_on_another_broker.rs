@@ -7,12 +7,11 @@
 //! outlives its process, replicas, coordinators that move; and it ends transactions at once, so that there is no time between an end
 //! and its markers, nor an answer that tells to come back later.
 
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, senders};
 use crate::{
     a_transaction_is_seen_whole_or_not_at_all as alone, what_a_handler_produces_and_marks_counts_together as beside,
 };
 use libkarafka_tests::exactly_once::exactly_once;
-use libkarafka_tests::fleet::Fleet;
 use libkarafka_tests::{group, kfake, topics, wait};
 
 /// Runs this on kfake, where it is there.
@@ -52,18 +51,7 @@ fn over_processes_that_are_killed() {
     on_kfake(|bootstrap| {
         let [from, to] = [topics::create(bootstrap, 4), topics::create(bootstrap, 4)];
         let name = topics::unique("exactly-once");
-        let sends_to = format!("sends_to={to}");
-        let options = [
-            sends_to.as_str(),
-            "fails=1",
-            "workers=4",
-            "app.transaction_timeout=3s",
-            "topic.max_messages=5",
-            "topic.retry_backoff=20ms",
-            "kafka.session.timeout.ms=2000",
-            "kafka.heartbeat.interval.ms=400",
-        ];
-        let mut members = Fleet::new(env!("CARGO_BIN_EXE_member"), bootstrap, &name, &from, &options);
+        let mut members = senders(bootstrap, &name, &from, &to);
         let ids = [members.join(), members.join()];
         for id in ids {
             members.wait_assigned(id, PATIENCE);
