@@ -109,6 +109,9 @@ fn groups_where_they_are_and_how_far_behind() {
     let copy = topics::unique("copy");
     admin.copy_group(&group, &copy).unwrap().into_iter().for_each(|(_, outcome)| outcome.unwrap());
     assert_eq!(admin.group_offsets(&copy).unwrap(), admin.group_offsets(&group).unwrap());
+    // A copy onto itself, deleted behind that, would be gone.
+    assert_eq!(admin.rename_group(&copy, &copy).unwrap_err().kind(), ErrorKind::Config);
+    assert_eq!(admin.group_offsets(&copy).unwrap().len(), 2);
     let renamed = topics::unique("renamed");
     admin.rename_group(&copy, &renamed).unwrap();
     assert!(admin.group_offsets(&copy).unwrap().is_empty());

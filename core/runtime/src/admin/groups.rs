@@ -209,10 +209,14 @@ impl Admin {
     ///
     /// # Errors
     /// `Broker` when the new group has members, or a transaction is about to commit for the old one; `Config` when that has committed
-    /// nothing, or for a name that cannot be; what is wrong with one partition is its outcome.
+    /// nothing, for a name that cannot be, or twice the same; what is wrong with one partition is its outcome.
     pub fn copy_group(&self, from: &str, to: &str) -> Result<Outcomes<(String, i32)>> {
         const OPERATION: &str = "copy a group";
         validate_group_name(to)?;
+        if from == to {
+            let message = "it would be copied onto itself";
+            return Err(Error::new(ErrorKind::Config, OPERATION, message).with("group", from));
+        }
         let offsets = self.offsets_of(from, true)?;
         if offsets.is_empty() {
             let message = "the group has committed nothing, or does not exist";
