@@ -5,13 +5,14 @@ use crate::languages::{self, LANGUAGES};
 use crate::support::{PATIENCE, stop};
 use karafka::{
     Acl, AclFilter, AclOperation, AclPattern, AclPermission, AclResource, Admin, App, AppConfig, Batch, ConfigResource,
-    Context, DeclaredTopic, ErrorKind, Failure, NewTopic, SeekTo, TopicConfig, handler_fn,
+    Context, DeclaredTopic, Error, ErrorKind, Failure, NewTopic, Producer, ProducerConfig, SeekTo, TopicConfig,
+    TransactionalProducer, handler_fn,
 };
 use libkarafka_tests::secured::{self, PASSWORD, SCRAM_USER};
 use libkarafka_tests::topics::{self, Record};
 use libkarafka_tests::{broker, group, wait};
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 fn admin() -> Admin {
     Admin::connect(broker::shared(), BTreeMap::new(), Duration::from_secs(30)).unwrap()
@@ -120,6 +121,30 @@ fn groups_where_they_are_and_how_far_behind() {
     assert_eq!(admin.group_offsets(&renamed).unwrap().len(), 1);
     let outcomes: BTreeMap<_, _> = admin.delete_groups(&[&renamed, "not-there"]).unwrap().into_iter().collect();
     assert!(outcomes[&renamed].is_ok() && outcomes["not-there"].is_err());
+}
+
+/// What is not committed yet may be, and is then to be handled.
+#[test]
+fn a_move_to_a_time_leaves_no_open_transaction_behind() {
+    let (bootstrap, admin) = (broker::shared(), admin());
+    let (topic, group) = (topics::create(bootstrap, 1), topics::unique("to-a-time"));
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let ago = |hours: i64| i64::try_from(now.as_millis()).unwrap() - 3_600_000 * hours;
+    let old = karafka::Record { topic: &topic, timestamp_ms: Some(ago(2)), ..karafka::Record::default() };
+    let config = ProducerConfig { bootstrap_servers: bootstrap.to_owned(), ..ProducerConfig::default() };
+    Producer::new(config).unwrap().produce_many_sync(&[old; 3]).unwrap();
+    let producer = TransactionalProducer::new(ProducerConfig {
+        bootstrap_servers: bootstrap.to_owned(),
+        transactional_id: Some(topics::unique("to-a-time")),
+        ..ProducerConfig::default()
+    })
+    .unwrap();
+    let moved = producer.transaction(|transaction| {
+        let record = karafka::Record { topic: &topic, payload: Some(b"open"), ..karafka::Record::default() };
+        transaction.produce_async(&record)?.wait(PATIENCE)?;
+        admin.seek_group(&group, &topic, &[], SeekTo::Time(ago(1)))?.remove(0).1
+    });
+    assert_eq!(moved.map_err(|error: Error| error.to_string()), Ok(3), "the first record of that time");
 }
 
 fn rule(resource: AclResource, name: &str, pattern: AclPattern, operation: AclOperation) -> Acl {

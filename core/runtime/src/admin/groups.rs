@@ -5,7 +5,7 @@
 
 use super::{Admin, Outcomes, judged};
 use crate::config::{validate_existing_group_name, validate_group_name, validate_topic_name};
-use crate::native::{PartitionOffset, with_members};
+use crate::native::{PartitionOffset, code, with_members};
 use crate::{Error, ErrorKind, Result, SeekTo};
 use serde::Serialize;
 
@@ -171,7 +171,8 @@ impl Admin {
                     ..PartitionOffset::new(topic, *partition)
                 };
                 let asked: Vec<_> = chosen.iter().map(ask).collect();
-                self.client.list_offsets(&asked, true, self.timeout).map_err(|error| self.named(error))?
+                // Of open transactions, too: what is committed later is to be handled as well.
+                self.client.list_offsets(&asked, false, self.timeout).map_err(|error| self.named(error))?
             }
             _ => Vec::new(),
         };
@@ -185,10 +186,13 @@ impl Admin {
                 SeekTo::Earliest => mark.first,
                 SeekTo::Latest => mark.end,
                 SeekTo::Offset(offset) => offset,
-                SeekTo::Time(_) => {
-                    let found = times.iter().find(|found| found.partition == partition);
-                    found.and_then(|found| found.offset).unwrap_or(mark.end)
-                }
+                SeekTo::Time(_) => match found_at(&times, partition) {
+                    Ok(found) => found.unwrap_or(mark.end),
+                    Err(error) => {
+                        outcomes.push((partition, Err(self.named(error.with("topic", topic)))));
+                        continue;
+                    }
+                },
             };
             if offset < mark.first || offset > mark.end {
                 let message = format!("offset {offset} is outside of the log, {} to {}", mark.first, mark.end);
@@ -291,5 +295,29 @@ impl Admin {
             (answer, outcome)
         };
         Ok(answers.into_iter().map(judge).collect())
+    }
+}
+
+/// Where a time is in a partition: nothing where it lies behind the last record. That nobody could say so is an error, since a
+/// group that is moved to the end handles nothing of what is there.
+fn found_at(times: &[PartitionOffset], partition: i32) -> Result<Option<i64>> {
+    let found = times.iter().find(|found| found.partition == partition);
+    let number = found.map_or(code::UNKNOWN_TOPIC_OR_PART, |found| found.code);
+    judged(number, "", "look offsets up").map_err(|error| error.with("partition", partition))?;
+    Ok(found.and_then(|found| found.offset))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_that_nobody_could_look_up_is_not_the_end() {
+        let answer = |partition, offset, code| PartitionOffset { offset, code, ..PartitionOffset::new("t", partition) };
+        let times =
+            [answer(0, Some(7), code::NO_ERROR), answer(1, None, code::NO_ERROR), answer(2, None, code::TIMED_OUT)];
+        assert_eq!(found_at(&times, 0).ok(), Some(Some(7)));
+        assert_eq!(found_at(&times, 1).ok(), Some(None));
+        assert!(found_at(&times, 2).is_err() && found_at(&times, 3).is_err());
     }
 }
