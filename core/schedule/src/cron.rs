@@ -63,7 +63,8 @@ impl Cron {
     }
 
     fn zoned(&self, time: i64) -> Option<Zoned> {
-        Some(Timestamp::from_millisecond(time).ok()?.to_zoned(self.zone.clone()))
+        // Before 1970 nothing was due: what says so goes on from there.
+        Some(Timestamp::from_millisecond(time.max(0)).ok()?.to_zoned(self.zone.clone()))
     }
 }
 

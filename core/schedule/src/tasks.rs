@@ -137,7 +137,9 @@ impl Tasks {
     /// log are its owner's own.
     pub fn state(&mut self, offset: i64, task: &str, state: TaskState) {
         if self.moves_to(offset) {
-            self.read.insert(Arc::from(task), state);
+            // In a copy of the topic a command lies elsewhere than in the original: none that lies behind its state was carried out.
+            let applied = state.applied.min(offset);
+            self.read.insert(Arc::from(task), TaskState { applied, ..state });
         }
     }
 

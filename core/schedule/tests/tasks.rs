@@ -320,3 +320,28 @@ fn a_command_for_a_task_that_is_none_is_told_and_forgotten() {
     remembered(&mut tasks, BEGIN);
     assert!(matches!(tasks.step(BEGIN), Some(Next::Forget { offset: 2, unknown: None, .. })));
 }
+
+/// A topic that was copied from another cluster, or written by hand, may say what never was.
+#[test]
+fn a_state_that_cannot_be_keeps_no_task_from_running() {
+    let cron = || Cron::new("* * * * *", "UTC").unwrap();
+    let state = |since, applied| TaskState { cron: cron().text().to_owned(), is_enabled: true, since, applied };
+    let mut tasks = Tasks::default();
+    tasks.state(0, "before-time", state(i64::MIN, -1));
+    tasks.state(1, "ahead", state(BEGIN, 1_000_000));
+    tasks.command(2, b"command/x", "ahead", Command::Trigger);
+    tasks.begin(BEGIN + 1, Missed::RunOnce, ["before-time", "ahead"].map(|name| (Arc::from(name), cron())));
+    let mut ran = Vec::new();
+    while let Some(step) = tasks.step(BEGIN + 1) {
+        match step {
+            Next::Run { task, cause } => {
+                tasks.ran(BEGIN + 1, &task, cause);
+                ran.push((task.to_string(), cause));
+            }
+            Next::Remember { task, state } => tasks.remembered(&task, &state),
+            Next::Forget { offset, .. } => tasks.forgotten(offset),
+        }
+    }
+    let expected = [("ahead", Cause::Command(2)), ("before-time", Cause::Time(BEGIN))];
+    assert_eq!(ran, expected.map(|(task, cause)| (task.to_owned(), cause)));
+}
