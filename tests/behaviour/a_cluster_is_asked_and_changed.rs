@@ -240,4 +240,14 @@ fn topics_as_they_are_declared() {
     assert_eq!(done(3, "900000", true), [true, true]);
     wait::until(PATIENCE, "everything as declared", || admin.plan(&declared(3, "900000")).unwrap().is_empty());
     assert!(admin.topic(&old).is_err());
+
+    // The test's brokers have set this one, so that it is no default of Kafka's, and is the cluster's.
+    let default = |name: &str| {
+        let configs = [(name.to_owned(), None)].into();
+        admin.plan(&[DeclaredTopic { name: orders.clone(), configs, ..DeclaredTopic::default() }]).unwrap()
+    };
+    assert_eq!(default("retention.bytes"), [], "nobody has set it for the topic");
+    assert_eq!(default("retention.ms").len(), 1);
+    let mistyped = default("retention.milliseconds");
+    assert!(mistyped[0].to_string().contains("there is no setting retention.milliseconds"), "{mistyped:?}");
 }

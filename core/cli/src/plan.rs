@@ -142,6 +142,11 @@ impl Source {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
             refuse(format!("line {}: {}", before.split('\n').count(), error.message()))
         })?;
+        for (name, topic) in &file.topics {
+            if let Some(both) = topic.defaults.iter().find(|setting| topic.configs.contains_key(*setting)) {
+                return Err(refuse(format!("a setting is to have a value and its default: {both}")).with("topic", name));
+            }
+        }
         let topic = |(name, topic): (String, Topic)| {
             let set = topic.configs.into_iter().map(|(name, value)| (name, Some(value.text())));
             let defaults = topic.defaults.into_iter().map(|name| (name, None));

@@ -34,6 +34,9 @@ fn a_plan_says_by_its_code_whether_there_is_a_difference() {
         ("[topics.a]\npartitions = \"10\"", "invalid type"),
         ("[topics.a]\npartitions = 2147483648", "i32"),
         ("[topics.a]\npartitions = 1e400", "float"),
+        ("[topics.new]\n[topics.orders]\npartitions = 0", "at least 1 partition, not 0"),
+        ("[topics.new]\nreplicas = -3", "at least 1 replica, not -3"),
+        ("[topics.orders]\nconfigs = { a = 1, b = 2 }\ndefaults = [\"b\"]", "a value and its default: b"),
         (deep.as_str(), "recursion"),
         (large.as_str(), "larger than 1 MiB"),
     ] {

@@ -3,7 +3,7 @@
 use super::{Admin, judged};
 use crate::Result;
 use crate::config::validate_topic_name;
-use crate::native::RawResource;
+use crate::native::{Origin, RawConfigEntry, RawResource};
 use serde::Serialize;
 
 /// What has settings.
@@ -53,6 +53,22 @@ impl Admin {
     /// `Config` for a name that no topic can have, `Broker` when it does not exist, `Auth` without the right to it, `Timeout` when
     /// nobody answers.
     pub fn configs(&self, of: &ConfigResource) -> Result<Vec<ConfigEntry>> {
+        let mut entries: Vec<_> = self
+            .raw_configs(of)?
+            .into_iter()
+            .map(|entry| ConfigEntry {
+                name: entry.name,
+                value: entry.value,
+                is_default: entry.origin == Origin::Nobody,
+                is_read_only: entry.is_read_only,
+                is_sensitive: entry.is_sensitive,
+            })
+            .collect();
+        entries.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(entries)
+    }
+
+    pub(super) fn raw_configs(&self, of: &ConfigResource) -> Result<Vec<RawConfigEntry>> {
         const OPERATION: &str = "describe settings";
         of.validate()?;
         self.must_be_real(OPERATION)?;
@@ -60,17 +76,6 @@ impl Admin {
         let answer = self.client.describe_configs(kind, &name, self.timeout);
         let ((_, number, text), entries) = answer.map_err(|error| self.named(error.with("name", &name)))?;
         judged(number, &text, OPERATION).map_err(|error| self.named(error.with("name", &name)))?;
-        let mut entries: Vec<_> = entries
-            .into_iter()
-            .map(|entry| ConfigEntry {
-                name: entry.name,
-                value: entry.value,
-                is_default: entry.is_default,
-                is_read_only: entry.is_read_only,
-                is_sensitive: entry.is_sensitive,
-            })
-            .collect();
-        entries.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(entries)
     }
 

@@ -4,6 +4,7 @@
 
 use super::{Admin, ConfigResource, NewTopic, Outcomes};
 use crate::config::validate_topic_name;
+use crate::native::Origin;
 use crate::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -30,7 +31,7 @@ pub struct DeclaredTopic {
 struct Found {
     partitions: i32,
     replicas: i32,
-    /// Values that somebody has set.
+    /// Values that somebody has set for the topic.
     set: BTreeMap<String, String>,
     /// All values.
     values: BTreeMap<String, String>,
@@ -133,7 +134,7 @@ impl Admin {
     /// What has to be done so that topics are as declared; nothing when they are.
     ///
     /// # Errors
-    /// `Config` for a name that is declared twice or is none, `Timeout` when nobody answers, `Auth` without the right to see settings.
+    /// `Config` for a name that is declared twice or is none and for a count below 1, `Timeout` when nobody answers, `Auth` without the right to see settings.
     pub fn plan(&self, declared: &[DeclaredTopic]) -> Result<Vec<Step>> {
         const OPERATION: &str = "plan topics";
         let mut names = std::collections::BTreeSet::new();
@@ -142,6 +143,12 @@ impl Admin {
             if !names.insert(&topic.name) {
                 let error = Error::new(ErrorKind::Config, OPERATION, "the topic is declared twice");
                 return Err(error.with("topic", &topic.name));
+            }
+            for (what, count) in [("partition", topic.partitions), ("replica", topic.replicas)] {
+                if let Some(count) = count.filter(|count| *count < 1) {
+                    let message = format!("a topic has at least 1 {what}, not {count}");
+                    return Err(Error::new(ErrorKind::Config, OPERATION, message).with("topic", &topic.name));
+                }
             }
         }
         let mut found = BTreeMap::new();
@@ -157,9 +164,10 @@ impl Admin {
                 ..Found::default()
             };
             if declared.iter().any(|one| one.name == topic.name && !one.configs.is_empty()) {
-                for entry in self.configs(&ConfigResource::Topic(topic.name.clone()))? {
+                for entry in self.raw_configs(&ConfigResource::Topic(topic.name.clone()))? {
                     let Some(value) = entry.value else { continue };
-                    if !entry.is_default {
+                    // What brokers were told for all topics is the cluster's default.
+                    if entry.origin == Origin::Topic {
                         state.set.insert(entry.name.clone(), value.clone());
                     }
                     state.values.insert(entry.name, value);
@@ -248,6 +256,12 @@ fn compare(declared: &DeclaredTopic, found: Option<&Found>) -> Vec<Step> {
         steps.push(Step::Impossible { topic: topic.clone(), reason });
     }
     for (name, wanted) in &declared.configs {
+        if wanted.is_none() && !found.values.contains_key(name) {
+            // Brokers take it without a word: a name that is mistyped would always be as declared.
+            let reason = format!("there is no setting {name} that could have its default");
+            steps.push(Step::Impossible { topic: topic.clone(), reason });
+            continue;
+        }
         let is_there = match wanted {
             Some(wanted) => found.values.get(name) == Some(wanted),
             None => !found.set.contains_key(name),

@@ -9,7 +9,7 @@ mod groups;
 mod topics;
 
 pub(crate) use acls::{RawAcl, RawAclFilter};
-pub(crate) use configs::RawResource;
+pub(crate) use configs::{Origin, RawConfigEntry, RawResource};
 pub(crate) use groups::{RawGroupListing, RawMember};
 pub(crate) use topics::RawNewTopic;
 

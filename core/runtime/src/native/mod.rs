@@ -27,7 +27,9 @@ mod stderr;
 mod tls;
 mod transaction;
 
-pub(crate) use admin::{RawAcl, RawAclFilter, RawGroupListing, RawMember, RawNewTopic, RawResource};
+pub(crate) use admin::{
+    Origin, RawAcl, RawAclFilter, RawConfigEntry, RawGroupListing, RawMember, RawNewTopic, RawResource,
+};
 pub(crate) use bulk::Plain;
 pub(crate) use client::{Client, RawTopicState};
 pub(crate) use consumer::{Cluster, Consumer};

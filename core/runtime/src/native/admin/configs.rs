@@ -25,15 +25,40 @@ impl RawResource {
     }
 }
 
+/// Who has set a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Nobody,
+    /// Somebody, for this topic.
+    Topic,
+    /// Somebody, for a broker or for all of them.
+    Brokers,
+}
+
 /// A setting as a broker tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RawConfigEntry {
     pub(crate) name: String,
     /// None where it is secret.
     pub(crate) value: Option<String>,
-    pub(crate) is_default: bool,
+    pub(crate) origin: Origin,
     pub(crate) is_read_only: bool,
     pub(crate) is_sensitive: bool,
+}
+
+/// Who has set a setting.
+///
+/// # Safety
+/// `entry` must be valid.
+unsafe fn origin(entry: *const sys::rd_kafka_ConfigEntry_t) -> Origin {
+    // SAFETY: the entry is valid.
+    let (is_default, source) =
+        unsafe { (sys::rd_kafka_ConfigEntry_is_default(entry), sys::rd_kafka_ConfigEntry_source(entry)) };
+    match source {
+        _ if is_default == 1 => Origin::Nobody,
+        sys::rd_kafka_ConfigSource_t::RD_KAFKA_CONFIG_SOURCE_DYNAMIC_TOPIC_CONFIG => Origin::Topic,
+        _ => Origin::Brokers,
+    }
 }
 
 impl Client {
@@ -72,7 +97,7 @@ impl Client {
                 RawConfigEntry {
                     name: text_of(sys::rd_kafka_ConfigEntry_name(entry)),
                     value: optional(sys::rd_kafka_ConfigEntry_value(entry)),
-                    is_default: sys::rd_kafka_ConfigEntry_is_default(entry) == 1,
+                    origin: origin(entry),
                     is_read_only: sys::rd_kafka_ConfigEntry_is_read_only(entry) == 1,
                     is_sensitive: sys::rd_kafka_ConfigEntry_is_sensitive(entry) == 1,
                 }
