@@ -75,7 +75,11 @@ fn calendar(text: &str) -> Option<i64> {
         "" | "Z" | "z" => 0,
         _ => {
             let (hours, minutes) = zone.get(1..)?.split_once(':')?;
-            let minutes = number(hours)? * 60 + number(minutes)?;
+            let (hours, minutes) = (number(hours)?, number(minutes)?);
+            if hours > 23 || minutes > 59 {
+                return None;
+            }
+            let minutes = hours * 60 + minutes;
             if zone.starts_with('-') { -minutes } else { minutes }
         }
     };
@@ -143,9 +147,21 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_refused() {
-        for text in
-            ["", "yesterday", "2026-02-30", "2026-13-01", "2026-11-21T25:00:00Z", "-5", "5", "2x", "2026-11-21T"]
-        {
+        for text in [
+            "",
+            "yesterday",
+            "2026-02-30",
+            "2026-13-01",
+            "2026-11-21T25:00:00Z",
+            "2026-11-21T20:00:00+24:00",
+            "2026-11-21T20:00:00+01:60",
+            "2026-11-21T20:00:00+9223372036854775807:00",
+            "2026-11-21T20:00:00-00:9223372036854775807",
+            "-5",
+            "5",
+            "2x",
+            "2026-11-21T",
+        ] {
             assert!(text == "5" || instant(text).is_err(), "{text}");
             assert!(duration(text).is_err(), "{text}");
         }
