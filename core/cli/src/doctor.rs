@@ -74,6 +74,7 @@ impl Doctor {
             &format!("libkarafka {}, librdkafka {}", karafka::VERSION, karafka::librdkafka_version()),
         )?;
         for address in self.cluster.brokers.split(',').map(str::trim) {
+            let address = &full(address);
             match reach(address, self.cluster.timeout) {
                 Ok(()) => findings.tell("address", Verdict::Good, &format!("{address} accepts connections"))?,
                 Err(text) => findings.tell("address", Verdict::Wrong, &format!("{address} {text}"))?,
@@ -229,6 +230,16 @@ impl Doctor {
         }
         Ok(())
     }
+}
+
+/// An address as librdkafka reads it: without a protocol before it, and with Kafka's port where it has none.
+fn full(address: &str) -> String {
+    if address.starts_with("embedded://") {
+        return address.to_owned();
+    }
+    let place = address.split_once("://").map_or(address, |(_, place)| place);
+    let has_port = place.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
+    if has_port || place.is_empty() { place.to_owned() } else { format!("{place}:9092") }
 }
 
 /// Whether an address accepts connections, else why not, as the end of a sentence.

@@ -42,6 +42,23 @@ fn an_address_where_nobody_is_is_named() {
     assert_eq!(about(&found, "connection")[0].0, "wrong");
 }
 
+/// librdkafka takes a protocol before an address, and a port of its own where there is none.
+#[test]
+fn addresses_are_read_as_librdkafka_reads_them() {
+    let broker = Broker::start(&[]);
+    let doctor = |brokers: &str| {
+        let mut command = Command::new(LIBKARAFKA);
+        command.args(["doctor", "--json", "--timeout", "2s", "--brokers", brokers]).output().unwrap()
+    };
+    let output = doctor(&format!("PLAINTEXT://{}", broker.address));
+    assert!(output.status.success(), "{output:?}");
+    for alone in ["localhost", "[::1]"] {
+        let found = findings(&doctor(alone));
+        let (_, said) = about(&found, "address")[0];
+        assert!(said.starts_with(&format!("{alone}:9092 ")), "{said}");
+    }
+}
+
 #[test]
 fn options_are_explained() {
     let explain =
