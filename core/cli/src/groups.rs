@@ -2,7 +2,7 @@
 
 use crate::Cluster;
 use crate::names::Name;
-use crate::output::{Output, Stop, clean};
+use crate::output::{Output, Stop, clean, complain};
 use crate::time;
 use clap::{Args, Subcommand};
 use karafka::{Admin, GroupDescription, GroupMember, GroupOffset, SeekTo};
@@ -204,6 +204,12 @@ impl Lag {
                     })
                 },
             )?;
+        }
+        if lags.is_empty() {
+            // As with a name that is mistyped: to be behind by nothing would sound well.
+            output.flush()?;
+            complain("the group has committed nothing for a topic that is there, or does not exist");
+            return output.end();
         }
         if !output.is_json() {
             let total: u64 = lags.iter().map(|lag| lag.messages).sum();
