@@ -10,9 +10,10 @@ use karafka::{Error, ErrorKind};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::ffi::OsString;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
@@ -131,6 +132,7 @@ impl Halt {
 
 impl Restart {
     pub(crate) fn run(&self, mut output: Output) -> Result<ExitCode, Stop> {
+        self.program.look()?;
         let file = PidFile::open(&self.halt.file)?;
         self.halt.halt(&file, &mut output)?;
         self.program.start(file, &mut output)?;
@@ -180,17 +182,32 @@ impl Program {
         Err(refuse(format!("it ended at once, {}", ending(child))).into())
     }
 
+    /// Whether it can be started, as far as that can be seen: what runs is not stopped for what will not.
+    fn look(&self) -> karafka::Result<()> {
+        let Some(program) = self.words.first() else { return Ok(()) };
+        let can_run = |path: &Path| {
+            std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+        };
+        let paths = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+        let is_there = if Path::new(program).components().count() > 1 {
+            can_run(Path::new(program))
+        } else {
+            std::env::split_paths(&paths).any(|directory| can_run(&directory.join(program)))
+        };
+        if !is_there {
+            return Err(refuse("there is no such program".to_owned()).with("program", program.to_string_lossy()));
+        }
+        self.log.as_deref().map_or(Ok(()), |path| open_log(path).map(drop))
+    }
+
     fn spawn(&self) -> karafka::Result<Child> {
-        let refuse = |message: String| Error::new(ErrorKind::Config, "start a program", message);
         let (program, arguments) = self.words.split_first().ok_or_else(|| refuse("no program is given".to_owned()))?;
         let mut command = Command::new(program);
         // A process group of its own: what ends this terminal's programs does not end it.
         command.args(arguments).stdin(Stdio::null()).process_group(0);
         match &self.log {
             Some(path) => {
-                let log = OpenOptions::new().append(true).create(true).open(path);
-                let log = log.and_then(|log| Ok((log.try_clone()?, log)));
-                let (out, err) = log.map_err(|error| refuse(error.to_string()).with("log", path.display()))?;
+                let (out, err) = open_log(path)?;
                 command.stdout(out).stderr(err);
             }
             None => {
@@ -199,6 +216,17 @@ impl Program {
         }
         command.spawn().map_err(|error| refuse(error.to_string()).with("program", program.to_string_lossy()))
     }
+}
+
+fn refuse(message: String) -> Error {
+    Error::new(ErrorKind::Config, "start a program", message)
+}
+
+/// The file for the output, twice: for both streams.
+fn open_log(path: &Path) -> karafka::Result<(File, File)> {
+    let log = OpenOptions::new().append(true).create(true).open(path);
+    let log = log.and_then(|log| Ok((log.try_clone()?, log)));
+    log.map_err(|error| refuse(error.to_string()).with("log", path.display()))
 }
 
 fn ending(mut child: Child) -> String {

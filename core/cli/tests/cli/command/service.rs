@@ -170,3 +170,14 @@ fn a_file_that_others_could_have_written_is_refused() {
     let nowhere = Command::new(LIBKARAFKA).args(["status", "--pid", "/no/such/directory/a.pid"]).output().unwrap();
     assert_eq!(code(&nowhere, "its directory"), Some(78));
 }
+
+#[test]
+fn a_restart_by_what_cannot_start_stops_nothing() {
+    let place = Place::new("restart");
+    let pid = place.start();
+    let refused = place.ask("restart", &["no-such-program"]);
+    assert_eq!(code(&refused, "there is no such program"), Some(78));
+    let refused = place.ask("restart", &["--log", "/no/such/directory/log", "sleep", "600"]);
+    assert_eq!(code(&refused, "/no/such/directory/log"), Some(78));
+    assert!(is_alive(pid), "what was refused has stopped it");
+}
