@@ -75,6 +75,12 @@ impl Output {
         Ok(ExitCode::SUCCESS)
     }
 
+    /// As [`Self::end`], with a code that stands, whether or not somebody reads what was written.
+    pub(crate) fn end_with(mut self, code: ExitCode) -> Result<ExitCode, Stop> {
+        heard(self.flush())?;
+        Ok(code)
+    }
+
     /// Says what became of each item, whose `name` is a JSON object and whose `success` is a line for people and what JSON gets
     /// beside the name. Errors go to the standard error stream, and in JSON to both. Fails when one failed.
     pub(crate) fn outcomes<T, V>(
@@ -83,7 +89,7 @@ impl Output {
         name: impl Fn(&T) -> Value,
         success: impl Fn(&T, V) -> (String, Value),
     ) -> Result<ExitCode, Stop> {
-        let mut code = ExitCode::SUCCESS;
+        let (mut code, mut told) = (ExitCode::SUCCESS, Ok(()));
         for (item, outcome) in outcomes {
             let mut object = name(&item);
             object["done"] = outcome.is_ok().into();
@@ -102,14 +108,22 @@ impl Output {
                     None
                 }
             };
-            match text {
-                _ if self.is_json => self.json(&object)?,
-                Some(text) => self.line(&text)?,
-                None => {}
-            }
+            told = told.and_then(|()| match text {
+                _ if self.is_json => self.json(&object),
+                Some(text) => self.line(&text),
+                None => Ok(()),
+            });
         }
-        self.flush()?;
-        Ok(code)
+        heard(told)?;
+        self.end_with(code)
+    }
+}
+
+/// That nobody reads it is nothing where something was done: what became of that is said by the code.
+pub(crate) fn heard(told: Result<(), Stop>) -> Result<(), Stop> {
+    match told {
+        Err(Stop::Unread) => Ok(()),
+        told => told,
     }
 }
 

@@ -189,8 +189,8 @@ impl Plan {
         if steps.is_empty() && !output.is_json() {
             output.line("everything is as declared")?;
         }
-        output.flush()?;
-        Ok(if steps.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(DIFFERENT) })
+        let code = if steps.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(DIFFERENT) };
+        output.end_with(code)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Filter;
 use crate::Cluster;
-use crate::output::{Output, Stop};
+use crate::output::{Output, Stop, heard};
 use crate::progress;
 use clap::Args;
 use karafka::{RedriveConfig, RedriveProgress, Signal, on_stop_signal};
@@ -84,7 +84,7 @@ impl Redrive {
         };
         bar.finish_and_clear();
         let signal = came.load(Ordering::SeqCst);
-        self.tell(output, redrive.progress(), signal != 0, outcome.is_ok() && signal == 0)?;
+        heard(self.tell(output, redrive.progress(), signal != 0, outcome.is_ok() && signal == 0))?;
         outcome?;
         Ok(if signal == 0 { ExitCode::SUCCESS } else { ExitCode::from(128 + signal) })
     }

@@ -170,6 +170,9 @@ fn without_a_terminal_nothing_is_coloured() {
 
 #[test]
 fn streams_may_be_closed() {
+    let broker = Broker::start(&["orders:1"]);
+    let different = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("different-topics.toml");
+    std::fs::write(&different, "[topics.orders]\npartitions = 2\n").unwrap();
     let code = |script: &str| {
         let output = shell(script);
         (
@@ -185,6 +188,9 @@ fn streams_may_be_closed() {
         ("(($0 nonsense; echo $? >&3) 2>&1 | true) 3>&1".to_owned(), "64"),
         (format!("(($0 topics describe nothing {all}; echo $? >&3) 2>&1 | true) 3>&1"), "1"),
         ("$0 broker --until-eof <&- >/dev/null; echo $?".to_owned(), "0"),
+        // What was found or has failed counts, also where nobody reads it.
+        (format!("(($0 plan {} --brokers {}; echo $? >&3) | true) 3>&1", different.display(), broker.address), "2"),
+        (format!("(($0 apply {} --brokers {}; echo $? >&3) | true) 3>&1", different.display(), broker.address), "1"),
     ] {
         let (last, has_panicked) = code(&script);
         assert!(!has_panicked, "{script}");

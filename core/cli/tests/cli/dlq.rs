@@ -225,6 +225,25 @@ fn letters_go_back_as_they_were_and_only_once_in_a_group() {
     assert!(said.contains("would go back to the topic"), "{said}");
 }
 
+#[test]
+fn a_redrive_that_failed_says_so_also_where_nobody_reads() {
+    let broker = Broker::start(&["dead:2", "orders:2"]);
+    let values = ["dead", "0", "0", "billing", "1", "Refused", "it lies where it came from"];
+    let added = dead_letter_header::ALL.iter().zip(values);
+    let headers: Vec<_> =
+        added.map(|(name, value)| Header { name: name.as_bytes(), value: Some(value.as_bytes()) }).collect();
+    let circular = Record { topic: "dead", partition: Some(0), headers: &headers, ..Record::default() };
+    let producer = producer(&broker);
+    producer.produce_sync(&circular).unwrap();
+    producer.close().unwrap();
+    let (reading, writing) = std::io::pipe().unwrap();
+    drop(reading);
+    let mut command = Command::new(LIBKARAFKA);
+    command.args(["dlq", "redrive", "dead", "--brokers", &broker.address]).stdout(writing);
+    let said = refusal(&command.stderr(Stdio::piped()).output().unwrap());
+    assert!(said.contains("the letter came from the topic that it lies in"), "{said}");
+}
+
 fn start(broker: &Broker, rate: &str) -> Child {
     let mut command = Command::new(LIBKARAFKA);
     command.args([
