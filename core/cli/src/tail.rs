@@ -2,16 +2,16 @@
 
 use crate::Cluster;
 use crate::names::Name;
-use crate::output::{Output, Stop, put_bytes, shown};
+use crate::output::{Output, Stop, heard, put_bytes, shown};
 use crate::sealed::{self, Keys};
 use crate::time;
 use clap::Args;
 use karafka::{
-    ErrorKind, Header, Message, Opener, Producer, ProducerConfig, ReadFrom, ReadUntil, Reader, ReaderConfig, Record,
-    Selection,
+    Error, ErrorKind, Header, Message, Opener, Producer, ProducerConfig, ReadFrom, ReadUntil, Reader, ReaderConfig,
+    Record, Selection,
 };
 use serde_json::{Map, Value, json};
-use std::io::BufRead;
+use std::io::{BufRead, BufReader, Read};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -143,43 +143,98 @@ impl Send {
         })?;
         if self.tombstone || self.value.is_some() {
             let value = self.value.as_ref().map(|value| value.clone().into_bytes());
-            self.send(&producer, &mut output, &[value])?;
+            self.send(&producer, &mut output, &[value], None)?;
         } else {
-            let mut lines = std::io::stdin().lock().split(b'\n');
+            let (mut input, mut before) = (BufReader::with_capacity(1 << 20, std::io::stdin().lock()), 0);
             loop {
-                let values = lines.by_ref().take(MOST).map(|line| line.map(Some)).collect::<Result<Vec<_>, _>>()?;
-                if values.is_empty() {
+                let lines = lines_there(&mut input)?;
+                if lines.is_empty() {
                     break;
                 }
-                self.send(&producer, &mut output, &values)?;
+                let values: Vec<_> = lines.into_iter().map(Some).collect();
+                self.send(&producer, &mut output, &values, Some(before))?;
+                before += values.len();
             }
         }
         producer.close()?;
-        output.end()
+        output.end_with(ExitCode::SUCCESS)
     }
 
-    fn send(&self, producer: &Producer, output: &mut Output, values: &[Option<Vec<u8>>]) -> Result<(), Stop> {
+    /// Sends records, and tells where each lies, also those in front of one that fails. With the number of lines before them, a failure
+    /// names its line.
+    fn send(
+        &self,
+        producer: &Producer,
+        output: &mut Output,
+        values: &[Option<Vec<u8>>],
+        before: Option<usize>,
+    ) -> Result<(), Stop> {
         let header = |(name, value): &(String, String)| (name.clone().into_bytes(), value.clone().into_bytes());
         let kept: Vec<_> = self.headers.iter().map(header).collect();
         let headers: Vec<_> = kept.iter().map(|(name, value)| Header { name, value: Some(value) }).collect();
-        let mut deliveries = Vec::new();
-        for value in values {
-            deliveries.push(producer.produce_async(&Record {
+        let (mut deliveries, mut failure) = (Vec::new(), None);
+        for (at, value) in values.iter().enumerate() {
+            let sent = producer.produce_async(&Record {
                 topic: &self.topic,
                 partition: self.partition,
                 key: self.key.as_ref().map(String::as_bytes),
                 payload: value.as_deref(),
                 headers: &headers,
                 ..Record::default()
-            })?);
+            });
+            match sent {
+                Ok(delivery) => deliveries.push(delivery),
+                Err(error) => {
+                    failure = Some((at, error));
+                    break;
+                }
+            }
         }
-        for delivery in deliveries {
-            let report = delivery.wait(self.cluster.timeout + Duration::from_secs(60))?;
-            output.item(
-                || format!("{}/{}@{}", self.topic, report.partition, report.offset),
-                || json!({ "topic": self.topic, "partition": report.partition, "offset": report.offset }),
-            )?;
+        let (mut told, mut count) = (Ok(()), 0);
+        for (at, delivery) in deliveries.into_iter().enumerate() {
+            match delivery.wait(self.cluster.timeout + Duration::from_secs(60)) {
+                Ok(report) => {
+                    count += 1;
+                    told = told.and_then(|()| {
+                        output.item(
+                            || format!("{}/{}@{}", self.topic, report.partition, report.offset),
+                            || json!({ "topic": self.topic, "partition": report.partition, "offset": report.offset }),
+                        )
+                    });
+                }
+                Err(error) if failure.as_ref().is_none_or(|(first, _)| at < *first) => failure = Some((at, error)),
+                Err(_) => {}
+            }
         }
-        output.flush()
+        // Who sends a file may have it sent without reading where each line lies.
+        heard(told.and_then(|()| output.flush()))?;
+        match (failure, before) {
+            (None, _) => Ok(()),
+            (Some((at, error)), Some(before)) if before + count > 0 => {
+                // Not a mistake before anything was done any more.
+                let error = Error::new(ErrorKind::Broker, "send lines", error.to_string()).caused_by(error);
+                Err(error.with("line", before + at + 1).into())
+            }
+            (Some((_, error)), _) => Err(error.into()),
+        }
+    }
+}
+
+/// The lines that are there: one at least, but at the end of the input. None waits for those behind it.
+fn lines_there(input: &mut BufReader<impl Read>) -> karafka::Result<Vec<Vec<u8>>> {
+    let mut lines = Vec::new();
+    loop {
+        let mut line = Vec::new();
+        let read = input.read_until(b'\n', &mut line).map_err(|error| {
+            Error::new(ErrorKind::Internal, "read lines", format!("the standard input: {error}")).caused_by(error)
+        })?;
+        if read == 0 {
+            return Ok(lines);
+        }
+        line.pop_if(|last| *last == b'\n');
+        lines.push(line);
+        if lines.len() == MOST || !input.buffer().contains(&b'\n') {
+            return Ok(lines);
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::support::{Broker, LIBKARAFKA};
 use karafka::{Producer, ProducerConfig, Record};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -36,6 +36,63 @@ fn what_is_sent_is_shown() {
     assert_eq!(of(1)["value_base64"], "/3RocmVl");
     let first = json(&broker.ask(&["tail", "orders", "--partition", "1", "--offset", "0", "--json"]));
     assert_eq!((first.len(), &first[0]["headers"][0]["value"]), (3, &"b".into()));
+}
+
+/// `send`, with its streams in hand.
+fn sender(broker: &Broker) -> std::process::Child {
+    let mut command = Command::new(LIBKARAFKA);
+    command.args(["send", "orders", "--partition", "0", "--brokers", &broker.address]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+#[test]
+fn a_line_does_not_wait_for_those_behind_it() {
+    let broker = Broker::start(&["orders:1"]);
+    let mut child = sender(&broker);
+    let (mut lines, out) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let reading = std::thread::spawn(move || out.lines().try_for_each(|line| sender.send(line.unwrap())));
+    let next = || receiver.recv_timeout(std::time::Duration::from_secs(30)).unwrap();
+    for (line, place) in [("one\ntwo\nthr", ["orders/0@0", "orders/0@1"]), ("ee\nfour\n", ["orders/0@2", "orders/0@3"])]
+    {
+        lines.write_all(line.as_bytes()).unwrap();
+        assert_eq!([next(), next()], place);
+    }
+    lines.write_all(b"without an end").unwrap();
+    drop(lines);
+    assert_eq!(next(), "orders/0@4");
+    drop(reading.join().unwrap());
+    assert!(child.wait().unwrap().success());
+    let shown = text(&broker.ask(&["tail", "orders", "--offset", "2"]));
+    assert!(shown.contains("  three\n") && shown.contains("  without an end\n"), "{shown}");
+}
+
+#[test]
+fn a_line_that_is_refused_hides_none_that_was_sent() {
+    let broker = Broker::start(&["orders:1"]);
+    let mut child = sender(&broker);
+    let mut lines = child.stdin.take().unwrap();
+    let large = "x".repeat(2_000_000);
+    let writing = std::thread::spawn(move || lines.write_all(format!("one\ntwo\n{large}\nthree\n").as_bytes()));
+    let output = child.wait_with_output().unwrap();
+    drop(writing.join().unwrap());
+    assert_eq!(output.status.code(), Some(1), "something was done");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "orders/0@0\norders/0@1\n");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("more than max_payload_bytes") && said.contains("line: 3"), "{said}");
+}
+
+#[test]
+fn lines_are_sent_whether_or_not_somebody_reads_where_they_lie() {
+    let broker = Broker::start(&["orders:1"]);
+    let mut child = sender(&broker);
+    drop(child.stdout.take());
+    let mut lines = child.stdin.take().unwrap();
+    (0..2500).try_for_each(|number| writeln!(lines, "{number}")).unwrap();
+    drop(lines);
+    assert!(child.wait().unwrap().success());
+    let last = json(&broker.ask(&["tail", "orders", "--last", "1", "--json"]));
+    assert_eq!((&last[0]["offset"], &last[0]["value"]), (&2499.into(), &"2499".into()));
 }
 
 #[test]
