@@ -4,7 +4,8 @@
 
 use crate::support::{PATIENCE, stop};
 use karafka::{
-    App, AppConfig, Context, ErrorKind, Failure, Producer, ProducerConfig, Record, SeekTo, TopicConfig, handler_fn,
+    App, AppConfig, Context, ErrorKind, Failure, Producer, ProducerConfig, Record, SeekTo, TopicConfig,
+    TransactionalProducer, handler_fn,
 };
 use libkarafka_tests::{broker, group, topics, wait};
 use std::sync::mpsc::channel;
@@ -65,8 +66,23 @@ fn a_seek_that_fails_skips_nothing_and_one_that_succeeds_lands() {
     assert!(seen.try_recv().is_err(), "nothing comes at the end");
     producer.produce_sync(&Record { topic: &topic, payload: Some(b"x"), ..Record::default() }).unwrap();
     assert_eq!(seen.recv_timeout(PATIENCE).unwrap(), 10);
+    // What an open transaction has sent may be committed.
+    let transactional = TransactionalProducer::new(ProducerConfig {
+        bootstrap_servers: bootstrap.to_owned(),
+        transactional_id: Some(topics::unique("seeks")),
+        ..ProducerConfig::default()
+    })
+    .unwrap();
+    let context = held.lock().unwrap().clone().unwrap();
+    let sought = transactional.transaction(|transaction| {
+        let timestamp_ms = Some(first + HOUR + HOUR / 2);
+        transaction.produce_async(&Record { topic: &topic, timestamp_ms, ..Record::default() })?.wait(PATIENCE)?;
+        context.seek(SeekTo::Time(first + HOUR + HOUR / 4), PATIENCE)
+    });
+    assert!(sought.unwrap());
+    assert_eq!(seen.recv_timeout(PATIENCE).unwrap(), 11);
     stop(&app);
-    assert_eq!(group::lag(bootstrap, &name, &topic), 0);
+    assert_eq!(group::committed_offsets(bootstrap, &name, &topic)[&0], 12);
     let context = held.lock().unwrap().take().unwrap();
     assert!(context.is_revoked() && !context.commit(PATIENCE).unwrap() && !context.commit_offsets());
 }

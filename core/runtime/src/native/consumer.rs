@@ -367,7 +367,12 @@ impl Consumer {
                 sys::rd_kafka_AdminOptions_new(client, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS);
             let mut text = [0 as c_char; 256];
             sys::rd_kafka_AdminOptions_set_request_timeout(options, timeout, text.as_mut_ptr(), text.len());
-            let level = sys::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED;
+            // What an open transaction has sent may be committed: its time is to be found, and the end lies before it.
+            let level = if time < 0 {
+                sys::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED
+            } else {
+                sys::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED
+            };
             let _ = taken(sys::rd_kafka_AdminOptions_set_isolation_level(options, level), "seek");
             sys::rd_kafka_AdminOptions_set_opaque(options, std::ptr::without_provenance_mut::<c_void>(ticket as usize));
             sys::rd_kafka_ListOffsets(client, list.as_ptr(), options, queue.as_ptr());
