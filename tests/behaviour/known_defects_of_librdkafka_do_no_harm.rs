@@ -2,7 +2,7 @@
 //! the page admits.
 
 use crate::support::{PATIENCE, member, produce_keyed, wait_assigned};
-use karafka::{App, AppConfig, Failure, ProducerConfig, TopicConfig, handler_fn};
+use karafka::{Admin, AdminConfig, App, AppConfig, Failure, ProducerConfig, TopicConfig, handler_fn};
 use libkarafka_tests::fleet::Fleet;
 use libkarafka_tests::gate::Gate;
 use libkarafka_tests::process::Program;
@@ -90,6 +90,38 @@ fn frozen(protocol: &[&str]) {
     libkarafka_tests::oracle::nothing_lost(&produced, &spans);
     libkarafka_tests::oracle::commits_claim_only_what_is_done(&produced, &spans, &commits);
     libkarafka_tests::oracle::commits_never_go_back(&commits);
+}
+
+/// A member without partitions ends without leaving its group: the next rebalance then waits until its session is over, with
+/// every commit of the others. A static member without any stays, as static members do.
+#[test]
+fn a_member_without_partitions_leaves_its_group() {
+    let bootstrap = broker::shared();
+    let admin = Admin::new(AdminConfig { bootstrap_servers: bootstrap.to_owned(), ..AdminConfig::default() }).unwrap();
+    let options: [(&[&str], usize); 4] = [
+        (&["app.assignment_strategy=cooperative-sticky"], 1),
+        (&["app.assignment_strategy=cooperative-sticky", "kafka.group.instance.id=spare"], 2),
+        (&["app.assignment_strategy=range"], 1),
+        (&["app.group_protocol=consumer"], 1),
+    ];
+    for (options, stay) in options {
+        let (group, topic) = (topics::unique("group"), topics::create(bootstrap, 1));
+        let members = || {
+            let described = admin.describe_groups(&[&group]).unwrap().remove(0).1.unwrap();
+            (described.state, described.members.len())
+        };
+        let plain: Vec<&str> = options.iter().copied().filter(|option| !option.contains("instance")).collect();
+        let mut owner = member(bootstrap, &group, &topic, &plain);
+        wait_assigned(&owner);
+        let mut spare = member(bootstrap, &group, &topic, options);
+        wait::until(PATIENCE, "two members at rest", || members() == ("Stable".to_owned(), 2));
+        std::thread::sleep(Duration::from_secs(1));
+        spare.send("stop");
+        assert!(spare.wait(PATIENCE).success(), "{}", spare.last_words());
+        assert_eq!(members().1, stay, "{options:?}: members in the group after the one without partitions has stopped");
+        owner.send("stop");
+        assert!(owner.wait(PATIENCE).success(), "{}", owner.last_words());
+    }
 }
 
 /// librdkafka 5546: while all brokers are down, it begins anew twenty times a second.

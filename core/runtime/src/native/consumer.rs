@@ -27,6 +27,8 @@ pub(crate) struct Consumer {
     // Dropped before the client: `Drop` takes it out first.
     queue: Option<Queue>,
     group: CString,
+    /// The brokers expect a member with a `group.instance.id` to come back.
+    is_static: bool,
 }
 
 /// The client itself, destroyed with the last of those who hold it.
@@ -153,7 +155,8 @@ impl Consumer {
             sys::rd_kafka_set_log_queue(client.as_ptr(), queue.as_ptr());
             Queue::from_raw(queue, ready)
         };
-        Ok(Self { client: Arc::new(Client(client)), queue: Some(queue), group })
+        let is_static = settings.iter().any(|(name, value)| name == "group.instance.id" && !value.is_empty());
+        Ok(Self { client: Arc::new(Client(client)), queue: Some(queue), group, is_static })
     }
 
     pub(crate) fn ready(&self) -> Option<&Ready> {
@@ -204,6 +207,19 @@ impl Consumer {
     pub(crate) fn is_cooperative(&self) -> bool {
         // SAFETY: the client is valid; the text is static.
         text_of(unsafe { sys::rd_kafka_rebalance_protocol(self.client.as_ptr()) }) == "COOPERATIVE"
+    }
+
+    fn has_no_partitions(&self) -> bool {
+        let mut assigned = std::ptr::null_mut();
+        // SAFETY: the client is valid; the list is read and destroyed once.
+        unsafe {
+            if sys::rd_kafka_assignment(self.client.as_ptr(), &raw mut assigned) as i32 != code::NO_ERROR {
+                return false;
+            }
+            let is_empty = (*assigned).cnt == 0;
+            sys::rd_kafka_topic_partition_list_destroy(assigned);
+            is_empty
+        }
     }
 
     /// Whether the group took the assignment away without asking: nothing of it may be committed any more.
@@ -406,10 +422,16 @@ impl Consumer {
     }
 
     /// Begins to leave the group: serve events (a last revocation among them) until [`Self::closed`].
+    ///
+    /// Of a cooperative group librdkafka leaves with the last partition that it gives up: a member without any would end as if it
+    /// were still there. Without topics it leaves at once, and closing waits for that.
     pub(crate) fn close(&self) -> Result<()> {
         let Some(queue) = &self.queue else { return Ok(()) };
+        let is_forgotten = !self.is_static && self.is_cooperative() && self.has_no_partitions();
+        let left = if is_forgotten { self.unsubscribe() } else { Ok(()) };
         // SAFETY: client and queue are valid.
-        taken(unsafe { sys::rd_kafka_consumer_close_queue(self.client.as_ptr(), queue.as_ptr()) }, "close a consumer")
+        taken(unsafe { sys::rd_kafka_consumer_close_queue(self.client.as_ptr(), queue.as_ptr()) }, "close a consumer")?;
+        left
     }
 
     pub(crate) fn closed(&self) -> bool {
