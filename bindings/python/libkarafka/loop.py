@@ -21,8 +21,9 @@ from .handler import Handler
 
 _log = logging.getLogger("libkarafka")
 
-# How long an own loop may take to cancel what still runs when the app has stopped.
-_PATIENCE = 5.0
+# How long an own loop may take to cancel what still runs when the app has stopped: what is left, after the core, of the second
+# by which a stop may be late.
+_PATIENCE = 0.25
 
 
 async def _handle(job: Job, handler: Handler) -> None:

@@ -6,8 +6,10 @@ import asyncio
 import gc
 import random
 import threading
+import time
 import weakref
 from collections import defaultdict
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -141,6 +143,33 @@ async def test_a_cancelled_block_does_not_wait_for_slow_handlers(place: Place) -
     # One turn of the loop for what the handler's own task does with its cancellation.
     await asyncio.sleep(0)
     assert cancelled == [True], "the handler that was left behind was not cancelled"
+
+
+@pytest.mark.parametrize("how", ["blocks the loop", "is not to be cancelled"])
+def test_a_stop_keeps_its_deadline_whatever_a_coroutine_does(place: Place, how: str) -> None:
+    place.create()
+    place.fill(1)
+    begun, go_on = threading.Event(), threading.Event()
+    app = place.app(shutdown_timeout="300ms")
+
+    @app.consumer(place.topic)
+    async def handle(batch: libkarafka.Batch) -> None:
+        begun.set()
+        while not go_on.is_set():
+            if how == "blocks the loop":
+                go_on.wait(20)
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.05)
+
+    app.start()
+    assert begun.wait(15)
+    asked = time.monotonic()
+    app.stop()
+    with pytest.raises(libkarafka.TimeoutError):
+        app.join(20)
+    took = time.monotonic() - asked
+    go_on.set()
+    assert took < 1.3, f"the time to stop in was 0.3 s and a second more; it took {took:.2f} s"
 
 
 def test_what_a_coroutine_raises_has_its_batch_tried_again(place: Place) -> None:
