@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 /// With nothing to finish.
 const IDLE: Duration = Duration::from_secs(2);
+/// In the midst of joining a group whose other members do not: it waits for a while to be answered, so that it can leave.
+const JOINING: Duration = Duration::from_secs(5);
 /// What a stop may take beyond the time for what runs.
 const BEYOND: Duration = Duration::from_secs(1);
 
@@ -80,7 +82,7 @@ fn before_it_has_partitions() {
     let mut second = member(bootstrap, &group, &topic, &[]);
     second.wait_for_line(PATIENCE, "that it runs", |line| line.contains("app.running"));
     wait::until(PATIENCE, "the group rebalances", || group::state(bootstrap, &group) == "PreparingRebalance");
-    stops_unanswered(&mut second, IDLE);
+    stops_unanswered(&mut second, JOINING);
 }
 
 fn idle(options: &[&str]) {

@@ -115,7 +115,6 @@ fn a_member_without_partitions_leaves_its_group() {
         wait_assigned(&owner);
         let mut spare = member(bootstrap, &group, &topic, options);
         wait::until(PATIENCE, "two members at rest", || members() == ("Stable".to_owned(), 2));
-        std::thread::sleep(Duration::from_secs(1));
         spare.send("stop");
         assert!(spare.wait(PATIENCE).success(), "{}", spare.last_words());
         assert_eq!(members().1, stay, "{options:?}: members in the group after the one without partitions has stopped");

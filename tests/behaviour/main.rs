@@ -78,6 +78,7 @@ mod a_throttle_holds_in_every_window;
 
 // Who owns a partition, and what becomes of its messages when that changes.
 mod a_loss_in_the_midst_of_a_call_sends_no_letter;
+mod a_rebalance_holds_up_no_commit_for_long;
 mod a_rebalance_that_is_asked_for_waits_for_what_runs;
 mod a_search_for_a_culprit_ends_with_its_ownership;
 mod what_waits_of_a_lost_partition_is_left_to_its_heir;

@@ -35,7 +35,8 @@ def test_a_message_comes_at_its_time_unless_it_is_cancelled(place: Place) -> Non
     eventually(lambda: len(came) == 2)
     app.stop()
     app.join(10)
-    gone, tea = came
+    # On a busy machine both are due at the first look.
+    gone, tea = sorted(came, key=lambda one: one[0] is not None)
     assert gone[:2] == (None, b"gone")
     assert tea[:2] == (b"tea", b"ada")
     assert tea[2] >= at.timestamp()

@@ -421,6 +421,23 @@ impl Consumer {
         unsafe { super::partition_count(self.client.as_ptr(), topic, timeout_ms) }
     }
 
+    /// Asks any broker for a sign of life within this time: [`ConsumerEvent::Alive`]. Coordinators are asked by connections of
+    /// their own, so one that answers nothing is no reason for this to get no answer.
+    pub(crate) fn ask_for_life(&self, within: Duration) {
+        let Some(queue) = &self.queue else { return };
+        let client = self.client.as_ptr();
+        let within = i32::try_from(within.as_millis()).unwrap_or(i32::MAX).clamp(1, OFFSETS_TIMEOUT_MS);
+        // SAFETY: all handles are valid; librdkafka copies the options, which are destroyed once.
+        unsafe {
+            let options =
+                sys::rd_kafka_AdminOptions_new(client, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECLUSTER);
+            let mut text = [0 as c_char; 256];
+            sys::rd_kafka_AdminOptions_set_request_timeout(options, within, text.as_mut_ptr(), text.len());
+            sys::rd_kafka_DescribeCluster(client, options, queue.as_ptr());
+            sys::rd_kafka_AdminOptions_destroy(options);
+        }
+    }
+
     /// Begins to leave the group: serve events (a last revocation among them) until [`Self::closed`].
     ///
     /// Of a cooperative group librdkafka leaves with the last partition that it gives up: a member without any would end as if it

@@ -42,6 +42,8 @@ pub(crate) enum ConsumerEvent {
         facility: String,
         text: String,
     },
+    /// A broker has answered.
+    Alive,
     /// How the client does.
     Statistics(Box<RawStatistics>),
     /// A message or a partition's error that took the consumer's own queue, which is cut off before assignment.
@@ -88,6 +90,7 @@ pub(super) unsafe fn take(event: NonNull<sys::rd_kafka_event_t>) -> ConsumerEven
                 let ticket = sys::rd_kafka_event_opaque(event) as u64;
                 ConsumerEvent::GroupOffsets { ticket, result: group_offsets(event, number) }
             }
+            sys::RD_KAFKA_EVENT_DESCRIBECLUSTER_RESULT if number == code::NO_ERROR => ConsumerEvent::Alive,
             sys::RD_KAFKA_EVENT_LISTOFFSETS_RESULT => {
                 let ticket = sys::rd_kafka_event_opaque(event) as u64;
                 ConsumerEvent::Offsets { ticket, result: listed_offset(event, number) }

@@ -39,6 +39,19 @@ impl Poller {
         }
     }
 
+    /// Commits what is done in partitions that a member keeps, before it answers a rebalance: the coordinator takes commits of this
+    /// generation until the member joins the next one, and then none until all others have joined it, too. librdkafka joins
+    /// again at once, and a group whose members die needs as long for that as their sessions.
+    pub(super) fn commit_kept(&mut self, now: Instant, member: usize, going: &[PartitionOffset]) {
+        let stays = |key: &(String, i32)| !going.iter().any(|one| one.topic == key.0 && one.partition == key.1);
+        let assigned = self.members[member].assigned.iter().filter(|(key, _)| stays(key));
+        let kept: Vec<AssignmentId> = assigned.map(|(_, (id, _))| *id).collect();
+        for id in kept {
+            self.engine.commit_now(self.at(now), id);
+        }
+        self.act(now);
+    }
+
     pub(super) fn committed(
         &mut self,
         now: Instant,
@@ -52,15 +65,19 @@ impl Poller {
         for (assignment, id, topic, partition) in entries {
             let own = partitions.iter().find(|entry| entry.topic == topic && entry.partition == partition);
             let number = own.map(|entry| entry.code).filter(|own| *own != code::NO_ERROR).unwrap_or(number);
-            let given_up = self.shutdown.is_some() || self.members[member].is_giving_up(assignment);
+            let is_revoked = self.members[member].is_giving_up(assignment);
+            let given_up = self.shutdown.is_some() || is_revoked;
             let result = match commit_result(number) {
                 // A commit that was sent before a rebalance and judged after it has the old generation, also of a partition
-                // that stays. One that does not is lost, and closed, by an event of its own.
-                Err(CommitFailure::NotOwned) if number == code::ILLEGAL_GENERATION && !given_up => {
+                // that stays. One that does not is lost, and closed, by an event of its own. So it is at a stop.
+                Err(CommitFailure::NotOwned) if number == code::ILLEGAL_GENERATION && !is_revoked => {
                     Err(CommitFailure::Retriable)
                 }
                 result => result,
             };
+            if result.is_ok() {
+                self.members[member].is_cut_off = false;
+            }
             if result == Err(CommitFailure::Fatal) {
                 unexpected = Some((number, topic));
             }

@@ -65,6 +65,9 @@ impl Poller {
     }
 
     pub(super) fn member_error(&mut self, now: Instant, member: usize, number: i32, fatal: bool, text: String) {
+        if number == code::ALL_BROKERS_DOWN {
+            self.members[member].is_cut_off = true;
+        }
         // Of topics that are gone or closed to us, each is told; texts of other errors vary from one time to the next.
         let about = if is_about_a_topic(number) { text.as_str() } else { "" };
         if !self.members[member].is_news("poll", number, about, now) {

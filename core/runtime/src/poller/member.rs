@@ -35,6 +35,8 @@ pub(super) struct Member {
     polled: Instant,
     /// When an error was told: by operation, code, and what it is about where that counts.
     pub(super) told: HashMap<(&'static str, i32, String), Instant>,
+    /// No broker can be reached, as far as is known.
+    pub(super) is_cut_off: bool,
     /// librdkafka's words on the last connection that failed: some causes it tells in its log only.
     pub(super) last_failure: Option<String>,
 }
@@ -62,6 +64,7 @@ impl Member {
             poll_every,
             polled: Instant::now(),
             told: HashMap::new(),
+            is_cut_off: false,
             last_failure: None,
         }
     }
@@ -185,6 +188,7 @@ impl Poller {
                     self.stray(*id, member, &topic, partition, offset, number);
                 }
             }
+            ConsumerEvent::Alive => self.wait_for_leaving(),
             ConsumerEvent::Statistics(told) => self.client_told(member, told),
             ConsumerEvent::Other => {}
         }

@@ -47,6 +47,8 @@ pub(super) enum Change {
 
 impl Poller {
     pub(super) fn begin_assign(&mut self, now: Instant, member: usize, partitions: Vec<PartitionOffset>) {
+        self.members[member].is_cut_off = false;
+        self.commit_kept(now, member, &[]);
         if partitions.is_empty() || self.shutdown.is_some() || self.members[member].is_leaving {
             // An app or a connection that ends takes nothing over any more.
             self.answer(member, RebalanceKind::Assign, &[]);
@@ -151,6 +153,10 @@ impl Poller {
 
     pub(super) fn begin_revoke(&mut self, now: Instant, member: usize, partitions: Vec<PartitionOffset>) {
         let lost = self.members[member].consumer.as_ref().is_some_and(Consumer::assignment_lost);
+        if !lost {
+            self.members[member].is_cut_off = false;
+            self.commit_kept(now, member, &partitions);
+        }
         // An offsets answer that is still under way belongs to partitions that will not come.
         let before = std::mem::replace(&mut self.members[member].change, Change::None);
         let mut pending: HashSet<AssignmentId> = HashSet::new();

@@ -26,8 +26,14 @@ const DESTROY: Duration = Duration::from_millis(400);
 const LATE_COMMITS: Duration = Duration::from_millis(350);
 const LATE_FAREWELL: Duration = Duration::from_millis(150);
 const LATE_DESTROY: Duration = Duration::from_millis(250);
-/// How long last commits may take inside the deadline. Where nothing is left to commit, nothing is waited for.
-const LAST_COMMITS: Duration = Duration::from_secs(10);
+/// How long last commits may take where no broker can be reached. Elsewhere they have all the time that is left: while members
+/// join the next generation of a group its coordinator answers none, and it waits for those who have died until their
+/// sessions are over. Where nothing is left to commit, nothing is waited for.
+const CUT_OFF_COMMITS: Duration = Duration::from_secs(10);
+/// How long leaving may take where other brokers, or others' requests, are answered. A member that joins a generation is
+/// answered when all others have joined it, too, of which they hear with their next heartbeats, 3 s apart by default; who goes
+/// without having left is there for the brokers until its session is over, and the whole group waits for it.
+const JOINING_FAREWELL: Duration = Duration::from_secs(4);
 /// How often a closing client is looked at although none of its queues was filled.
 const CLOSING_LOOK: Duration = Duration::from_millis(20);
 
@@ -43,6 +49,12 @@ pub(super) struct Shutdown {
     deadline: Instant,
     /// The deadline of the present step.
     until: Instant,
+    /// That of members that are cut off, once last commits are awaited.
+    cut_off_until: Option<Instant>,
+    /// Since when groups are being left.
+    leaving_since: Instant,
+    /// When brokers are to be asked for a sign of life, as a group is not left yet.
+    ask_at: Option<Instant>,
     /// When nothing is waited for any more, known once groups are being left.
     end: Option<Instant>,
     /// What still ran when the time was over is not waited for again.
@@ -53,7 +65,9 @@ impl Shutdown {
     pub(super) fn next_wake(&self, now: Instant) -> Instant {
         match self.step {
             Step::Leaving => self.until.min(now + CLOSING_LOOK),
-            Step::Finishing | Step::Committing => self.until,
+            // A member that is cut off after that wakes the poller by saying so.
+            Step::Committing => self.cut_off_until.filter(|until| *until > now).unwrap_or(self.until).min(self.until),
+            Step::Finishing => self.until,
         }
     }
 }
@@ -73,8 +87,17 @@ impl Poller {
         }
         self.engine.shut_down();
         self.put_back(|_| true);
-        self.shutdown =
-            Some(Shutdown { step: Step::Finishing, deadline, until: deadline, end: None, is_forced: false });
+        let (step, until) = (Step::Finishing, deadline);
+        self.shutdown = Some(Shutdown {
+            step,
+            deadline,
+            until,
+            cut_off_until: None,
+            leaving_since: now,
+            ask_at: None,
+            end: None,
+            is_forced: false,
+        });
     }
 
     /// Takes the next step that is due. Returns whether the app has ended.
@@ -92,10 +115,12 @@ impl Poller {
                     if busy {
                         self.leave_jobs_behind(now);
                     }
-                    // Consumers that hear of the shutdown have all the time that is left.
-                    let last = if self.says_farewell { deadline } else { deadline.min(now + LAST_COMMITS) };
-                    let until = (now + LATE_COMMITS).max(last);
+                    let until = (now + LATE_COMMITS).max(deadline);
                     self.enter_step(Step::Committing, until);
+                    // Consumers that hear of the shutdown have all the time that is left.
+                    if let Some(shutdown) = self.shutdown.as_mut().filter(|_| !self.says_farewell) {
+                        shutdown.cut_off_until = Some(now + CUT_OFF_COMMITS);
+                    }
                     let all: HashSet<_> = self.members.iter().flat_map(super::Member::assignments).collect();
                     // What was left behind is not waited for again: what the others finished is committed now.
                     self.give_up(now, &all, if busy { now } else { until });
@@ -104,6 +129,9 @@ impl Poller {
                     self.dispatch(now);
                 }
                 Step::Committing => {
+                    let is_over = shutdown.cut_off_until.is_some_and(|until| now >= until);
+                    let mut waits = self.members.iter().filter(|member| !member.assigned.is_empty());
+                    let late = late || is_over && waits.all(|member| member.is_cut_off);
                     let saying = self.says_farewell && !is_forced && self.jobs_out() > 0;
                     if (saying || !self.partitions.is_empty()) && !late {
                         return false;
@@ -115,6 +143,8 @@ impl Poller {
                     let (farewell, destroy) = if in_time { (FAREWELL, DESTROY) } else { (LATE_FAREWELL, LATE_DESTROY) };
                     self.enter_step(Step::Leaving, now + farewell);
                     if let Some(shutdown) = &mut self.shutdown {
+                        shutdown.leaving_since = now;
+                        shutdown.ask_at = in_time.then_some(now + FAREWELL / 2);
                         shutdown.end = Some(now + farewell + destroy);
                     }
                     for member in self.members.iter().filter(|member| !member.is_leaving) {
@@ -130,9 +160,32 @@ impl Poller {
                         self.serve_member(now, member);
                     }
                     let open = |member: &super::Member| member.consumer().is_ok_and(|consumer| !consumer.closed());
-                    return late || !self.members.iter().any(open);
+                    let is_over = late || !self.members.iter().any(open);
+                    let ask_at = self.shutdown.as_mut().and_then(|shutdown| shutdown.ask_at.take_if(|at| *at <= now));
+                    if ask_at.is_some() && !is_over {
+                        let consumers = self
+                            .members
+                            .iter()
+                            .filter(|member| open(member))
+                            .filter_map(|member| member.consumer().ok());
+                        consumers.for_each(|consumer| consumer.ask_for_life(FAREWELL / 2));
+                    }
+                    if let Some(end) =
+                        self.shutdown.as_mut().filter(|_| is_over).and_then(|shutdown| shutdown.end.as_mut())
+                    {
+                        *end = (*end).max(now + LATE_DESTROY);
+                    }
+                    return is_over;
                 }
             }
+        }
+    }
+
+    /// A broker has answered, so who has not left yet is to have the time for it.
+    pub(super) fn wait_for_leaving(&mut self) {
+        if let Some(shutdown) = self.shutdown.as_mut().filter(|shutdown| shutdown.step == Step::Leaving) {
+            let longest = shutdown.leaving_since + JOINING_FAREWELL;
+            shutdown.until = longest.min(shutdown.deadline).max(shutdown.until);
         }
     }
 
