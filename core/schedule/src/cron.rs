@@ -2,12 +2,17 @@
 //!
 //! Pure; used by whoever decides about tasks. Patterns have five fields (minute, hour, day of the month, month, day of the week), or
 //! six with seconds before them, or a name such as `@daily`. A time that the clocks skip in spring comes when they have been put
-//! forward; one that they show twice in autumn comes once, the first time. Patterns for every so many minutes or hours go on through
+//! forward, and not at all where a whole day is skipped; one that they show twice in autumn comes once, the first time. Patterns for every so many minutes or hours go on through
 //! both, as time does.
 
 use croner::parser::{CronParser, Seconds, Year};
-use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
+use jiff::tz::{TimeZone, TimeZoneTransition};
+use jiff::{SignedDuration, Timestamp, Zoned};
+
+const SECOND: SignedDuration = SignedDuration::from_secs(1);
+
+/// Among how many changes of a zone's clocks one is looked for that skips a day: those of years.
+const MOST_TRANSITIONS: usize = 32;
 
 /// What the fields are called, and what they take; the seconds may be left out.
 const FIELDS: [(&str, &str); 6] = [
@@ -52,14 +57,34 @@ impl Cron {
 
     /// The first time after this one, both in milliseconds since 1970-01-01 UTC.
     pub fn next_after(&self, time: i64) -> Option<i64> {
-        let found = self.pattern.find_next_occurrence(&self.zoned(time)?, false).ok()?;
+        let from = self.zoned(time)?;
+        let found = self.pattern.find_next_occurrence(&from, false).ok().or_else(|| {
+            let skips = self.zone.following(from.timestamp()).take(MOST_TRANSITIONS).filter(|skip| self.skips(skip));
+            let mut behind = skips.map(|skip| skip.timestamp().to_zoned(self.zone.clone()));
+            behind.find_map(|behind| self.pattern.find_next_occurrence(&behind, true).ok())
+        })?;
         Some(found.timestamp().as_millisecond()).filter(|found| *found > time)
     }
 
     /// The last time that is not after this one.
     pub fn last_until(&self, time: i64) -> Option<i64> {
-        let found = self.pattern.find_previous_occurrence(&self.zoned(time)?, true).ok()?;
+        let until = self.zoned(time)?;
+        let found = self.pattern.find_previous_occurrence(&until, true).ok().or_else(|| {
+            let after = until.timestamp().checked_add(SECOND).ok()?;
+            let skips = self.zone.preceding(after).take(MOST_TRANSITIONS).filter(|skip| self.skips(skip));
+            let mut before = skips.filter_map(|skip| skip.timestamp().checked_sub(SECOND).ok());
+            before.find_map(|before| {
+                self.pattern.find_previous_occurrence(&before.to_zoned(self.zone.clone()), true).ok()
+            })
+        })?;
         Some(found.timestamp().as_millisecond()).filter(|found| *found <= time)
+    }
+
+    /// Whether clocks are put forward here by more than the search of patterns looks beyond: Samoa had no 30 December 2011. What
+    /// would have come then does not come, as on a day that is in no calendar, and what comes behind it does.
+    fn skips(&self, transition: &TimeZoneTransition<'_>) -> bool {
+        let before = transition.timestamp().checked_sub(SECOND);
+        before.is_ok_and(|before| transition.offset().seconds() - self.zone.to_offset(before).seconds() > 2 * 60 * 60)
     }
 
     fn zoned(&self, time: i64) -> Option<Zoned> {

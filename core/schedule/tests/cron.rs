@@ -52,6 +52,28 @@ fn a_time_that_is_skipped_in_spring_comes_when_the_clocks_are_forward() {
     assert_eq!(shown, ["03-29 01:30:00+01:00", "03-29 03:00:00+02:00", "03-29 03:30:00+02:00"]);
 }
 
+/// Samoa went over the date line: 29 December 2011 was followed by the 31st.
+#[test]
+fn a_day_that_is_skipped_has_no_times_and_ends_none() {
+    let shown = |pattern, after| times(pattern, "Pacific/Apia", after, 2);
+    for after in ["2011-12-29T12:00:00Z", "2011-12-30T09:59:59Z"] {
+        assert_eq!(shown("0 0 * * *", after), ["12-31 00:00:00+14:00", "01-01 00:00:00+14:00"]);
+    }
+    assert_eq!(shown("30 9 * * *", "2011-12-29T20:00:00Z"), ["12-31 09:30:00+14:00", "01-01 09:30:00+14:00"]);
+    assert_eq!(shown("0 12 * * FRI", "2011-12-29T20:00:00Z"), ["01-06 12:00:00+14:00", "01-13 12:00:00+14:00"]);
+    assert_eq!(shown("*/30 * * * *", "2011-12-30T09:29:00Z"), ["12-29 23:30:00-10:00", "12-31 00:00:00+14:00"]);
+    let (cron, at) = (Cron::new("30 9 * * *", "Pacific/Apia").unwrap(), |time: &str| {
+        time.parse::<Timestamp>().unwrap().as_millisecond()
+    });
+    for (until, last) in [
+        ("2011-12-30T18:00:00Z", "2011-12-29T19:30:00Z"),
+        ("2011-12-30T10:00:00Z", "2011-12-29T19:30:00Z"),
+        ("2011-12-30T19:30:00Z", "2011-12-30T19:30:00Z"),
+    ] {
+        assert_eq!(cron.last_until(at(until)), Some(at(last)), "{until}");
+    }
+}
+
 #[test]
 fn a_time_that_comes_twice_in_autumn_is_meant_once() {
     // Berlin, 25 October 2026: 03:00 becomes 02:00.
