@@ -1,9 +1,9 @@
 //! Settings of topics and brokers.
 
 use super::{Admin, judged};
-use crate::Result;
 use crate::config::validate_topic_name;
 use crate::native::{Origin, RawConfigEntry, RawResource};
+use crate::{Error, ErrorKind, Result};
 use serde::Serialize;
 
 /// What has settings.
@@ -87,9 +87,26 @@ impl Admin {
         const OPERATION: &str = "change settings";
         of.validate()?;
         self.must_be_real(OPERATION)?;
+        self.must_have(of, changes)?;
         let (kind, name) = of.native();
         let outcomes = self.client.alter_configs(kind, &name, changes, self.timeout);
         let outcomes = outcomes.map_err(|error| self.named(error.with("name", &name)))?;
         self.outcomes(outcomes, OPERATION).into_iter().try_for_each(|(_, outcome)| outcome)
+    }
+
+    /// A cluster puts a setting that does not exist back to its default without a word. Brokers may have settings that Kafka does not
+    /// know of, those of plug-ins.
+    fn must_have(&self, of: &ConfigResource, changes: &[(String, Option<String>)]) -> Result<()> {
+        let ConfigResource::Topic(topic) = of else { return Ok(()) };
+        let mut back = changes.iter().filter(|(_, value)| value.is_none()).map(|(name, _)| name).peekable();
+        if back.peek().is_none() {
+            return Ok(());
+        }
+        let there = self.raw_configs(of)?;
+        back.find(|name| there.iter().all(|entry| entry.name != **name)).map_or(Ok(()), |unknown| {
+            let message = format!("a topic has no setting {unknown:?}");
+            let error = Error::new(ErrorKind::Broker, "change settings", message);
+            Err(self.named(error.with("topic", topic)))
+        })
     }
 }
