@@ -244,16 +244,27 @@ impl Admin {
             offset: *offset,
             ..PartitionOffset::new(topic, *partition)
         };
-        let asked: Vec<_> = before.iter().map(entry).collect();
+        // librdkafka finds no leader of a partition that is not there, and says so of those beside it too.
+        let there = self.topic(topic)?.partitions;
+        let is_there = |(partition, _): &(i32, Option<i64>)| there.iter().any(|one| one.partition == *partition);
+        let (asked, missing): (Vec<_>, Vec<_>) = before.iter().partition(|one| is_there(one));
+        let refused = missing.into_iter().map(|(partition, _)| {
+            let message = format!("the topic has {} partitions, and not this one", there.len());
+            let error = Error::new(ErrorKind::Broker, OPERATION, message).kafka_code(code::UNKNOWN_TOPIC_OR_PART);
+            (partition, Err(self.named(error.with("topic", topic).with("partition", partition))))
+        });
+        let refused: Outcomes<i32, i64> = refused.collect();
+        if asked.is_empty() {
+            return Ok(refused);
+        }
+        let asked: Vec<_> = asked.iter().map(entry).collect();
         let answers = self.client.delete_records(&asked, self.timeout).map_err(|error| self.named(error))?;
-        Ok(answers
-            .into_iter()
-            .map(|answer| {
-                let outcome =
-                    judged(answer.code, "", OPERATION).map_err(|error| self.named(error.with("topic", topic)));
-                (answer.partition, outcome.map(|()| answer.offset.unwrap_or(0)))
-            })
-            .collect())
+        let judge = |answer: PartitionOffset| {
+            let outcome = judged(answer.code, "", OPERATION);
+            let named = |error: Error| self.named(error.with("topic", topic).with("partition", answer.partition));
+            (answer.partition, outcome.map(|()| answer.offset.unwrap_or(0)).map_err(named))
+        };
+        Ok(answers.into_iter().map(judge).chain(refused).collect())
     }
 
     pub(super) fn outcomes(&self, outcomes: Vec<(String, i32, String)>, operation: &'static str) -> Outcomes<String> {
