@@ -251,6 +251,15 @@ impl Redrive {
             Some(failure) => {
                 // The reader is beyond the letter that failed.
                 *self.stopped.0.lock() = true;
+                // What was asked for is right, and those before the letter are sent: it is the letter that is wrong.
+                let failure = match failure.kind() {
+                    ErrorKind::Config => {
+                        let message = format!("this letter cannot be sent: {}", failure.message());
+                        let error = Error::new(ErrorKind::Deserialize, OPERATION, message).caused_by(failure.clone());
+                        failure.context().iter().fold(error, |error, (name, value)| error.with(name, value))
+                    }
+                    _ => failure,
+                };
                 Err(failure.with("letter", format_args!("{}@{next}", batch.partition())))
             }
             None => committed,

@@ -99,6 +99,11 @@ fn json(output: &Output) -> Vec<serde_json::Value> {
     text(output).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+fn failure(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
 fn refusal(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(78), "{output:?}");
     String::from_utf8(output.stderr.clone()).unwrap()
@@ -225,23 +230,45 @@ fn letters_go_back_as_they_were_and_only_once_in_a_group() {
     assert!(said.contains("would go back to the topic"), "{said}");
 }
 
-#[test]
-fn a_redrive_that_failed_says_so_also_where_nobody_reads() {
-    let broker = Broker::start(&["dead:2", "orders:2"]);
-    let values = ["dead", "0", "0", "billing", "1", "Refused", "it lies where it came from"];
+/// A letter whose source cannot be, or is the topic that it lies in.
+fn bury_wrong(producer: &Producer, source: &str) {
+    let values = [source, "0", "0", "billing", "1", "Refused", "nobody can send it back"];
     let added = dead_letter_header::ALL.iter().zip(values);
     let headers: Vec<_> =
         added.map(|(name, value)| Header { name: name.as_bytes(), value: Some(value.as_bytes()) }).collect();
-    let circular = Record { topic: "dead", partition: Some(0), headers: &headers, ..Record::default() };
+    let wrong = Record { topic: "dead", partition: Some(0), headers: &headers, ..Record::default() };
+    producer.produce_sync(&wrong).unwrap();
+}
+
+#[test]
+fn a_redrive_that_failed_says_so_also_where_nobody_reads() {
+    let broker = Broker::start(&["dead:2", "orders:2"]);
     let producer = producer(&broker);
-    producer.produce_sync(&circular).unwrap();
+    bury_wrong(&producer, "dead");
     producer.close().unwrap();
     let (reading, writing) = std::io::pipe().unwrap();
     drop(reading);
     let mut command = Command::new(LIBKARAFKA);
     command.args(["dlq", "redrive", "dead", "--brokers", &broker.address]).stdout(writing);
-    let said = refusal(&command.stderr(Stdio::piped()).output().unwrap());
+    let said = failure(&command.stderr(Stdio::piped()).output().unwrap());
     assert!(said.contains("the letter came from the topic that it lies in"), "{said}");
+}
+
+/// Letters before it are sent: that is no mistake in what was typed, with which nothing was done.
+#[test]
+fn a_letter_that_cannot_be_sent_is_named_and_those_before_it_are_sent() {
+    for wrong in ["dead", "a\0b"] {
+        let broker = Broker::start(&["dead:1", "orders:2"]);
+        letter(&broker, 0, "Refused");
+        let producer = producer(&broker);
+        bury_wrong(&producer, wrong);
+        producer.close().unwrap();
+        let output = broker.ask(&["dlq", "redrive", "dead", "--json"]);
+        let said = failure(&output);
+        assert!(said.contains("letter: 0@1"), "{wrong:?}: {said}");
+        let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(told["redriven"], 1, "{wrong:?}");
+    }
 }
 
 fn start(broker: &Broker, rate: &str) -> Child {
