@@ -3,6 +3,7 @@
 //! Runs the program up to the start of its first app, which tells its flow into a file and ends the process. What the program
 //! prints goes to the standard error stream.
 
+use crate::interrupt::Interrupt;
 use crate::output::{Output, Stop, clean};
 use crate::time;
 use clap::Args;
@@ -18,7 +19,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -64,9 +65,25 @@ struct Written {
     multiple: bool,
 }
 
+/// What became of the question.
+enum Asked {
+    Told(Vec<Handled>),
+    /// A signal came, which has this code.
+    Stopped(ExitCode),
+}
+
+/// What a program is waited for by.
+enum End {
+    Program(io::Result<ExitStatus>),
+    Signal,
+}
+
 impl Flow {
     pub(crate) fn run(&self, mut output: Output) -> std::result::Result<ExitCode, Stop> {
-        let topics = self.ask()?;
+        let topics = match self.ask()? {
+            Asked::Told(topics) => topics,
+            Asked::Stopped(code) => return Ok(code),
+        };
         if output.is_json() {
             for topic in &topics {
                 output.json(&serde_json::json!(topic))?;
@@ -78,10 +95,17 @@ impl Flow {
         output.end()
     }
 
-    fn ask(&self) -> Result<Vec<Handled>> {
+    fn ask(&self) -> Result<Asked> {
+        // A signal comes to the program too where it comes from the terminal; by `kill`, to this process alone.
+        let (sender, ended) = channel();
+        let signal = sender.clone();
+        let interrupt = Interrupt::watch(move || drop(signal.send(End::Signal)))?;
         let file = Place::make()?;
         let mut child = self.spawn(&file.0)?;
-        let status = wait(&mut child, self.within)?;
+        let status = wait(&mut child, self.within, sender, &ended)?;
+        if let Some(code) = interrupt.code() {
+            return Ok(Asked::Stopped(code));
+        }
         let told = fs::read_to_string(&file.0).map_err(|error| failed("its file cannot be read").caused_by(error))?;
         if told.is_empty() {
             return Err(failed(match status {
@@ -91,7 +115,7 @@ impl Flow {
         }
         let told: Told = serde_json::from_str(told.trim_end())
             .map_err(|error| failed("what it told is no flow: is its libkarafka another version?").caused_by(error))?;
-        Ok(told.topics)
+        Ok(Asked::Told(told.topics))
     }
 
     fn spawn(&self, file: &Path) -> Result<Child> {
@@ -131,14 +155,18 @@ impl Drop for Place {
     }
 }
 
-/// How the program ended; nothing where it took too long, and was killed.
-fn wait(child: &mut Child, patience: Duration) -> Result<Option<ExitStatus>> {
+/// How the program ended; nothing where it was killed, since it took too long or a signal came.
+fn wait(
+    child: &mut Child,
+    patience: Duration,
+    sender: Sender<End>,
+    ended: &Receiver<End>,
+) -> Result<Option<ExitStatus>> {
     let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let (sender, ended) = channel();
     thread::scope(|scope| {
-        scope.spawn(|| sender.send(child.wait()));
+        scope.spawn(move || sender.send(End::Program(child.wait())));
         let refused = |error: io::Error| failed("the system does not tell how it ended").caused_by(error);
-        if let Ok(status) = ended.recv_timeout(patience) {
+        if let Ok(End::Program(status)) = ended.recv_timeout(patience) {
             return status.map(Some).map_err(refused);
         }
         // Nobody has asked yet how it ended, so that the number is still its own.

@@ -10,6 +10,7 @@ mod dlq;
 mod doctor;
 mod flow;
 mod groups;
+mod interrupt;
 mod names;
 mod output;
 mod pid_file;

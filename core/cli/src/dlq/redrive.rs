@@ -2,14 +2,13 @@
 
 use super::Filter;
 use crate::Cluster;
+use crate::interrupt::Interrupt;
 use crate::output::{Output, Stop, heard};
 use crate::progress;
 use clap::Args;
-use karafka::{RedriveConfig, RedriveProgress, Signal, on_stop_signal};
+use karafka::{RedriveConfig, RedriveProgress};
 use serde_json::json;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Send dead letters back to where they came from, as they were before they failed
 ///
@@ -58,20 +57,8 @@ impl Redrive {
             timeout: self.cluster.timeout,
             ..RedriveConfig::default()
         })?;
-        // The number of the signal that came; the second one does not wait any more.
-        let came = Arc::new(AtomicU8::new(0));
-        let (stopper, told) = (redrive.stopper(), Arc::clone(&came));
-        let _signals = on_stop_signal(move |signal| {
-            let number = match signal {
-                Signal::Int => 2,
-                Signal::Quit => 3,
-                _ => 15,
-            };
-            if told.swap(number, Ordering::SeqCst) != 0 {
-                std::process::exit(128 + i32::from(number));
-            }
-            stopper.stop();
-        })?;
+        let stopper = redrive.stopper();
+        let interrupt = Interrupt::watch(move || stopper.stop())?;
         let bar = progress::bar(redrive.progress().total, "redrive");
         let outcome = loop {
             let more = redrive.step();
@@ -83,10 +70,10 @@ impl Redrive {
             }
         };
         bar.finish_and_clear();
-        let signal = came.load(Ordering::SeqCst);
-        heard(self.tell(output, redrive.progress(), signal != 0, outcome.is_ok() && signal == 0))?;
+        let code = interrupt.code();
+        heard(self.tell(output, redrive.progress(), code.is_some(), outcome.is_ok() && code.is_none()))?;
         outcome?;
-        Ok(if signal == 0 { ExitCode::SUCCESS } else { ExitCode::from(128 + signal) })
+        Ok(code.unwrap_or(ExitCode::SUCCESS))
     }
 
     fn tell(

@@ -1,8 +1,9 @@
 //! What `flow` makes of programs, and of what they tell.
 
 use crate::support::LIBKARAFKA;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 const FLOW: &str = r#"{"client_id":"c","topics":[{"topic":"orders","is_pattern":false,"group":"billing","bootstrap_servers":"b:1","writes":[{"topic":"invoices","required":true,"multiple":false}],"dead_letter_queue_topic":null}]}"#;
@@ -44,6 +45,26 @@ fn a_program_without_an_app_is_no_flow() {
     let output = Command::new(LIBKARAFKA).args(["flow", "/no/such/program"]).output().unwrap();
     assert_eq!(output.status.code(), Some(78));
     assert_eq!(Command::new(LIBKARAFKA).arg("flow").output().unwrap().status.code(), Some(64));
+}
+
+/// Ctrl-C comes to the program too, `kill` to the command alone.
+#[test]
+fn a_signal_leaves_neither_program_nor_file() {
+    for (name, code) in [("INT", 130), ("TERM", 143)] {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("flow-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let mut command = Command::new(LIBKARAFKA);
+        command.args(["flow", "--", "sh", "-c", "echo $$ >&2; exec sleep 60"]).env("TMPDIR", &directory);
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut program = String::new();
+        BufReader::new(child.stderr.take().unwrap()).read_line(&mut program).unwrap();
+        let own = child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &own]).status().unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+        assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 0, "{name}");
+        assert!(!Path::new("/proc").join(program.trim()).exists(), "{name}: the program is left");
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
 }
 
 #[test]
