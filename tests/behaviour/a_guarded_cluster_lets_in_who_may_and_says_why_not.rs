@@ -2,7 +2,7 @@
 //! rules let them; a wrong password and a certificate that is not trusted, is for another host or has expired are told each of them
 //! within ten seconds, with the cause, and without a secret in any line.
 
-use crate::support::{PATIENCE, member};
+use crate::support::{PATIENCE, libkarafka, member};
 use karafka::{
     Acl, AclOperation, AclPattern, AclPermission, AclResource, Admin, ErrorKind, Event, Producer, ProducerConfig,
     ReadFrom, ReadUntil, Reader, ReaderConfig, Record, Selection,
@@ -12,9 +12,7 @@ use libkarafka_tests::censor::Censor;
 use libkarafka_tests::secured::{self, PASSWORD, SCRAM_USER, Shows};
 use libkarafka_tests::{topics, wait};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 const WITHIN: Duration = Duration::from_secs(10);
@@ -89,20 +87,6 @@ impl Way {
     fn options(&self) -> Vec<String> {
         self.kafka.iter().map(|(name, value)| format!("kafka.{name}={value}")).collect()
     }
-}
-
-/// The command, built once.
-fn libkarafka() -> PathBuf {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let build = || {
-        let flags =
-            std::env::var("CARGO_FLAGS").unwrap_or_else(|_| "--no-default-features --features system-ssl".into());
-        let mut cargo = Command::new("cargo");
-        cargo.args(["build", "-q", "--locked", "-p", "karafka-cli"]).args(flags.split_whitespace());
-        assert!(cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
-        PathBuf::from(env!("CARGO_BIN_EXE_member")).with_file_name("libkarafka")
-    };
-    BUILT.get_or_init(build).clone()
 }
 
 fn rule(resource: AclResource, name: &str, operation: AclOperation) -> Acl {

@@ -58,6 +58,7 @@ mod topics_are_read_without_a_group;
 
 // What is asked of a cluster, and changed there.
 mod a_cluster_is_asked_and_changed;
+mod a_doctor_that_is_stopped_leaves_no_topic;
 
 // What a handler does to the position of its partition.
 mod a_handlers_pause_or_seek_outlives_what_goes_on_by_itself;

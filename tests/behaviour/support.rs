@@ -5,8 +5,9 @@ use libkarafka_tests::fleet::Fleet;
 use libkarafka_tests::process::Program;
 use libkarafka_tests::record::{Place, Record as Seen};
 use libkarafka_tests::topics::{self, Message, Record};
+use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// How long an effect may take on a busy machine.
@@ -138,4 +139,18 @@ pub fn finished(members: &[&Program]) -> usize {
 pub fn wait_assigned(member: &Program) {
     let assigned = |line: &str| line.contains("rebalance.partitions_assigned") && !line.contains("partitions=\"\"");
     member.wait_for_line(PATIENCE, "partitions of its own", assigned);
+}
+
+/// The command, built once.
+pub fn libkarafka() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let build = || {
+        let flags =
+            std::env::var("CARGO_FLAGS").unwrap_or_else(|_| "--no-default-features --features system-ssl".into());
+        let mut cargo = Command::new("cargo");
+        cargo.args(["build", "-q", "--locked", "-p", "karafka-cli"]).args(flags.split_whitespace());
+        assert!(cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
+        PathBuf::from(env!("CARGO_BIN_EXE_member")).with_file_name("libkarafka")
+    };
+    BUILT.get_or_init(build).clone()
 }

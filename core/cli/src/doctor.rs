@@ -8,7 +8,7 @@ mod versions;
 
 use crate::Cluster;
 use crate::names::{self, Name};
-use crate::output::{Output, Stop, clean};
+use crate::output::{Output, Stop, clean, heard};
 use clap::Args;
 use karafka::{Admin, Broker, ConfigResource, Error, ErrorKind, ReadFrom, Reader, ReaderConfig, Selection};
 use serde_json::json;
@@ -54,11 +54,12 @@ impl Findings {
             Verdict::Doubtful => "doubtful",
             Verdict::Wrong => "wrong",
         };
-        self.output.item(
+        let told = self.output.item(
             || format!("{word:<9} {about}: {}", clean(text)),
             || json!({ "about": about, "verdict": word, "text": text }),
-        )?;
-        self.output.flush()
+        );
+        // The code says what is wrong, also to who has read enough.
+        heard(told.and_then(|()| self.output.flush()))
     }
 }
 
@@ -67,6 +68,11 @@ impl Doctor {
         names::validate(
             self.topic.as_deref().map(Name::Topic).into_iter().chain(self.group.as_deref().map(Name::Group)),
         )?;
+        let admin = match self.cluster.admin() {
+            // Nobody was asked.
+            Err(error) if error.kind() == ErrorKind::Config => return Err(error.into()),
+            admin => admin,
+        };
         let mut findings = Findings { output, is_wrong: false };
         findings.tell(
             "versions",
@@ -80,14 +86,19 @@ impl Doctor {
                 Err(text) => findings.tell("address", Verdict::Wrong, &format!("{address} {text}"))?,
             }
         }
-        match self.cluster.admin() {
-            Ok(admin) => self.examine(&admin, &mut findings)?,
+        match admin {
+            Ok(admin) => {
+                if let Some(code) = self.examine(&admin, &mut findings)? {
+                    return Ok(code);
+                }
+            }
             Err(error) => findings.tell("connection", Verdict::Wrong, &advice(&error))?,
         }
         Ok(if findings.is_wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 
-    fn examine(&self, admin: &Admin, findings: &mut Findings) -> Result<(), Stop> {
+    /// The code of a signal, where one came.
+    fn examine(&self, admin: &Admin, findings: &mut Findings) -> Result<Option<ExitCode>, Stop> {
         let cluster = match admin.cluster() {
             Ok(cluster) => cluster,
             Err(error) if error.message().contains("Connect to ") => {
@@ -95,9 +106,9 @@ impl Doctor {
                     "{error}. A broker was reached, and told an address that is not reached from here: set its \
                      advertised.listeners to one that is"
                 );
-                return findings.tell("advertised listeners", Verdict::Wrong, &text);
+                return findings.tell("advertised listeners", Verdict::Wrong, &text).map(|()| None);
             }
-            Err(error) => return findings.tell("cluster", Verdict::Wrong, &advice(&error)),
+            Err(error) => return findings.tell("cluster", Verdict::Wrong, &advice(&error)).map(|()| None),
         };
         let text = format!(
             "{} has {} brokers, and {} topics that you may see",
@@ -125,7 +136,10 @@ impl Doctor {
         }
         self.examine_versions(&cluster.brokers, findings)?;
         if self.clocks {
-            clocks::examine(&self.cluster, admin, cluster.brokers.len(), findings)?;
+            let stopped = clocks::examine(&self.cluster, admin, cluster.brokers.len(), findings)?;
+            if stopped.is_some() {
+                return Ok(stopped);
+            }
         }
         if let Some(topic) = &self.topic {
             self.examine_topic(admin, topic, findings)?;
@@ -142,7 +156,7 @@ impl Doctor {
                 Err(error) => findings.tell("group", Verdict::Wrong, &advice(&error))?,
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     fn examine_versions(&self, brokers: &[Broker], findings: &mut Findings) -> Result<(), Stop> {

@@ -4,24 +4,38 @@
 //! is written to each, and the topic is deleted.
 
 use super::{Findings, Verdict};
+use crate::interrupt::Interrupt;
 use crate::output::Stop;
 use crate::{Cluster, time};
-use karafka::{Admin, NewTopic, Producer, ProducerConfig, Record};
+use karafka::{Admin, ErrorKind, NewTopic, Producer, ProducerConfig, Record};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// What the first record of a new topic may take beyond an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Within which a signal is obeyed.
+const GLANCE: Duration = Duration::from_millis(100);
 /// From here on ages, delays and times "ago" are visibly wrong.
 const NOTICED: i64 = 1_000;
 /// From here on something else has to be wrong, too: certificates and sessions are checked by clocks.
 const WRONG: i64 = 30_000;
 
-/// Tells of each broker's clock.
-pub(super) fn examine(cluster: &Cluster, admin: &Admin, brokers: usize, findings: &mut Findings) -> Result<(), Stop> {
+/// Tells of each broker's clock. After a signal the topic is deleted all the same; then this returns the signal's code.
+pub(super) fn examine(
+    cluster: &Cluster,
+    admin: &Admin,
+    brokers: usize,
+    findings: &mut Findings,
+) -> Result<Option<ExitCode>, Stop> {
     let name = format!("libkarafka-doctor-{}-{}", std::process::id(), time::now());
-    let told = measure(cluster, admin, &name, brokers);
+    let interrupt = Interrupt::watch(|| {})?;
+    let told = measure(cluster, admin, &name, brokers, &interrupt);
     let deleted =
         admin.delete_topics(&[&name]).and_then(|outcomes| outcomes.into_iter().try_for_each(|(_, outcome)| outcome));
+    if let Some(code) = interrupt.code() {
+        tell_of_remains(findings, &name, deleted)?;
+        return Ok(Some(code));
+    }
     match told {
         Ok(skews) => {
             for (broker, skew) in skews {
@@ -30,13 +44,14 @@ pub(super) fn examine(cluster: &Cluster, admin: &Admin, brokers: usize, findings
             }
         }
         Err(error) => {
-            return findings.tell(
-                "clocks",
-                Verdict::Doubtful,
-                &format!("could not be looked at: {}", super::advice(&error)),
-            );
+            let text = format!("could not be looked at: {}", super::advice(&error));
+            return findings.tell("clocks", Verdict::Doubtful, &text).map(|()| None);
         }
     }
+    tell_of_remains(findings, &name, deleted).map(|()| None)
+}
+
+fn tell_of_remains(findings: &mut Findings, name: &str, deleted: karafka::Result<()>) -> Result<(), Stop> {
     match deleted {
         Ok(()) => Ok(()),
         Err(error) => findings.tell("clocks", Verdict::Doubtful, &format!("the topic {name} is left: {error}")),
@@ -56,7 +71,13 @@ fn judged(skew: i64) -> (Verdict, String) {
 }
 
 /// Each broker's number, and by how many milliseconds its clock is ahead.
-fn measure(cluster: &Cluster, admin: &Admin, name: &str, brokers: usize) -> karafka::Result<Vec<(i32, i64)>> {
+fn measure(
+    cluster: &Cluster,
+    admin: &Admin,
+    name: &str,
+    brokers: usize,
+    interrupt: &Interrupt,
+) -> karafka::Result<Vec<(i32, i64)>> {
     let topic = NewTopic {
         name: name.to_owned(),
         partitions: i32::try_from(brokers).ok(),
@@ -71,7 +92,18 @@ fn measure(cluster: &Cluster, admin: &Admin, name: &str, brokers: usize) -> kara
     })?;
     let stamp = |partition| {
         let record = Record { topic: name, partition: Some(partition), payload: Some(b"time"), ..Record::default() };
-        producer.produce_async(&record)?.wait(cluster.timeout + PATIENCE)
+        let (delivery, began) = (producer.produce_async(&record)?, Instant::now());
+        loop {
+            // In short waits, between which a signal is seen.
+            match delivery.wait(GLANCE) {
+                Err(error) if error.kind() == ErrorKind::Timeout && delivery.outcome().is_none() => {
+                    if interrupt.code().is_some() || began.elapsed() > cluster.timeout + PATIENCE {
+                        return Err(error);
+                    }
+                }
+                ended => return ended,
+            }
+        }
     };
     let mut skews = Vec::new();
     for partition in 0..i32::try_from(brokers).unwrap_or(i32::MAX) {

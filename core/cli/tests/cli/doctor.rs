@@ -60,6 +60,29 @@ fn addresses_are_read_as_librdkafka_reads_them() {
 }
 
 #[test]
+fn a_setting_that_is_wrong_is_told_before_anything_else() {
+    for (arguments, said) in [
+        (&["--timeout", "0s"][..], "timeout"),
+        (&["--brokers", ""], "bootstrap_servers"),
+        (&["--kafka", "no.such.setting=1"], "no.such.setting"),
+    ] {
+        let output = Command::new(LIBKARAFKA).arg("doctor").args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(78), "{output:?}");
+        let refused = String::from_utf8(output.stderr).unwrap();
+        assert!(refused.contains(said) && output.stdout.is_empty(), "{arguments:?}: {refused}");
+    }
+}
+
+#[test]
+fn what_is_wrong_has_its_code_also_where_nobody_reads_on() {
+    let (reading, writing) = std::io::pipe().unwrap();
+    drop(reading);
+    let mut command = Command::new(LIBKARAFKA);
+    command.args(["doctor", "--timeout", "1s", "--brokers", "127.0.0.1:1"]).stdout(writing);
+    assert_eq!(command.status().unwrap().code(), Some(1));
+}
+
+#[test]
 fn options_are_explained() {
     let explain =
         |arguments: &[&str]| Command::new(LIBKARAFKA).args(["config", "explain"]).args(arguments).output().unwrap();
