@@ -1,6 +1,7 @@
 //! `libkarafka tail` and `libkarafka send`: records read without a group, and produced.
 
 use crate::Cluster;
+use crate::interrupt::Interrupt;
 use crate::names::Name;
 use crate::output::{Output, Stop, heard, put_bytes, shown};
 use crate::sealed::{self, Keys};
@@ -64,20 +65,24 @@ impl Tail {
         };
         let selection = Selection::of_partitions(&self.topic, self.partitions.clone(), from);
         let mut reader = Reader::open(config, &[selection])?;
-        loop {
+        // Killed where it stands, it would leave half a line to a program that reads slowly.
+        let reading = reader.interrupter();
+        let interrupt = Interrupt::watch(move || reading.interrupt())?;
+        while interrupt.code().is_none() {
             let batch = match reader.next(self.cluster.timeout) {
                 Ok(Some(batch)) => batch,
                 Ok(None) => break,
+                Err(error) if error.kind() == ErrorKind::Stopped && interrupt.code().is_some() => break,
                 // Nothing comes, and nothing is wrong.
                 Err(error) if self.follow && error.kind() == ErrorKind::Timeout && error.kafka().is_none() => continue,
                 Err(error) => return Err(error.into()),
             };
-            for message in batch.iter() {
+            for message in batch.iter().take_while(|_| interrupt.code().is_none()) {
                 output.item(|| line(&opener, message), || Value::Object(object(&opener, message)))?;
             }
             output.flush()?;
         }
-        output.end()
+        output.end_with(interrupt.code().unwrap_or(ExitCode::SUCCESS))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::support::{Broker, LIBKARAFKA};
 use karafka::{Producer, ProducerConfig, Record};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -93,6 +93,29 @@ fn lines_are_sent_whether_or_not_somebody_reads_where_they_lie() {
     assert!(child.wait().unwrap().success());
     let last = json(&broker.ask(&["tail", "orders", "--last", "1", "--json"]));
     assert_eq!((&last[0]["offset"], &last[0]["value"]), (&2499.into(), &"2499".into()));
+}
+
+/// A pipe takes 64 KiB: the command waits for its reader in the midst of a line.
+#[test]
+fn a_signal_leaves_no_half_of_a_line() {
+    let broker = Broker::start(&["orders:1"]);
+    let config = ProducerConfig { bootstrap_servers: broker.address.clone(), ..ProducerConfig::default() };
+    let payload = "x".repeat(3000);
+    let record = Record { topic: "orders", payload: Some(payload.as_bytes()), ..Record::default() };
+    Producer::new(config).unwrap().produce_many_sync(&vec![record; 500]).unwrap();
+    for (name, code, follow) in [("INT", 130, false), ("TERM", 143, false), ("INT", 130, true)] {
+        let mut command = Command::new(LIBKARAFKA);
+        command.args(["tail", "orders", "--all", "--json", "--brokers", &broker.address]).args(follow.then_some("-f"));
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut all = String::new();
+        out.read_line(&mut all).unwrap();
+        assert!(Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap().success());
+        out.read_to_string(&mut all).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+        assert!(all.ends_with('\n') && all.lines().count() < 500, "{name}: {} lines", all.lines().count());
+        assert!(all.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{name}");
+    }
 }
 
 #[test]
