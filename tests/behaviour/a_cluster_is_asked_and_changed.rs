@@ -102,6 +102,10 @@ fn groups_where_they_are_and_how_far_behind() {
     let refused = admin.seek_group(&group, &topic, &[], SeekTo::Earliest);
     let refused = refused.and_then(|outcomes| outcomes.into_iter().try_for_each(|(_, outcome)| outcome.map(drop)));
     assert!(refused.unwrap_err().to_string().contains("the group has members"));
+    let early = topics::unique("early");
+    let refused = admin.rename_group(&group, &early).unwrap_err();
+    assert!(refused.to_string().contains("the group has members"), "{refused}");
+    assert!(admin.group_offsets(&early).unwrap().is_empty(), "what was refused leaves no copy");
     stop(&app);
 
     let moved: BTreeMap<_, _> =

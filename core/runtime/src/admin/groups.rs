@@ -241,6 +241,14 @@ impl Admin {
     /// # Errors
     /// As [`Self::copy_group`] and [`Self::delete_groups`]. Where one partition was not copied, nothing is deleted.
     pub fn rename_group(&self, from: &str, to: &str) -> Result<()> {
+        // The names first, then the members, for a refused rename leaves no copy behind.
+        validate_group_name(to)?;
+        for (group, described) in self.describe_groups(&[from])? {
+            if described.is_ok_and(|described| !described.members.is_empty()) {
+                let error = Error::new(ErrorKind::Broker, "rename a group", "").kafka_code(code::NON_EMPTY_GROUP);
+                return Err(self.named(with_members(error, &group)));
+            }
+        }
         self.copy_group(from, to)?.into_iter().try_for_each(|(_, outcome)| outcome)?;
         self.delete_groups(&[from])?.into_iter().try_for_each(|(_, outcome)| outcome)
     }
