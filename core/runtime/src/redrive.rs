@@ -3,7 +3,7 @@
 //! Driven by its caller, one step after the other, on the caller's thread; another thread may stop it. Guarantees: a copy is the
 //! original's key, value and headers, and nothing else; copies of one partition of the dead letters go out in its order; a step
 //! tells only what was acknowledged by all replicas in sync; with a group, what a step has told is not sent again by whoever
-//! goes on, and what was not acknowledged is.
+//! goes on, and what was not acknowledged is; of two redrives of one group at once the later one goes on, and the other one ends.
 
 use crate::config::{ProducerConfig, validate_group_name, validate_topic_name};
 use crate::dead_letter::{DeadLetter, LetterFilter};
@@ -15,7 +15,7 @@ use crate::reader::{ReadFrom, ReadUntil, Reader, ReaderConfig, ReaderInterrupter
 use crate::{Batch, Error, ErrorKind, Message, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const OPERATION: &str = "redrive dead letters";
 
@@ -27,6 +27,9 @@ const MARGIN: Duration = Duration::from_secs(5);
 
 /// Most of the 4096 bytes beside an offset that what was asked for may take.
 const MOST_TEXT: usize = 3000;
+
+/// Between what was asked for and which redrive it was.
+const RUN: &str = "\nrun ";
 
 /// What is to be sent back.
 #[derive(Debug, Clone)]
@@ -121,7 +124,7 @@ pub struct Redrive {
     reader: Reader,
     producer: Option<Producer>,
     progress: RedriveProgress,
-    /// Beside the offsets of the group: what was asked for.
+    /// Beside the offsets of the group: what was asked for, and which redrive this is.
     text: String,
     /// Partitions of the topics that letters go to.
     counts: HashMap<String, usize>,
@@ -155,32 +158,37 @@ impl Redrive {
             return refuse("the filter is too long to be remembered beside the group's offsets");
         }
         let mut reader = open_reader(&config, BTreeMap::new())?;
+        let producer = if config.dry_run { None } else { Some(producer(&config)?) };
+        let own_text = format!("{text}{RUN}{}", run());
         if let Some(group) = &config.group {
             let committed = committed(&config, group, &reader, &text)?;
+            // From here on another redrive of the group ends. A group that cannot be told how far this is, because it has members, say,
+            // refuses here: before anything is sent.
+            let start = |place: &crate::Place| {
+                let has = committed.get(&place.partition).filter(|offset| **offset >= 0);
+                (place.partition, has.copied().unwrap_or(place.start))
+            };
+            let starts: Vec<_> = reader.places().iter().map(start).collect();
+            tell(&config, &reader, &own_text, &starts)?;
             if !committed.is_empty() {
                 reader = open_reader(&config, committed)?;
             }
         }
-        let producer = if config.dry_run { None } else { Some(producer(&config)?) };
         let mut progress = RedriveProgress::default();
         for place in reader.places() {
             progress.total += u64::try_from(place.end - place.start).unwrap_or(0);
             progress.next.insert(place.partition, place.start);
         }
-        let redrive = Self {
+        Ok(Self {
             config,
             reader,
             producer,
             progress,
-            text,
+            text: own_text,
             counts: HashMap::new(),
             stopped: Arc::default(),
             due: Instant::now(),
-        };
-        // A group that cannot be told how far it is, because it has members, say, refuses here: before anything is sent.
-        let starts: Vec<_> = redrive.progress.next.iter().map(|(partition, next)| (*partition, *next)).collect();
-        redrive.commit(&starts)?;
-        Ok(redrive)
+        })
     }
 
     /// How far it is.
@@ -199,7 +207,8 @@ impl Redrive {
     /// # Errors
     /// Then the progress tells what was acknowledged and committed before, and a redrive of the same group goes on with
     /// the letter that failed. As [`Reader::next`] and [`Producer::produce_sync`]; `Broker` where the topic of a letter
-    /// does not exist any more, or the group has members.
+    /// does not exist any more, or the group has members; `Fenced` where another redrive of the group has begun, which goes on from what
+    /// was committed.
     pub fn step(&mut self) -> Result<bool> {
         if *self.stopped.0.lock() {
             return Ok(false);
@@ -360,21 +369,61 @@ impl Redrive {
         Ok(())
     }
 
+    /// Tells the group how far this is, unless a redrive that began later has told it since: that one goes on from where this was.
+    /// What one that began before tells late does not count.
     fn commit(&self, next: &[(i32, i64)]) -> Result<()> {
-        let Some(group) = self.config.group.as_ref().filter(|_| !self.config.dry_run) else { return Ok(()) };
-        let entry = |(partition, offset): &(i32, i64)| PartitionOffset {
-            offset: Some(*offset),
-            metadata: Some(self.text.clone()),
-            ..PartitionOffset::new(&self.config.topic, *partition)
-        };
-        let offsets: Vec<_> = next.iter().map(entry).collect();
-        let answers = self.reader.ask(|client| client.alter_group_offsets(group, &offsets, self.config.timeout))?;
-        let refused = answers.iter().find(|answer| answer.code != code::NO_ERROR);
-        refused.map_or(Ok(()), |answer| {
-            let error = Error::new(kind_of(answer.code), OPERATION, describe(answer.code)).kafka_code(answer.code);
-            Err(with_members(error, group).with("partition", answer.partition))
-        })
+        let config = &self.config;
+        let Some(group) = config.group.as_ref().filter(|_| !config.dry_run && !next.is_empty()) else { return Ok(()) };
+        let partition = |partition: &i32| PartitionOffset::new(&config.topic, *partition);
+        let asked: Vec<_> = self.progress.next.keys().map(partition).collect();
+        let answers = self.reader.ask(|client| client.group_offsets(group, Some(&asked), true, config.timeout))?;
+        let (own, mut is_beside_another) = (self.text.split_once(RUN), false);
+        for answer in answers {
+            let refuse = |error: Error| Err(error.with("group", group).with("partition", answer.partition));
+            if answer.code != code::NO_ERROR {
+                let error = Error::new(kind_of(answer.code), OPERATION, describe(answer.code));
+                return refuse(error.kafka_code(answer.code));
+            }
+            let (asked, run) = answer.metadata.as_deref().and_then(|text| text.split_once(RUN)).unwrap_or_default();
+            if own.is_none_or(|(own_asked, own_run)| asked != own_asked || run > own_run) {
+                let message = "another redrive of the group has begun, and goes on where this one was; what this one has sent \
+                               since may go twice";
+                return refuse(Error::new(ErrorKind::Fenced, OPERATION, message));
+            }
+            is_beside_another |= own.is_some_and(|(_, own_run)| run < own_run);
+        }
+        if is_beside_another {
+            // In step with this one it could tell one partition after this one for ever: it looks at all of them.
+            let mut all = self.progress.next.clone();
+            all.extend(next.iter().copied());
+            let all: Vec<_> = all.into_iter().collect();
+            return tell(config, &self.reader, &self.text, &all);
+        }
+        tell(config, &self.reader, &self.text, next)
     }
+}
+
+/// Tells the group how far a redrive is.
+fn tell(config: &RedriveConfig, reader: &Reader, text: &str, next: &[(i32, i64)]) -> Result<()> {
+    let Some(group) = config.group.as_ref().filter(|_| !config.dry_run) else { return Ok(()) };
+    let entry = |(partition, offset): &(i32, i64)| PartitionOffset {
+        offset: Some(*offset),
+        metadata: Some(text.to_owned()),
+        ..PartitionOffset::new(&config.topic, *partition)
+    };
+    let offsets: Vec<_> = next.iter().map(entry).collect();
+    let answers = reader.ask(|client| client.alter_group_offsets(group, &offsets, config.timeout))?;
+    let refused = answers.iter().find(|answer| answer.code != code::NO_ERROR);
+    refused.map_or(Ok(()), |answer| {
+        let error = Error::new(kind_of(answer.code), OPERATION, describe(answer.code)).kafka_code(answer.code);
+        Err(with_members(error, group).with("partition", answer.partition))
+    })
+}
+
+/// Tells redrives apart; of two, the text of the later one is the greater one.
+fn run() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    format!("{now:032x}-{:x}", std::process::id())
 }
 
 fn open_reader(config: &RedriveConfig, starts: BTreeMap<i32, i64>) -> Result<Reader> {
@@ -413,8 +462,10 @@ fn committed(config: &RedriveConfig, group: &str, reader: &Reader, text: &str) -
             return Err(error.with("group", group).with("partition", answer.partition));
         }
         let has = answer.metadata.as_deref().unwrap_or_default();
-        if answer.offset.is_some() && has != text {
-            let asked = match has.strip_prefix("redrive/1;") {
+        // Another run of the same redrive.
+        let is_same = has.strip_prefix(text).is_some_and(|run| run.is_empty() || run.starts_with(RUN));
+        if answer.offset.is_some() && !is_same {
+            let asked = match has.split(RUN).next().and_then(|has| has.strip_prefix("redrive/1;")) {
                 Some(asked) => format!("a redrive that asked for something else ({asked:?}: target; filter)"),
                 None => "something else".to_owned(),
             };

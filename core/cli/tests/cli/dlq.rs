@@ -328,6 +328,22 @@ fn an_interrupted_redrive_goes_on_without_doubling() {
 }
 
 #[test]
+fn of_two_redrives_of_one_group_the_later_one_goes_on() {
+    let broker = Broker::start(&["dead:2", "orders:2"]);
+    bury_many(&broker, 0..200);
+    let first = start(&broker, "50");
+    wait_for(&broker, 20);
+    text(&broker.ask(&["dlq", "redrive", "dead", "--group", "again"]));
+    let said = failure(&first.wait_with_output().unwrap());
+    assert!(said.contains("another redrive of the group has begun"), "{said}");
+    let mut back = numbers(&found(&broker, "orders"));
+    // A step is a quarter of a second at this rate.
+    assert!(back.len() <= 200 + 2 * 13, "{} came twice", back.len() - 200);
+    back.dedup();
+    assert_eq!(back, (0..200).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_killed_redrive_loses_nothing_and_repeats_one_step_at_most() {
     let broker = Broker::start(&["dead:2", "orders:2"]);
     bury_many(&broker, 0..200);
