@@ -151,6 +151,12 @@ impl Admin {
         error.with("bootstrap_servers", &self.config.bootstrap_servers)
     }
 
+    /// Its client, which fetches nothing: brokers answer the requests of a connection one after the other, and what comes
+    /// behind a fetch that waits for records waits with it.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// Refuses what an embedded broker cannot do.
     fn must_be_real(&self, operation: &'static str) -> Result<()> {
         match self.target {

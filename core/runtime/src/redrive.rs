@@ -5,7 +5,8 @@
 //! tells only what was acknowledged by all replicas in sync; with a group, what a step has told is not sent again by whoever
 //! goes on, and what was not acknowledged is; of two redrives of one group at once the later one goes on, and the other one ends.
 
-use crate::config::{ProducerConfig, validate_group_name, validate_topic_name};
+use crate::admin::Admin;
+use crate::config::{AdminConfig, ProducerConfig, validate_group_name, validate_topic_name};
 use crate::dead_letter::{DeadLetter, LetterFilter};
 use crate::letter::partition_of;
 use crate::lock::{Condvar, Mutex};
@@ -122,6 +123,8 @@ impl std::fmt::Debug for RedriveStopper {
 pub struct Redrive {
     config: RedriveConfig,
     reader: Reader,
+    /// Who is told how far this is, and asked for it; without a group nobody.
+    admin: Option<Admin>,
     producer: Option<Producer>,
     progress: RedriveProgress,
     /// Beside the offsets of the group: what was asked for, and which redrive this is.
@@ -160,8 +163,9 @@ impl Redrive {
         let mut reader = open_reader(&config, BTreeMap::new())?;
         let producer = if config.dry_run { None } else { Some(producer(&config)?) };
         let own_text = format!("{text}{RUN}{}", run());
-        if let Some(group) = &config.group {
-            let committed = committed(&config, group, &reader, &text)?;
+        let admin = config.group.is_some().then(|| admin(&config)).transpose()?;
+        if let Some((group, admin)) = config.group.as_ref().zip(admin.as_ref()) {
+            let committed = committed(&config, group, (admin, &reader), &text)?;
             // From here on another redrive of the group ends. A group that cannot be told how far this is, because it has members, say,
             // refuses here: before anything is sent.
             let start = |place: &crate::Place| {
@@ -169,7 +173,7 @@ impl Redrive {
                 (place.partition, has.copied().unwrap_or(place.start))
             };
             let starts: Vec<_> = reader.places().iter().map(start).collect();
-            tell(&config, &reader, &own_text, &starts)?;
+            tell(&config, admin, &own_text, &starts)?;
             if !committed.is_empty() {
                 reader = open_reader(&config, committed)?;
             }
@@ -182,6 +186,7 @@ impl Redrive {
         Ok(Self {
             config,
             reader,
+            admin,
             producer,
             progress,
             text: own_text,
@@ -373,10 +378,11 @@ impl Redrive {
     /// What one that began before tells late does not count.
     fn commit(&self, next: &[(i32, i64)]) -> Result<()> {
         let config = &self.config;
-        let Some(group) = config.group.as_ref().filter(|_| !config.dry_run && !next.is_empty()) else { return Ok(()) };
+        let told = config.group.as_ref().zip(self.admin.as_ref());
+        let Some((group, admin)) = told.filter(|_| !config.dry_run && !next.is_empty()) else { return Ok(()) };
         let partition = |partition: &i32| PartitionOffset::new(&config.topic, *partition);
         let asked: Vec<_> = self.progress.next.keys().map(partition).collect();
-        let answers = self.reader.ask(|client| client.group_offsets(group, Some(&asked), true, config.timeout))?;
+        let answers = admin.client().group_offsets(group, Some(&asked), true, config.timeout)?;
         let (own, mut is_beside_another) = (self.text.split_once(RUN), false);
         for answer in answers {
             let refuse = |error: Error| Err(error.with("group", group).with("partition", answer.partition));
@@ -397,14 +403,14 @@ impl Redrive {
             let mut all = self.progress.next.clone();
             all.extend(next.iter().copied());
             let all: Vec<_> = all.into_iter().collect();
-            return tell(config, &self.reader, &self.text, &all);
+            return tell(config, admin, &self.text, &all);
         }
-        tell(config, &self.reader, &self.text, next)
+        tell(config, admin, &self.text, next)
     }
 }
 
 /// Tells the group how far a redrive is.
-fn tell(config: &RedriveConfig, reader: &Reader, text: &str, next: &[(i32, i64)]) -> Result<()> {
+fn tell(config: &RedriveConfig, admin: &Admin, text: &str, next: &[(i32, i64)]) -> Result<()> {
     let Some(group) = config.group.as_ref().filter(|_| !config.dry_run) else { return Ok(()) };
     let entry = |(partition, offset): &(i32, i64)| PartitionOffset {
         offset: Some(*offset),
@@ -412,7 +418,7 @@ fn tell(config: &RedriveConfig, reader: &Reader, text: &str, next: &[(i32, i64)]
         ..PartitionOffset::new(&config.topic, *partition)
     };
     let offsets: Vec<_> = next.iter().map(entry).collect();
-    let answers = reader.ask(|client| client.alter_group_offsets(group, &offsets, config.timeout))?;
+    let answers = admin.client().alter_group_offsets(group, &offsets, config.timeout)?;
     let refused = answers.iter().find(|answer| answer.code != code::NO_ERROR);
     refused.map_or(Ok(()), |answer| {
         let error = Error::new(kind_of(answer.code), OPERATION, describe(answer.code)).kafka_code(answer.code);
@@ -451,10 +457,15 @@ fn open_reader(config: &RedriveConfig, starts: BTreeMap<i32, i64>) -> Result<Rea
 }
 
 /// How far the group is in each partition (−1 where it has nothing); empty when it has nothing at all.
-fn committed(config: &RedriveConfig, group: &str, reader: &Reader, text: &str) -> Result<BTreeMap<i32, i64>> {
+fn committed(
+    config: &RedriveConfig,
+    group: &str,
+    (admin, reader): (&Admin, &Reader),
+    text: &str,
+) -> Result<BTreeMap<i32, i64>> {
     let partition = |place: &crate::Place| PartitionOffset::new(&config.topic, place.partition);
     let asked: Vec<_> = reader.places().iter().map(partition).collect();
-    let answers = reader.ask(|client| client.group_offsets(group, Some(&asked), true, config.timeout))?;
+    let answers = admin.client().group_offsets(group, Some(&asked), true, config.timeout)?;
     let mut starts = BTreeMap::new();
     for answer in answers {
         if answer.code != code::NO_ERROR {
@@ -475,6 +486,15 @@ fn committed(config: &RedriveConfig, group: &str, reader: &Reader, text: &str) -
         starts.insert(answer.partition, answer.offset.unwrap_or(-1));
     }
     Ok(if starts.values().all(|start| *start < 0) { BTreeMap::new() } else { starts })
+}
+
+fn admin(config: &RedriveConfig) -> Result<Admin> {
+    Admin::new(AdminConfig {
+        bootstrap_servers: config.bootstrap_servers.clone(),
+        kafka: config.kafka.clone(),
+        timeout: config.timeout,
+        ..AdminConfig::default()
+    })
 }
 
 fn producer(config: &RedriveConfig) -> Result<Producer> {
