@@ -29,8 +29,9 @@ for target in "${targets[@]}"; do
     program=$out/$machine/debug/fuzz-$target
     corpus=$root/tests/fuzz/corpus/$target
     mkdir -p "$out/corpus/$target"
-    # What the library says to people about misuse would fill the screen. librdkafka keeps memory until the process ends.
-    ASAN_OPTIONS=detect_leaks=0 "$program" -max_total_time="$seconds" -timeout=30 -rss_limit_mb=2048 -max_len=1024 \
+    # What the library says to people about misuse would fill the screen. librdkafka keeps memory until the process ends. An app's producer
+    # whose broker is gone waits for its delivery timeout, 120 seconds: what takes longer hangs.
+    ASAN_OPTIONS=detect_leaks=0 "$program" -max_total_time="$seconds" -timeout=150 -rss_limit_mb=2048 -max_len=1024 \
         -close_fd_mask=2 -print_final_stats=1 -artifact_prefix="$out/found/$target-" "$out/corpus/$target" "$corpus" \
         >"$out/$target.log" 2>&1
     ended=$?
