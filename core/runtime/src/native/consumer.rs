@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::ffi::{CString, c_char, c_void};
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// The longest that librdkafka takes. A request that times out while its coordinator is away leaves a freed object behind,
@@ -29,6 +30,7 @@ pub(crate) struct Consumer {
     group: CString,
     /// The brokers expect a member with a `group.instance.id` to come back.
     is_static: bool,
+    is_forgotten: AtomicBool,
 }
 
 /// The client itself, destroyed with the last of those who hold it.
@@ -156,7 +158,13 @@ impl Consumer {
             Queue::from_raw(queue, ready)
         };
         let is_static = settings.iter().any(|(name, value)| name == "group.instance.id" && !value.is_empty());
-        Ok(Self { client: Arc::new(Client(client)), queue: Some(queue), group, is_static })
+        Ok(Self {
+            client: Arc::new(Client(client)),
+            queue: Some(queue),
+            group,
+            is_static,
+            is_forgotten: AtomicBool::new(false),
+        })
     }
 
     pub(crate) fn ready(&self) -> Option<&Ready> {
@@ -228,7 +236,8 @@ impl Consumer {
         unsafe { sys::rd_kafka_assignment_lost(self.client.as_ptr()) != 0 }
     }
 
-    /// Answers a rebalance event.
+    /// Answers a rebalance event. Never returns where librdkafka's group ends in that moment without waiting for the answer, as it does
+    /// for a member that has got its first partitions while it was closed: the answer is thrown away, and waited for.
     pub(crate) fn answer(&self, kind: RebalanceKind, partitions: &[PartitionOffset]) -> Result<()> {
         let client = self.client.as_ptr();
         let list = list(partitions, "answer a rebalance")?;
@@ -445,10 +454,17 @@ impl Consumer {
     pub(crate) fn close(&self) -> Result<()> {
         let Some(queue) = &self.queue else { return Ok(()) };
         let is_forgotten = !self.is_static && self.is_cooperative() && self.has_no_partitions();
+        self.is_forgotten.store(is_forgotten, Ordering::Relaxed);
         let left = if is_forgotten { self.unsubscribe() } else { Ok(()) };
         // SAFETY: client and queue are valid.
         taken(unsafe { sys::rd_kafka_consumer_close_queue(self.client.as_ptr(), queue.as_ptr()) }, "close a consumer")?;
         left
+    }
+
+    /// Whether it was closed without partitions. What it is told to give up then it hardly ever has to answer: see
+    /// [`Self::answer`].
+    pub(crate) fn is_forgotten(&self) -> bool {
+        self.is_forgotten.load(Ordering::Relaxed)
     }
 
     pub(crate) fn closed(&self) -> bool {

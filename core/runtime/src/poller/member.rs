@@ -7,7 +7,7 @@ use super::Poller;
 use super::multiplexing::LEAVING_LOOK;
 use super::rebalance::Change;
 use super::subscription::Assigned;
-use crate::native::{Consumer, ConsumerEvent, RebalanceKind, code, describe};
+use crate::native::{Consumer, ConsumerEvent, PartitionOffset, RebalanceKind, code, describe};
 use crate::{Error, ErrorKind, Result};
 use karafka_engine::{AssignmentId, CommitId};
 use std::collections::HashMap;
@@ -27,6 +27,8 @@ pub(super) struct Member {
     pub(super) is_leaving: bool,
     pub(super) assigned: Assigned,
     pub(super) change: Change,
+    /// When a revocation is to be answered, of what.
+    pub(super) late_answer: Option<(Instant, Vec<PartitionOffset>)>,
     /// The coordinator that librdkafka knows for requests beside the membership is none any more.
     pub(super) asks_coordinator: bool,
     pub(super) commits: HashMap<u64, Vec<(AssignmentId, CommitId, String, i32)>>,
@@ -58,6 +60,7 @@ impl Member {
             is_leaving: false,
             assigned: HashMap::new(),
             change: Change::None,
+            late_answer: None,
             asks_coordinator: false,
             commits: HashMap::new(),
             next_ticket: 1,
@@ -166,6 +169,7 @@ impl Poller {
         while let Some(event) = self.members[member].consumer.as_ref().and_then(Consumer::event) {
             self.member_event(now, member, event);
         }
+        self.answer_late(now, member);
     }
 
     fn member_event(&mut self, now: Instant, member: usize, event: ConsumerEvent) {

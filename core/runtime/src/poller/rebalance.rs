@@ -22,6 +22,10 @@ const OFFSETS_WAIT: Duration = Duration::from_secs(5);
 const OFFSETS_WAIT_MOST: Duration = Duration::from_secs(60);
 const OFFSETS_RETRY: Duration = Duration::from_millis(250);
 
+/// How long librdkafka has to end a member by itself that was closed without partitions: long after it was told what to give
+/// up it waits for the answer, or has ended, and is not about to.
+const LATE_ANSWER: Duration = Duration::from_millis(100);
+
 /// How long the coordinator may take where a thread waits for it: less than [`OFFSETS_WAIT`], so that there is one at a time.
 const COORDINATOR_WAIT_MS: i32 = 4_000;
 
@@ -224,7 +228,11 @@ impl Poller {
     }
 
     fn finish_revoke(&mut self, member: usize, partitions: &[PartitionOffset], lost: bool) {
-        self.answer(member, RebalanceKind::Revoke, partitions);
+        if self.members[member].consumer().is_ok_and(Consumer::is_forgotten) {
+            self.members[member].late_answer = Some((Instant::now() + LATE_ANSWER, partitions.to_vec()));
+        } else {
+            self.answer(member, RebalanceKind::Revoke, partitions);
+        }
         if self.shutdown.is_none()
             && self.members.iter().all(|member| !matches!(member.change, Change::Draining { .. }))
         {
@@ -234,6 +242,17 @@ impl Poller {
         }
         let group = Arc::clone(&self.members[member].group);
         self.shared.publisher.publish(&Event::PartitionsRevoked { group, partitions: names(partitions), lost });
+    }
+
+    /// Answers what a member without partitions has to give up, unless it has left meanwhile.
+    pub(super) fn answer_late(&mut self, now: Instant, member: usize) {
+        let owner = &mut self.members[member];
+        let is_closed = owner.consumer.as_ref().is_none_or(Consumer::closed);
+        if let Some((_, partitions)) = owner.late_answer.take_if(|(at, _)| *at <= now || is_closed)
+            && !is_closed
+        {
+            self.answer(member, RebalanceKind::Revoke, &partitions);
+        }
     }
 
     fn answer(&mut self, member: usize, kind: RebalanceKind, partitions: &[PartitionOffset]) {

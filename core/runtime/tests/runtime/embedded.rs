@@ -479,3 +479,21 @@ fn transactions_that_options_ask_for_are_refused_behind_a_mere_address_too() {
         assert!(error.kind() == ErrorKind::Config && error.to_string().contains(name), "{error}");
     }
 }
+
+/// The first assignment comes while the member is being closed: librdkafka may end it without waiting for the answer to what it takes back.
+#[test]
+fn an_app_that_is_stopped_while_it_joins_ends() {
+    let starting = |_| {
+        std::thread::spawn(|| {
+            for _ in 0..40 {
+                let (app, topic) = (app(&unique("joins")), topic(1));
+                app.topic(&topic, TopicConfig::default(), handler_fn(|_, _| Ok::<(), Failure>(()))).unwrap();
+                app.start().unwrap();
+                app.stop();
+                assert!(app.join(Some(PATIENCE)).unwrap(), "it did not end");
+            }
+        })
+    };
+    let threads: Vec<_> = (0..4).map(starting).collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+}
