@@ -495,5 +495,7 @@ fn an_app_that_is_stopped_while_it_joins_ends() {
         })
     };
     let threads: Vec<_> = (0..4).map(starting).collect();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.join().unwrap();
+    }
 }
