@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Violation;
 use super::view::View;
-use crate::history::{Event, History, Origin, Owner};
+use crate::history::{Event, History, Origin};
 
 pub fn judge(history: &History) -> Vec<Violation> {
     let mut violations = Vec::new();
@@ -30,9 +30,8 @@ pub fn judge(history: &History) -> Vec<Violation> {
                 let start = view.owned(*owner, *place).map_or(i64::MIN, |owned| owned.start);
                 let own = by_owner.insert((*owner, *place), position).unwrap_or(start).max(start);
                 // A commit that was on its way when its owner moved on says nothing of what comes after it.
-                let overtaken = sought.get(place).is_some_and(|latest: &Owner| {
-                    (latest.process, latest.assignment) == (owner.process, owner.assignment) && latest.era > owner.era
-                });
+                let latest = sought.get(&(*place, owner.process, owner.assignment));
+                let overtaken = latest.is_some_and(|era| *era > owner.era);
                 let any = if overtaken { None } else { by_place.insert(*place, position) };
                 let any = any.filter(|_| !disturbed.contains(place)).unwrap_or(own);
                 if position < own.max(any) {
@@ -41,7 +40,8 @@ pub fn judge(history: &History) -> Vec<Violation> {
                 }
             }
             Event::Assigned { owner, place, origin: Origin::Seek, .. } => {
-                sought.insert(*place, *owner);
+                // One that has lost the partition and does not know it yet may seek, too.
+                sought.insert((*place, owner.process, owner.assignment), owner.era);
                 by_place.remove(place);
             }
             Event::Moved { place, .. }
