@@ -254,7 +254,7 @@ pub fn read_decided(bootstrap: &str, topic: &str) -> Vec<Message> {
 }
 
 /// Whether no transaction is open in the topic: all that it will ever show is visible, or never will be.
-pub fn is_decided(bootstrap: &str, topic: &str) -> bool {
+fn is_decided(bootstrap: &str, topic: &str) -> bool {
     let uncommitted: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
         .set("group.id", "libkarafka-tests-reader")

@@ -290,12 +290,8 @@ impl Consumer {
         // SAFETY: all handles are valid or checked; request and options are destroyed once, after the call copied them.
         unsafe {
             let request = sys::rd_kafka_ListConsumerGroupOffsets_new(self.group.as_ptr(), list.as_ptr());
-            let options = sys::rd_kafka_AdminOptions_new(
-                client,
-                sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS,
-            );
-            let mut text = [0 as c_char; 256];
-            sys::rd_kafka_AdminOptions_set_request_timeout(options, OFFSETS_TIMEOUT_MS, text.as_mut_ptr(), text.len());
+            let operation = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS;
+            let options = options(client, operation, Duration::MAX);
             let stable = sys::rd_kafka_AdminOptions_set_require_stable_offsets(options, 1);
             let _ = taken(stable, "fetch committed offsets");
             sys::rd_kafka_AdminOptions_set_opaque(options, std::ptr::without_provenance_mut::<c_void>(ticket as usize));
@@ -385,13 +381,9 @@ impl Consumer {
             return Err(Error::new(ErrorKind::Stopped, "seek", "the consumer is closed"));
         };
         let client = self.client.as_ptr();
-        let timeout = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX).clamp(1, OFFSETS_TIMEOUT_MS);
         // SAFETY: all handles are valid; librdkafka copies the list and the options, which are destroyed once.
         unsafe {
-            let options =
-                sys::rd_kafka_AdminOptions_new(client, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS);
-            let mut text = [0 as c_char; 256];
-            sys::rd_kafka_AdminOptions_set_request_timeout(options, timeout, text.as_mut_ptr(), text.len());
+            let options = options(client, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS, timeout);
             // What an open transaction has sent may be committed: its time is to be found, and the end lies before it.
             let level = if time < 0 {
                 sys::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED
@@ -435,13 +427,9 @@ impl Consumer {
     pub(crate) fn ask_for_life(&self, within: Duration) {
         let Some(queue) = &self.queue else { return };
         let client = self.client.as_ptr();
-        let within = i32::try_from(within.as_millis()).unwrap_or(i32::MAX).clamp(1, OFFSETS_TIMEOUT_MS);
         // SAFETY: all handles are valid; librdkafka copies the options, which are destroyed once.
         unsafe {
-            let options =
-                sys::rd_kafka_AdminOptions_new(client, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECLUSTER);
-            let mut text = [0 as c_char; 256];
-            sys::rd_kafka_AdminOptions_set_request_timeout(options, within, text.as_mut_ptr(), text.len());
+            let options = options(client, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECLUSTER, within);
             sys::rd_kafka_DescribeCluster(client, options, queue.as_ptr());
             sys::rd_kafka_AdminOptions_destroy(options);
         }
@@ -485,6 +473,25 @@ impl Drop for Consumer {
     /// Gives the queue back, then the client, unless somebody still looks at its cluster.
     fn drop(&mut self) {
         self.queue = None;
+    }
+}
+
+/// Options of a request that is given up after this time, to be destroyed by the caller.
+///
+/// # Safety
+/// `client` must be valid.
+unsafe fn options(
+    client: *mut sys::rd_kafka_t,
+    of: sys::rd_kafka_admin_op_t,
+    within: Duration,
+) -> *mut sys::rd_kafka_AdminOptions_t {
+    let within = i32::try_from(within.as_millis()).unwrap_or(i32::MAX).clamp(1, OFFSETS_TIMEOUT_MS);
+    let mut text = [0 as c_char; 256];
+    // SAFETY: the client is valid; the buffer's size is given.
+    unsafe {
+        let options = sys::rd_kafka_AdminOptions_new(client, of);
+        sys::rd_kafka_AdminOptions_set_request_timeout(options, within, text.as_mut_ptr(), text.len());
+        options
     }
 }
 
